@@ -1,0 +1,55 @@
+# Every target says what it does in `make help`. All but help, lock and clean set .venv up first; that costs nothing
+# where nothing changed.
+SHELL := /bin/bash
+BIN := .venv/bin
+ROOT ?= .data/demo
+CONFIG ?= conf/complete-journey.yaml
+
+# Another Spark or Python named in the caller's shell would be taken in place of .venv's.
+unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYTHONPATH PYTHONHOME VIRTUAL_ENV
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow test-all lint format types check lock mlflow clean
+
+help: ## List every target with what it does.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Make .venv: locked packages, Java 17, Spark with Delta, Horovod; needs Python 3.11 and g++.
+	@scripts/setup.sh
+
+demo: setup ## Recommend groceries from a year of real purchases, from the events to the published table.
+	$(BIN)/spark-submit jobs/pipeline.py --config $(CONFIG) --root $(ROOT)
+
+test: setup ## Run the tests, less the slow ones.
+	$(BIN)/pytest -m "not slow"
+
+# pytest's status 5 says that no test was found, which is no failure.
+test-slow: setup ## Run only the slow tests: several ranks, kills, whole pipelines.
+	$(BIN)/pytest -m slow || [ $$? -eq 5 ]
+
+test-all: test test-slow ## Run all the tests.
+
+lint: setup ## Check style and format with ruff.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup ## Format the code and mend what ruff can mend by itself.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: setup ## Check the types of recsys_spark and jobs with mypy, strictly.
+	$(BIN)/mypy
+
+check: lint types ## Run lint and types.
+
+lock: ## Resolve setup.py's version ranges afresh and write requirements.lock.
+	@scripts/lock.sh
+
+mlflow: setup ## Show the demo's training runs in MLflow, at port 5000 of this machine.
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(ROOT)/mlflow.db --host 127.0.0.1 --port 5000
+
+clean: ## Remove what was built, the demo's data and caches; .venv stays (to remove it too: rm -rf .venv).
+	rm -rf .data build dist *.egg-info mlruns spark-warehouse metastore_db derby.log
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

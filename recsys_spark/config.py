@@ -1,0 +1,304 @@
+"""The configuration: YAML files laid over `conf/default.yaml`, parsed into frozen classes that reject what they lack.
+
+Every default stands once, in `conf/default.yaml`; the classes declare types, ranges and choices only.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recsys_spark.errors import UserError
+
+Fit = Literal["evaluate", "refit", "production"]
+
+Positive = Annotated[int, Field(gt=0)]
+NotNegative = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+NotNegativeNumber = Annotated[float, Field(ge=0.0)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and without keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class RunOptions(Section):
+    seed: int
+    shuffle_partitions: NotNegative
+    driver_bytes: Positive
+
+
+class Storage(Section):
+    artifacts: str
+    examples: str
+    tracking_uri: str
+
+
+class Mapped(Section):
+    file_format: Literal["csv", "json", "parquet", "delta"]
+    delimiter: Annotated[str, Field(min_length=1)]
+    header: bool
+    encoding: str
+    columns: dict[str, str | int]
+    time_unit: Literal["s", "ms", "us", "format"]
+    time_format: str
+    context: list[str]
+
+
+class Ingest(Section):
+    format: Literal["movielens", "amazon", "marketbias", "complete_journey", "sequence_file", "mapping"]
+    path: str
+    items_path: str
+    users_path: str
+    event_type: str
+    event_id: list[str]
+    value_min: float | None
+    value_max: float | None
+    earliest: date
+    latest: date | None
+    max_rejected_share: Share
+    mapping: Mapped
+
+
+class Interactions(Section):
+    positive_types: list[str]
+    positive_min_value: float | None
+    min_user_items: Positive
+    min_item_users: Positive
+    max_core_rounds: Positive
+
+
+class Split(Section):
+    kind: Literal["leave_last_one", "leave_last_two", "time", "given"]
+    repeats: bool
+    validation_days: Positive
+    test_days: Positive
+    test_file: str
+    negatives_file: str
+    given_ids: Literal["business", "zero_based"]
+
+
+class Features(Section):
+    sequence_length: Positive
+
+
+class Examples(Section):
+    fits: Annotated[list[Fit], Field(min_length=1)]
+    negatives: Annotated[int, Field(gt=0, le=1000)]
+    draws: Positive
+    sampling: Literal["uniform", "popularity"]
+    alpha: Annotated[float, Field(ge=0.0)]
+    strict_train: bool
+    rows_per_file: Positive
+    eval_negatives: Positive
+
+
+class NeuMFModel(Section):
+    gmf_width: Positive
+    mlp_width: Positive
+    mlp_layers: Annotated[list[Positive], Field(min_length=1)]
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    l2: Annotated[float, Field(ge=0.0)]
+    pretrain: bool
+    pretrain_alpha: Share
+
+
+class Model(Section):
+    name: Literal["neumf", "gmf", "mlp"]
+    neumf: NeuMFModel
+
+
+class Training(Section):
+    ranks: Positive
+    batch_rows: Positive
+    epochs: Positive
+    patience: NotNegative
+    optimizer: Literal["adam", "adagrad"]
+    learning_rate: Annotated[float, Field(gt=0.0)]
+    warmup_steps: NotNegative
+    clip_norm: Annotated[float, Field(ge=0.0)]
+    dense_rows: NotNegative
+    mixed_precision: bool
+    validation_users: NotNegative
+    threads: NotNegative
+
+
+class Recommend(Section):
+    n: Positive
+    exclude_seen: bool
+    segment: str
+    active_days: NotNegative
+    block_users: Positive
+    variant: Annotated[str, Field(min_length=1)]
+
+
+class Evaluate(Section):
+    ks: Annotated[list[Positive], Field(min_length=1)]
+    protocols: list[Literal["sampled", "full"]]
+    splits: list[Literal["validation", "test"]]
+    light_user_events: Positive
+    head_share: Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class Generate(Section):
+    users: Annotated[int, Field(gt=0, lt=1 << 31)]
+    items: Annotated[int, Field(gt=0, lt=1 << 31)]
+    events: Positive
+    days: Annotated[int, Field(gt=0, le=36500)]
+    end: date
+    partitions: Positive
+    user_exponent: NotNegativeNumber
+    item_exponent: NotNegativeNumber
+    session_events: Annotated[float, Field(ge=1.0)]
+    purchase_share: Share
+    repeat_share: Share
+    new_user_share: Annotated[float, Field(ge=0.0, le=0.9)]
+    new_item_share: Annotated[float, Field(ge=0.0, le=0.9)]
+    growth: Annotated[float, Field(gt=-1.0)]
+    factors: Annotated[int, Field(gt=0, le=64)]
+    candidates: Annotated[int, Field(gt=0, le=64)]
+    taste: NotNegativeNumber
+    mood: NotNegativeNumber
+    drift: NotNegativeNumber
+    position_bias: NotNegativeNumber
+    drift_day: NotNegative | None
+    drift_strength: Share
+
+
+class Config(Section):
+    """The effective configuration of a run."""
+
+    dataset: Annotated[str, Field(min_length=1)]
+    root: Annotated[str, Field(min_length=1)]
+    run: RunOptions
+    storage: Storage
+    ingest: Ingest
+    interactions: Interactions
+    split: Split
+    features: Features
+    examples: Examples
+    model: Model
+    training: Training
+    recommend: Recommend
+    evaluate: Evaluate
+    generate: Generate
+
+    def as_yaml(self) -> str:
+        """The whole configuration as YAML that `--config` reads back."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+    def digest(self, *sections: str) -> str:
+        """Twelve hex digits over the named sections (all but `run` and `storage` when none is named).
+
+        Where tables live and how a run is spread does not change what it means, so neither changes the digest.
+        """
+        content = self.model_dump(mode="json")
+        chosen = sections or tuple(key for key in content if key not in {"root", "run", "storage"})
+        canonical = json.dumps({key: content[key] for key in chosen}, sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def load_config(files: Sequence[str | Path] = (), settings: Iterable[str] = ()) -> Config:
+    """`conf/default.yaml`, then each file, then each `key.sub=value`, each over what came before.
+
+    Raises:
+        UserError: a file that is missing or is not YAML, an unknown key (with the nearest known one), a bad value.
+    """
+    merged = _parse_yaml(default_yaml(), "conf/default.yaml")
+    for file in files:
+        try:
+            text = Path(file).read_text(encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"configuration file {file} cannot be read: {error.strerror}") from error
+        _overlay(merged, _parse_yaml(text, str(file)), str(file))
+    for setting in settings:
+        key, separator, value = setting.partition("=")
+        if not separator:
+            raise UserError(f"--set {setting!r} is not of the form key=value, for example training.ranks=2")
+        nested: Any = _parse_yaml_value(value, setting)
+        for name in reversed(key.strip().split(".")):
+            nested = {name: nested}
+        _overlay(merged, nested, f"--set {setting}")
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        raise UserError("\n".join(_explain(problem) for problem in error.errors())) from None
+
+
+def default_yaml() -> str:
+    """The text of `conf/default.yaml`, from the checkout or the installed package."""
+    checkout = Path(__file__).resolve().parent.parent / "conf" / "default.yaml"
+    if checkout.is_file():
+        return checkout.read_text(encoding="utf-8")
+    return (resources.files("recsys_spark.conf") / "default.yaml").read_text(encoding="utf-8")
+
+
+def known_keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
+    """Every dotted key of the configuration, sections included."""
+    keys: list[str] = []
+    for name, info in model.model_fields.items():
+        keys.append(prefix + name)
+        section = _section_of(info.annotation)
+        if section:
+            keys += known_keys(section, f"{prefix}{name}.")
+    return keys
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _parse_yaml(text: str, origin: str) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"{origin} is not YAML: {error}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UserError(f"{origin} holds a {type(content).__name__}, expected `key: value` lines")
+    return content
+
+
+def _parse_yaml_value(text: str, setting: str) -> Any:
+    try:
+        return yaml.safe_load(text) if text else ""
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {setting!r}: the value is not YAML: {error}") from None
+
+
+def _overlay(base: dict[str, Any], layer: Mapping[str, Any], origin: str, prefix: str = "") -> None:
+    """Lay `layer` over `base`, key by key; free-form mappings (those no class declares) are replaced whole."""
+    known = known_keys()
+    for key, value in layer.items():
+        dotted = f"{prefix}{key}"
+        if dotted not in known:
+            # another section's key of the same name is as likely a slip as a misspelt one
+            near = [name for name in known if name.rpartition(".")[2] == str(key)]
+            near = difflib.get_close_matches(dotted, known, n=1, cutoff=0.0) if not near else near
+            raise UserError(f"{origin}: unknown key `{dotted}`; did you mean `{near[0]}`?")
+        is_section = any(name.startswith(f"{dotted}.") for name in known)
+        if is_section and not isinstance(value, Mapping):
+            raise UserError(f"{origin}: `{dotted}` is a section, expected `key: value` lines, got {value!r}")
+        if is_section:
+            _overlay(base[key], value, origin, f"{dotted}.")
+        else:
+            base[key] = value
+
+
+def _explain(problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    return f"configuration key `{where}`: {problem['msg'][0].lower()}{problem['msg'][1:]} (got {problem['input']!r})"

@@ -1,0 +1,90 @@
+"""What a user's held-out items are ranked among in the sampled protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from pyspark import Broadcast
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from recsys_spark import columns as c
+from recsys_spark.examples.batches import by_whole_users
+from recsys_spark.examples.negatives import Pool, draw_candidates, pair_keys
+from recsys_spark.interactions.split import TEST, VALIDATION
+from recsys_spark.schemas import EVAL_EXAMPLES
+from recsys_spark.transform import Transformer, conform
+
+_IS_TARGET: Final = "is_target"
+_DRAW_OF_PART: Final = {VALIDATION: 0, TEST: 1}
+_DRAWN = StructType([field for field in EVAL_EXAMPLES.schema if field.name not in (c.AS_OF_DATE, c.PART)])
+
+
+def drawn_candidates(
+    as_of: date, part: str, is_target: Column, count: int, seed: int, pool: Broadcast[Pool]
+) -> Transformer:
+    """Interactions -> `schemas.EVAL_EXAMPLES`: a row a user with targets, with `count` items that user never took.
+
+    One shuffle by user; O(targeted users x count). The candidates depend on seed, part and user alone.
+    """
+
+    def to_examples(interactions: DataFrame) -> DataFrame:
+        pairs = interactions.select(c.USER_IDX, c.ITEM_IDX, is_target.alias(_IS_TARGET))
+        by_user = pairs.repartition(c.USER_IDX).sortWithinPartitions(c.USER_IDX, c.ITEM_IDX)
+        return by_user.mapInArrow(_drawer(count, seed, _DRAW_OF_PART[part], pool), _DRAWN).transform(_slice(as_of, part))
+
+    return to_examples
+
+
+def given_candidates(as_of: date, part: str, is_target: Column, negatives: DataFrame) -> Transformer:
+    """Interactions -> `schemas.EVAL_EXAMPLES` with the candidates of a file, `(user_idx, candidates)`."""
+
+    def to_examples(interactions: DataFrame) -> DataFrame:
+        targets = interactions.where(is_target).groupBy(c.USER_IDX)
+        collected = targets.agg(F.array_sort(F.collect_list(c.ITEM_IDX)).alias(c.TARGETS))
+        return collected.join(negatives, on=c.USER_IDX, how="inner").transform(_slice(as_of, part))
+
+    return to_examples
+
+
+def _drawer(
+    count: int, seed: int, nth: int, pool: Broadcast[Pool]
+) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def draw(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for pairs in by_whole_users(batches):
+            users, items = (pairs.column(name).to_numpy() for name in (c.USER_IDX, c.ITEM_IDX))
+            wanted = pairs.column(_IS_TARGET).to_numpy()
+            keys = pair_keys(users, items)
+            starts = np.flatnonzero(np.diff(users, prepend=-1))
+            rows: dict[str, list[object]] = {c.USER_IDX: [], c.TARGETS: [], c.CANDIDATES: []}
+            for first, end in zip(starts, [*starts[1:], len(users)], strict=True):
+                targets = items[first:end][wanted[first:end]]
+                if len(targets):
+                    rows[c.USER_IDX].append(users[first])
+                    rows[c.TARGETS].append(targets)
+                    rows[c.CANDIDATES].append(
+                        draw_candidates(seed, nth, int(users[first]), count, keys[first:end], pool.value)
+                    )
+            yield pa.RecordBatch.from_arrays(
+                [
+                    pa.array(rows[c.USER_IDX], pa.int32()),
+                    pa.array(rows[c.TARGETS], pa.list_(pa.int32())),
+                    pa.array(rows[c.CANDIDATES], pa.list_(pa.int32())),
+                ],
+                [c.USER_IDX, c.TARGETS, c.CANDIDATES],
+            )
+
+    return draw
+
+
+def _slice(as_of: date, part: str) -> Transformer:
+    def add(frame: DataFrame) -> DataFrame:
+        sliced = frame.withColumn(c.AS_OF_DATE, F.lit(as_of)).withColumn(c.PART, F.lit(part))
+        return sliced.transform(conform(EVAL_EXAMPLES.schema, EVAL_EXAMPLES.name))
+
+    return add

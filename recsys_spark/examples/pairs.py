@@ -1,0 +1,69 @@
+"""Positives beside their negatives: what a pairwise or pointwise model trains on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from pyspark import Broadcast
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from recsys_spark import columns as c
+from recsys_spark.config import Examples, Fit
+from recsys_spark.examples.batches import by_whole_users
+from recsys_spark.examples.negatives import NONE_LEFT, Pool, draw_negatives, pair_keys
+from recsys_spark.schemas import train_examples
+from recsys_spark.transform import Transformer, conform
+
+IS_EXAMPLE: Final = "is_example"
+
+
+def train_pairs(
+    config: Examples, seed: int, as_of: date, fit: Fit, is_example: Column, pool: Broadcast[Pool], files: int
+) -> Transformer:
+    """Interactions -> `schemas.train_examples(K)`: one row a positive of the fit and draw, its K negatives beside it.
+
+    Every positive of the user is barred as a negative, those past the cut included (the field's convention, since He et
+    al. 2017), or with `strict_train` only the fit's own. Two shuffles: the pairs by user, to draw; the examples evenly
+    into `files`, to be read in any order. O(positives x draws x K), memory one batch and one user's history.
+
+    Args:
+        is_example: whether an interaction is a positive of the fit.
+        pool: what negatives are drawn from, broadcast.
+    """
+    table = train_examples(config.negatives)
+    drawn = StructType([field for field in table.schema if field.name not in (c.AS_OF_DATE, c.FIT)])
+
+    def to_examples(interactions: DataFrame) -> DataFrame:
+        pairs = interactions.select(c.USER_IDX, c.ITEM_IDX, is_example.alias(IS_EXAMPLE))
+        if config.strict_train:
+            pairs = pairs.where(IS_EXAMPLE)
+        by_user = pairs.repartition(c.USER_IDX).sortWithinPartitions(c.USER_IDX, c.ITEM_IDX)
+        examples = by_user.mapInArrow(_drawer(config, seed, pool), drawn).repartition(files)
+        sliced = examples.withColumn(c.AS_OF_DATE, F.lit(as_of)).withColumn(c.FIT, F.lit(fit))
+        return sliced.transform(conform(table.schema, table.name))
+
+    return to_examples
+
+
+def _drawer(config: Examples, seed: int, pool: Broadcast[Pool]):  # type: ignore[no-untyped-def]
+    names = [c.DRAW, c.USER_IDX, c.ITEM_IDX, *(c.negative(k) for k in range(1, config.negatives + 1))]
+
+    def draw(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for pairs in by_whole_users(batches):
+            users, items = (pairs.column(name).to_numpy() for name in (c.USER_IDX, c.ITEM_IDX))
+            barred = pair_keys(users, items)
+            chosen = pairs.column(IS_EXAMPLE).to_numpy()
+            users, items = users[chosen], items[chosen]
+            for nth in range(config.draws):
+                negatives = draw_negatives(seed, nth, users, items, config.negatives, barred, pool.value)
+                kept = negatives[:, 0] != NONE_LEFT
+                columns = [np.full(int(kept.sum()), nth, dtype=np.int32), users[kept], items[kept], *negatives[kept].T]
+                yield pa.RecordBatch.from_arrays([pa.array(column, pa.int32()) for column in columns], names)
+
+    return draw

@@ -1,0 +1,82 @@
+"""The examples stage: `interactions` -> `train_examples` (a slice a date and fit), `eval_examples` (a date and part)."""
+
+from __future__ import annotations
+
+from datetime import date
+from math import ceil
+
+from pyspark import Broadcast
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys_spark import columns as c
+from recsys_spark.bounded import collect_columns
+from recsys_spark.config import Fit
+from recsys_spark.examples.candidates import drawn_candidates, given_candidates
+from recsys_spark.examples.negatives import Pool
+from recsys_spark.examples.pairs import train_pairs
+from recsys_spark.interactions.given import given_negatives
+from recsys_spark.interactions.pairs import is_target, positives_in
+from recsys_spark.interactions.split import PARTS_OF_FIT, TEST, VALIDATION, until
+from recsys_spark.runs import Run
+from recsys_spark.schemas import EVAL_EXAMPLES, train_examples
+
+_POPULARITY = "popularity"
+
+
+def run(run: Run) -> None:
+    """Draw the negatives of every fit and the candidates of every held-out part. O(positives x draws x K)."""
+    interactions = run.tables.read_slice("interactions", {c.AS_OF_DATE: run.as_of})
+    for fit in run.config.examples.fits:
+        _write_train_examples(run, interactions, fit)
+    for part in (VALIDATION, TEST):
+        _write_eval_examples(run, interactions, part)
+
+
+def _write_train_examples(run: Run, interactions: DataFrame, fit: Fit) -> None:
+    config = run.config.examples
+    of_fit = positives_in(*PARTS_OF_FIT[fit])
+    positives = interactions.where(of_fit > 0).count()
+    files = _files(positives, config.rows_per_file, run.config.training.ranks)
+    pool = _pool(run, interactions, fit)
+    barred = interactions.where(F.col(c.POSITIVES) > 0)
+    examples = barred.transform(train_pairs(config, run.seed, run.as_of, fit, of_fit > 0, pool, files))
+    where: dict[str, str | int | date] = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
+    rows = run.tables.replace(train_examples(config.negatives), examples, where)
+    run.counts[f"positives_{fit}"], run.counts[f"train_examples_{fit}"] = positives, rows
+    if rows < positives * config.draws:
+        left_out = positives - rows // config.draws
+        run.notes.append(f"{fit}: {left_out:,} positives of users who took every item have no negatives: left out")
+
+
+def _write_eval_examples(run: Run, interactions: DataFrame, part: str) -> None:
+    split, taken = run.config.split, interactions.where(F.col(c.POSITIVES) > 0)
+    targets = is_target(part, split.repeats)
+    if part == TEST and split.kind == "given" and split.negatives_file:
+        events = run.tables.read("events").where(until(run.as_of))
+        negatives = given_negatives(split, events, run.tables.read("users"), run.tables.read("items"))
+        examples = taken.transform(given_candidates(run.as_of, part, targets, negatives))
+    else:
+        pool = _pool(run, interactions, "production", uniform=True)
+        count = run.config.examples.eval_negatives
+        examples = taken.transform(drawn_candidates(run.as_of, part, targets, count, run.seed, pool))
+    where: dict[str, str | int | date] = {c.AS_OF_DATE: run.as_of, c.PART: part}
+    run.counts[f"eval_examples_{part}"] = run.tables.replace(EVAL_EXAMPLES, examples, where)
+
+
+def _files(positives: int, rows_per_file: int, ranks: int) -> int:
+    """As many files as the ranks share out evenly, each of about `rows_per_file` rows."""
+    return ranks * max(1, ceil(positives / (rows_per_file * ranks)))
+
+
+def _pool(run: Run, interactions: DataFrame, fit: Fit, uniform: bool = False) -> Broadcast[Pool]:
+    config = run.config.examples
+    counted = positives_in(*PARTS_OF_FIT[fit]) if config.strict_train else F.col(c.POSITIVES)
+    popularity = positives_in(*PARTS_OF_FIT[fit])
+    items = interactions.where(counted > 0).groupBy(c.ITEM_IDX).agg(
+        F.sum(F.when(popularity > 0, 1).otherwise(0)).alias(_POPULARITY)
+    )
+    known = collect_columns(items, [c.ITEM_IDX, _POPULARITY], "the items to draw negatives from", run.config.run.driver_bytes)
+    if uniform or config.sampling == "uniform":
+        return run.spark.sparkContext.broadcast(Pool.uniform(known[c.ITEM_IDX]))
+    return run.spark.sparkContext.broadcast(Pool.weighted(known[c.ITEM_IDX], known[_POPULARITY], config.alpha))

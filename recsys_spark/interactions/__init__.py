@@ -1,0 +1,1 @@
+"""Events -> dense indices, the split, and one row a user and item."""

@@ -1,0 +1,54 @@
+"""The index stage: `events` -> `users`, `items` (append-only), `interactions` (one slice a date)."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys_spark import columns as c
+from recsys_spark.errors import UserError
+from recsys_spark.interactions.core import k_core
+from recsys_spark.interactions.given import given_test
+from recsys_spark.interactions.index import new_ids, next_index, number
+from recsys_spark.interactions.pairs import interactions
+from recsys_spark.interactions.split import indexed, labelled, positive, until
+from recsys_spark.runs import Run
+from recsys_spark.schemas import INTERACTIONS, ITEMS, USERS, Table
+
+
+def run(run: Run) -> None:
+    """Number what is new, then count the pairs. O(n log n) over the events up to the date, shuffled once by user."""
+    events = run.tables.read("events").where(until(run.as_of))
+    if events.isEmpty():
+        raise UserError(f"there are no events up to {run.as_of}: choose a later --as-of, or ingest earlier events")
+    for table, id_column, idx_column in ((USERS, c.USER_ID, c.USER_IDX), (ITEMS, c.ITEM_ID, c.ITEM_IDX)):
+        _extend_index(run, events, table, id_column, idx_column)
+    where = {c.AS_OF_DATE: run.as_of}
+    pairs = labelled_events(run).transform(interactions(run.as_of))
+    run.counts["interactions"] = run.tables.replace(INTERACTIONS, pairs, where)
+
+
+def labelled_events(run: Run) -> DataFrame:
+    """The events up to the run's date, in dense indices, with the part of the split of each."""
+    events = run.tables.read("events").where(until(run.as_of))
+    users, items = run.tables.read("users"), run.tables.read("items")
+    given = given_test(run.config.split, events, users, items) if run.config.split.kind == "given" else None
+    return (
+        events.transform(indexed(users, items))
+        .transform(positive(run.config.interactions))
+        .transform(k_core(run.config.interactions, run.say))
+        .transform(labelled(run.config.split, run.as_of, given))
+    )
+
+
+def _extend_index(run: Run, events: DataFrame, table: Table, id_column: str, idx_column: str) -> None:
+    index = run.tables.read_or_empty(table)
+    fresh = new_ids(events, index, id_column).persist()
+    try:
+        added = 0
+        if not fresh.isEmpty():
+            numbered = number(fresh, id_column, idx_column, next_index(index, idx_column))
+            added = run.tables.append(table, numbered.withColumn(c.RUN_ID, F.lit(run.run_id)))
+        run.counts[f"new_{table.name}"] = added
+    finally:
+        fresh.unpersist()

@@ -1,0 +1,122 @@
+"""What a run is given, what it reports, and the row it leaves in `runs`."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timezone
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from recsys_spark import __version__
+from recsys_spark import columns as c
+from recsys_spark.config import Config
+from recsys_spark.errors import UserError
+from recsys_spark.schemas import RUNS
+from recsys_spark.tables import Tables
+
+
+@dataclass
+class Run:
+    """One stage's run: its session, configuration and tables, and what it has to say when it is done.
+
+    `counts` go to `runs` and the summary; `notes` are the lines a person reads at the end.
+    """
+
+    stage: str
+    spark: SparkSession
+    config: Config
+    root: str
+    pipeline_id: str
+    requested_as_of: date | None = None
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
+    counts: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.tables = Tables(self.spark, self.root, self.run_id, self.config.storage.examples)
+
+    @property
+    def as_of(self) -> date:
+        """The date asked for, or else the day (UTC) of the newest event: the same for every stage of a pipeline.
+
+        Raises:
+            UserError: there are no events.
+        """
+        if self.requested_as_of is None:
+            newest = self.tables.read("events").agg(F.max(F.to_date(c.EVENT_TIME))).head()
+            if newest is None or newest[0] is None:
+                raise UserError(f"table `events` under {self.root} is empty: check events_rejected, run jobs/ingest.py")
+            self.requested_as_of = newest[0]
+        assert self.requested_as_of is not None
+        return self.requested_as_of
+
+    @property
+    def seed(self) -> int:
+        return self.config.run.seed
+
+    def say(self, line: str) -> None:
+        """A line of progress, at once."""
+        print(f"[{self.stage}] {line}", flush=True)
+
+
+Stage = Callable[[Run], None]
+
+
+def run_stage(run: Run, stage: Stage) -> None:
+    """Run one stage, print its summary, and leave its row in `runs`, also when it fails.
+
+    Raises:
+        Exception: whatever the stage raised, after it was recorded.
+    """
+    with _recorded(run):
+        stage(run)
+
+
+@contextmanager
+def _recorded(run: Run) -> Iterator[None]:
+    started, clock = datetime.now(timezone.utc), time.monotonic()
+    run.say("started")
+    try:
+        yield
+    except Exception as error:
+        _leave_row(run, started, time.monotonic() - clock, "failed", f"{type(error).__name__}: {error}")
+        raise
+    seconds = time.monotonic() - clock
+    _leave_row(run, started, seconds, "done", None)
+    for line in _summary(run.counts, run.notes, run.tables, seconds):
+        run.say(line)
+
+
+def _leave_row(run: Run, started: datetime, seconds: float, status: str, error: str | None) -> None:
+    row = (
+        run.run_id,
+        run.pipeline_id,
+        run.stage,
+        run.requested_as_of,
+        status,
+        started,
+        seconds,
+        run.config.digest(),
+        run.config.as_yaml(),
+        __version__,
+        dict(run.tables.versions_read),
+        dict(run.tables.versions_written),
+        dict(run.counts),
+        error,
+    )
+    journal = Tables(run.spark, run.root, run.run_id)
+    if status == "failed" and not journal.exists(RUNS.name):
+        return  # a root that nothing was ever written to stays as it was
+    journal.append(RUNS, run.spark.createDataFrame([row], RUNS.schema))
+
+
+def _summary(counts: Mapping[str, int], notes: list[str], tables: Tables, seconds: float) -> Iterator[str]:
+    yield from (f"{what.replace('_', ' ')}: {count:,}" for what, count in counts.items())
+    yield from (f"wrote {name} (version {version})" for name, version in tables.versions_written.items())
+    yield from notes
+    yield f"done in {seconds:.1f} s"

@@ -1,0 +1,78 @@
+"""What Spark says of a mistake in the input, in words that a person can act on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+from urllib.parse import unquote
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+
+from recsys_spark.errors import UserError
+
+SparkFailure: Final = (PySparkException, Py4JJavaError)
+
+# What to look for in Spark's message and stack trace, and what to say instead; the first that is found counts. The
+# patterns name the message rather than the exception: a Python worker that dies raises an EOFException as well.
+_CAUSES: Final = (
+    (r"\[PATH_NOT_FOUND\]", "nothing matches this path; check its spelling, or where the job runs"),
+    (r"No FileSystem for scheme", "Spark has no driver for this kind of path; add its package to the cluster"),
+    (r"[Uu]nexpected end of (input |ZLIB input )?stream", "the compressed file is cut short; fetch it again"),
+    (
+        r"not a gzip file|ZipException|incorrect (header|data|length) check|invalid (stored|distance|block|code|bit)"
+        r"|DataFormatException",
+        "the compressed file is damaged, or is not compressed at all; fetch it again, or drop the ending .gz",
+    ),
+    (
+        r"Illegal Parquet type: INT64 \(TIMESTAMP\(NANOS",
+        "the file counts time in nanoseconds; set ingest.mapping.time_unit=ns",
+    ),
+    (r"\[UNABLE_TO_INFER_SCHEMA\]", "no Parquet files here; check the path and ingest.mapping.file_format"),
+    (
+        r"is not a Parquet file|CANNOT_READ_FILE_FOOTER|Could not read footer|could not decode|FAILED_TO_UNCOMPRESS"
+        r"|ParquetDecodingException",
+        "not a Parquet file that can be read; fetch it again, or check ingest.mapping.file_format",
+    ),
+    (r"Permission denied|AccessControlException|AccessDenied", "this user may not read it"),
+    (r"FileNotFoundException", "the file went away while it was read; run the job again"),
+)
+_FILE: Final = re.compile(r"(?:reading file|footer for file:?|Path does not exist:) (?:FileStatus\{path=)?([^\s;,]+)")
+_BARE_FILE: Final = re.compile(r"(\S+) is not a Parquet file")
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn Spark's failures over the input into a `UserError`; every other failure passes as it is.
+
+    Args:
+        what: the input, for the message; a file that Spark names itself takes its place.
+
+    Raises:
+        UserError: the input is missing, damaged or of another format; it names the file and what to do.
+    """
+    try:
+        yield
+    except SparkFailure as error:
+        words = explanation(error)
+        if words is None:
+            raise
+        raise UserError(f"{_file_named(str(error)) or what}: {words}") from error
+
+
+def explanation(error: Exception) -> str | None:
+    """What went wrong with the input, or None where the failure is of another kind."""
+    text = str(error)
+    return next((words for pattern, words in _CAUSES if re.search(pattern, text)), None)
+
+
+def readable_path(uri: str) -> str:
+    """A file's address as a person writes it: local ones as plain paths, nothing percent-encoded."""
+    return re.sub(r"^file:/+", "/", unquote(uri))
+
+
+def _file_named(text: str) -> str | None:
+    found = _FILE.search(text) or _BARE_FILE.search(text)
+    return readable_path(found[1].rstrip(".")) if found else None

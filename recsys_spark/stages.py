@@ -1,0 +1,27 @@
+"""The stages by name, each imported only when it runs."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final
+
+from recsys_spark.runs import Stage
+
+_STAGES: Final = {
+    "generate": "recsys_spark.events.generate",
+    "ingest": "recsys_spark.events.ingest",
+    "index": "recsys_spark.interactions.stage",
+    "features": "recsys_spark.features.stage",
+    "examples": "recsys_spark.examples.stage",
+    "train": "recsys_spark.training.stage",
+    "recommend": "recsys_spark.recommend.stage",
+    "evaluate": "recsys_spark.evaluate.stage",
+}
+
+PIPELINE: Final = ("ingest", "index", "features", "examples", "train", "evaluate", "recommend")
+
+
+def stage_named(name: str) -> Stage:
+    """The function `run(Run) -> None` that does a stage's work."""
+    stage: Stage = import_module(_STAGES[name]).run
+    return stage

@@ -1,0 +1,226 @@
+"""The only reader and writer of Delta tables: pinned versions in, one slice out, and a note of both for lineage."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import reduce
+from urllib.parse import unquote
+
+import pyarrow
+from delta.tables import DeltaTable
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from recsys_spark.errors import MissingTableError, UserError
+from recsys_spark.schemas import TABLES, Table
+from recsys_spark.transform import conform
+
+SliceKey = Mapping[str, str | int | date]
+
+_CATALOG = re.compile(r"^[A-Za-z_][\w-]*\.[A-Za-z_][\w-]*$")
+
+
+@dataclass(frozen=True)
+class LiveFile:
+    """One data file of a pinned version: where it lies and how many rows the log counts in it."""
+
+    url: str
+    rows: int
+
+
+@dataclass
+class Tables:
+    """The tables below one root, which is a path (local or object store) or `catalog.schema`.
+
+    A table's version is pinned when it is first read, so that every later read in the same run sees the same rows;
+    writing a table moves its pin to the version written.
+    """
+
+    spark: SparkSession
+    root: str
+    run_id: str = ""
+    examples_root: str = ""
+    versions_read: dict[str, int] = field(default_factory=dict)
+    versions_written: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def in_catalog(self) -> bool:
+        return bool(_CATALOG.match(self.root))
+
+    def path(self, name: str) -> str:
+        """Where the files of a table lie."""
+        if not self.in_catalog:
+            return f"{self.root.rstrip('/')}/{name}"
+        if name.endswith("_examples") and self.examples_root:
+            return f"{self.examples_root.rstrip('/')}/{name}"
+        detail = self._handle(name).detail().select("location").head()
+        assert detail is not None
+        return str(detail[0])
+
+    def exists(self, name: str) -> bool:
+        if self.in_catalog:
+            return bool(self.spark.catalog.tableExists(f"{self.root}.{name}"))
+        return bool(DeltaTable.isDeltaTable(self.spark, self.path(name)))
+
+    def version(self, name: str) -> int:
+        """The newest version of a table."""
+        newest = self._handle(name).history(1).select("version").head()
+        assert newest is not None
+        return int(newest[0])
+
+    def pin(self, name: str) -> int:
+        """The version that this run reads of a table.
+
+        Raises:
+            MissingTableError: there is no such table; the message names the job that makes it.
+        """
+        if name in self.versions_written:
+            return self.versions_written[name]
+        if name not in self.versions_read:
+            if not self.exists(name):
+                raise MissingTableError(
+                    f"table `{name}` does not exist under {self.root}: run jobs/{TABLES[name].made_by}.py first"
+                )
+            self.versions_read[name] = self.version(name)
+        return self.versions_read[name]
+
+    def read(self, name: str, where: SliceKey | None = None) -> DataFrame:
+        """The pinned version of a table, or one slice of it.
+
+        Raises:
+            MissingTableError: there is no such table.
+        """
+        version = self.pin(name)
+        reader = self.spark.read.format("delta").option("versionAsOf", version)
+        frame = reader.table(f"{self.root}.{name}") if self.in_catalog else reader.load(self.path(name))
+        return frame.where(_matches(where)) if where else frame
+
+    def read_or_empty(self, table: Table) -> DataFrame:
+        """The pinned version of a table, or no rows where it has not been made yet."""
+        if self.exists(table.name):
+            return self.read(table.name)
+        return self.spark.createDataFrame([], table.schema)
+
+    def read_slice(self, name: str, where: SliceKey) -> DataFrame:
+        """One slice that must be there.
+
+        Raises:
+            MissingTableError: the table, or the slice of it, does not exist; the message names the job that makes it.
+        """
+        frame = self.read(name, where)
+        if frame.isEmpty():
+            raise MissingTableError(
+                f"table `{name}` under {self.root} has no rows for {_words(where)}: "
+                f"run jobs/{TABLES[name].made_by}.py for it first"
+            )
+        return frame
+
+    def append(self, table: Table, frame: DataFrame) -> int:
+        """Add rows; the number added."""
+        self._create(table)
+        return self._write(table, frame, "append")
+
+    def replace(self, table: Table, frame: DataFrame, where: SliceKey | None = None) -> int:
+        """Put `frame` in the place of one slice (or of the whole table) in one atomic commit; the number of rows.
+
+        Running it again with the same frame leaves the same rows. `where` names the slice by column values; rows of
+        the frame outside it are an error.
+        """
+        self._create(table)
+        return self._write(table, frame, "overwrite", where)
+
+    def upsert_latest(self, table: Table, frame: DataFrame, newest: str) -> int:
+        """Insert or update by the table's key where `newest` is not older than what is there; rows changed."""
+        self._create(table)
+        rows = frame.transform(conform(table.schema, table.name))
+        same = " AND ".join(f"old.{key} = new.{key}" for key in table.key)
+        with_newer = self._handle(table.name).alias("old").merge(rows.alias("new"), same)
+        changed = f"new.{newest} >= old.{newest} OR old.{newest} IS NULL"
+        with_newer.whenMatchedUpdateAll(condition=changed).whenNotMatchedInsertAll().execute()
+        return self._note_write(table.name, "numTargetRowsInserted", "numTargetRowsUpdated")
+
+    def live_files(self, name: str, where: SliceKey) -> list[LiveFile]:
+        """The data files of one slice in the pinned version, with the rows that the log counts, in path order.
+
+        For readers that know nothing of Delta's log. Complexity: the number of files.
+
+        Raises:
+            MissingTableError: the table or the slice does not exist.
+            UserError: the version has deletion vectors or column mapping, so that its files do not hold its rows.
+        """
+        from deltalake import DeltaTable as DeltaLog
+
+        path = self.path(name)
+        log = DeltaLog(path, version=self.pin(name))
+        again = f"delete the table and run jobs/{TABLES[name].made_by}.py again"
+        mapping = log.metadata().configuration.get("delta.columnMapping.mode", "none")
+        if mapping != "none":
+            raise UserError(f"table `{name}` at {path} uses column mapping ({mapping}), so its files cannot be fed: {again}")
+        if "deletionVectors" in (log.protocol().reader_features or []) and any(
+            batch.num_rows for batch in log.deletion_vectors()
+        ):
+            raise UserError(f"table `{name}` at {path} has deletion vectors, so its files hold deleted rows: {again}")
+        files = [
+            LiveFile(f"{path.rstrip('/')}/{unquote(action['path'])}", action["num_records"])
+            for action in pyarrow.table(log.get_add_actions(flatten=True)).to_pylist()
+            if all(action[f"partition.{key}"] == value for key, value in where.items())
+        ]
+        if not files:
+            raise MissingTableError(f"table `{name}` under {self.root} has no rows for {_words(where)}: {again}")
+        return sorted(files, key=lambda file: file.url)
+
+    def _handle(self, name: str) -> DeltaTable:
+        if self.in_catalog:
+            return DeltaTable.forName(self.spark, f"{self.root}.{name}")
+        return DeltaTable.forPath(self.spark, self.path(name))
+
+    def _create(self, table: Table) -> None:
+        if self.exists(table.name):
+            return
+        builder = DeltaTable.createIfNotExists(self.spark)
+        if self.in_catalog:
+            builder = builder.tableName(f"{self.root}.{table.name}")
+            if table.name.endswith("_examples") and self.examples_root:
+                builder = builder.location(self.path(table.name))
+        else:
+            builder = builder.location(self.path(table.name))
+        builder = builder.addColumns(table.schema)
+        if table.partitioned_by:
+            builder = builder.partitionedBy(*table.partitioned_by)
+        for key, value in table.properties.items():
+            builder = builder.property(key, value)
+        builder.execute()
+
+    def _write(self, table: Table, frame: DataFrame, mode: str, where: SliceKey | None = None) -> int:
+        rows = frame.transform(conform(table.schema, table.name))
+        writer = rows.write.format("delta").mode(mode).option("userMetadata", json.dumps({"run_id": self.run_id}))
+        writer = writer.option("mergeSchema", "true")
+        if where:
+            writer = writer.option("replaceWhere", " AND ".join(f"{key} = {_literal(v)}" for key, v in where.items()))
+        if self.in_catalog:
+            writer.saveAsTable(f"{self.root}.{table.name}")
+        else:
+            writer.save(self.path(table.name))
+        return self._note_write(table.name, "numOutputRows")
+
+    def _note_write(self, name: str, *metrics: str) -> int:
+        newest = self._handle(name).history(1).select("version", "operationMetrics").head()
+        assert newest is not None
+        self.versions_written[name] = int(newest["version"])
+        return sum(int(newest["operationMetrics"].get(metric, 0)) for metric in metrics)
+
+
+def _literal(value: str | int | date) -> str:
+    return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "\\'") + "'"
+
+
+def _matches(where: SliceKey) -> Column:
+    return reduce(lambda left, right: left & right, (F.col(key) == F.lit(value) for key, value in where.items()))
+
+
+def _words(where: SliceKey) -> str:
+    return ", ".join(f"{key}={value}" for key, value in where.items())

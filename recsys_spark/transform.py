@@ -1,0 +1,39 @@
+"""Frames in, frames out: the type every stage's steps share, and the check that stands at a stage's boundary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from recsys_spark.errors import SchemaError
+
+Transformer = Callable[[DataFrame], DataFrame]
+
+
+def conform(schema: StructType, name: str) -> Transformer:
+    """A transformer that projects a frame to `schema`, in its order.
+
+    Raises:
+        SchemaError: a column is missing or has another type; the message lists each with what was expected.
+    """
+
+    def check(frame: DataFrame) -> DataFrame:
+        came = {field.name: field.dataType for field in frame.schema}
+        problems = [
+            f"`{field.name}`: expected {field.dataType.simpleString()}, "
+            + (f"got {came[field.name].simpleString()}" if field.name in came else "missing")
+            for field in schema
+            if field.name not in came or not _same(field.dataType.simpleString(), came[field.name].simpleString())
+        ]
+        if problems:
+            raise SchemaError(f"{name}: " + "; ".join(problems))
+        return frame.select([F.col(field.name) for field in schema])
+
+    return check
+
+
+def _same(expected: str, came: str) -> bool:
+    return expected == came

@@ -1,0 +1,54 @@
+"""One lazy Spark session for all tests, and the real data where there is some."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from recsys_spark.config import Config, load_config
+from recsys_spark.runs import Run
+
+REAL_DATA = "RECSYS_TEST_DATA"
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    session = (
+        SparkSession.builder.master("local[2]")
+        .appName("recsys-spark tests")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.shuffle.partitions", "2")
+        .config("spark.default.parallelism", "2")
+        .config("spark.databricks.delta.snapshotPartitions", "2")
+        .config("spark.sql.session.timeZone", "UTC")
+        .getOrCreate()
+    )
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def make_run(spark: SparkSession, tmp_path: Path) -> Callable[..., Run]:
+    """`make_run("index", "split.kind=time", ...)`: a run of that stage with those settings, its root in a new folder."""
+
+    def make(stage: str, *settings: str, as_of: str | None = None, config: Config | None = None) -> Run:
+        from datetime import date
+
+        chosen = config or load_config(settings=["run.shuffle_partitions=2", *settings])
+        return Run(stage, spark, chosen, str(tmp_path / "root"), "test", date.fromisoformat(as_of) if as_of else None)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with real data sets that RECSYS_TEST_DATA names."""
+    folder = os.environ.get(REAL_DATA)
+    if not folder or not Path(folder).is_dir():
+        pytest.skip(f"{REAL_DATA} does not name a folder with the real data sets")
+    return Path(folder)

@@ -112,6 +112,7 @@ class NeuMFModel(Section):
     l2: Annotated[float, Field(ge=0.0)]
     pretrain: bool
     pretrain_alpha: Share
+    finetune_rate: Annotated[float, Field(gt=0.0)]
 
 
 class Model(Section):
@@ -139,16 +140,21 @@ class Recommend(Section):
     exclude_seen: bool
     segment: str
     active_days: NotNegative
+    segment_head: Positive
     block_users: Positive
+    users_per_task: Positive
     variant: Annotated[str, Field(min_length=1)]
 
 
 class Evaluate(Section):
     ks: Annotated[list[Positive], Field(min_length=1)]
-    protocols: list[Literal["sampled", "full"]]
-    splits: list[Literal["validation", "test"]]
+    protocols: Annotated[list[Literal["sampled", "full"]], Field(min_length=1)]
+    splits: Annotated[list[Literal["validation", "test"]], Field(min_length=1)]
     light_user_events: Positive
     head_share: Annotated[float, Field(gt=0.0, lt=1.0)]
+    full_users: NotNegative
+    loss_rows: NotNegative
+    block_bytes: Positive
 
 
 class Generate(Section):

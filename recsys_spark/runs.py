@@ -59,6 +59,19 @@ class Run:
     def seed(self) -> int:
         return self.config.run.seed
 
+    @property
+    def artifacts(self) -> str:
+        """Where artifacts and checkpoints lie: what is configured, or below the root.
+
+        Raises:
+            UserError: nothing is configured, and the root is a catalogue.
+        """
+        if self.config.storage.artifacts:
+            return self.config.storage.artifacts
+        if self.tables.in_catalog:
+            raise UserError(f"the root {self.root} is a catalogue: set storage.artifacts to a path for model artifacts")
+        return f"{self.root.rstrip('/')}/artifacts"
+
     def say(self, line: str) -> None:
         """A line of progress, at once."""
         print(f"[{self.stage}] {line}", flush=True)

@@ -69,8 +69,13 @@ def explanation(error: Exception) -> str | None:
 
 
 def readable_path(uri: str) -> str:
-    """A file's address as a person writes it: local ones as plain paths, nothing percent-encoded."""
-    return re.sub(r"^file:/+", "/", unquote(uri))
+    """A file's URI as a person writes it: local ones as plain paths, nothing percent-encoded."""
+    return shown(unquote(uri))
+
+
+def shown(address: str) -> str:
+    """An address without the scheme of local files."""
+    return re.sub(r"^file:/+", "/", address)
 
 
 def _file_named(text: str) -> str | None:

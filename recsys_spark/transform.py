@@ -26,7 +26,7 @@ def conform(schema: StructType, name: str) -> Transformer:
             f"`{field.name}`: expected {field.dataType.simpleString()}, "
             + (f"got {came[field.name].simpleString()}" if field.name in came else "missing")
             for field in schema
-            if field.name not in came or not _same(field.dataType.simpleString(), came[field.name].simpleString())
+            if field.name not in came or field.dataType.simpleString() != came[field.name].simpleString()
         ]
         if problems:
             raise SchemaError(f"{name}: " + "; ".join(problems))
@@ -35,5 +35,9 @@ def conform(schema: StructType, name: str) -> Transformer:
     return check
 
 
-def _same(expected: str, came: str) -> bool:
-    return expected == came
+def shuffle_partitions(frame: DataFrame) -> int:
+    """The session's shuffle partitions, for a `repartition` whose rows cost more time than their bytes tell.
+
+    Without a number Spark would join small partitions into few, and Python work on them would use few cores.
+    """
+    return int(frame.sparkSession.conf.get("spark.sql.shuffle.partitions") or 1)

@@ -28,6 +28,8 @@ main() {
     step "Python 3.11 environment in .venv" make_venv "$python"
     step "packages of requirements.lock" install_packages
     step "Java 17" install_java
+    JAVA_HOME="$(java_home_in_use)"
+    export JAVA_HOME
     step "Spark settings" configure_spark
     step "Delta's jars beside Spark's own" "$VENV/bin/python" scripts/delta_jars.py "$VENV/ivy"
     step "Horovod, built against TensorFlow (2 to 4 minutes)" install_horovod

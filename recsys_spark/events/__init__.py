@@ -1,0 +1,1 @@
+"""Events come in: from files (`ingest`) or made up (`generate`)."""

@@ -1,13 +1,14 @@
 """Made events of any size: each executor makes its own blocks of them from counters, with no shuffle.
 
-Settings under `generate` -> `events` (those whose source is "generated"), `user_attributes`, `item_attributes`. The
-same seed and settings make the same rows on any number of partitions; running it again leaves the same tables.
+Settings under `generate` -> `events` (those whose source is "generated"), `user_attributes`,
+`item_attributes`. The same seed and settings make the same rows on any number of partitions; running it again
+leaves the same tables.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -44,9 +45,11 @@ def run(run: Run) -> None:
     """
     made = run.config.generate
     if made.drift_day is not None and made.drift_day >= made.days:
-        raise UserError(f"generate.drift_day is {made.drift_day}, expected less than generate.days ({made.days})")
+        raise UserError(
+            f"generate.drift_day is {made.drift_day}, expected less than generate.days: {made.days}"
+        )
     world = World(made, run.seed)
-    run.say(f"making {made.events:,} events of {made.users:,} users and {made.items:,} items over {made.days:,} days")
+    run.say(f"making {made.events:,} events of {made.users:,} users and {made.items:,} items")
     clock = time.monotonic()
     events = run.tables.replace(EVENTS, made_events(run, world), {c.SOURCE: SOURCE})
     seconds = time.monotonic() - clock
@@ -118,7 +121,7 @@ def _blocks(run: Run, blocks: int, rows: Callable[[int], Columns], schema: str) 
     """A frame of blocks of rows, each made where it is written, one at a time in a task."""
     names = [column.split()[0] for column in schema.split(", ")]
 
-    def make(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def make(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
             for block in batch.column(0).to_pylist():
                 made = rows(block)

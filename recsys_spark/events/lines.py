@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
+from urllib.parse import unquote
 
 from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.errors import UserError
-from recsys_spark.spark_errors import SparkFailure, explained, explanation, readable_path
+from recsys_spark.spark_errors import SparkFailure, explained, explanation, readable_path, shown
 
 _FILE, _BLOCK, _ID, _SHIFT = "_file", "_block", "_id", "_shift"
 _FIRST, _ROWS, _HEAD = "_first", "_rows", "_head"
 _HEAD_BYTES = 1 << 16
 _COMPRESSED = (".gz", ".bz2", ".zst", ".deflate", ".snappy", ".lz4")
-_BLOCK_SETTING = "spark.sql.files.minPartitionNum"
 
 
 @dataclass(frozen=True)
@@ -35,28 +34,14 @@ class Lines:
     heads: Mapping[str, str]
 
 
-@contextmanager
-def fixed_blocks(spark: SparkSession) -> Iterator[None]:
-    """Files are cut the same way in each pass within, also where executors come and go between them."""
-    before = spark.conf.get(_BLOCK_SETTING, None)
-    spark.conf.set(_BLOCK_SETTING, before or str(spark.sparkContext.defaultParallelism))
-    try:
-        yield
-    finally:
-        if before is None:
-            spark.conf.unset(_BLOCK_SETTING)
-        else:
-            spark.conf.set(_BLOCK_SETTING, before)
-
-
 def list_files(spark: SparkSession, path: str) -> list[str]:
-    """The files that a path (file, folder or glob) stands for, in order.
+    """The addresses of the files that a path (file, folder or glob) stands for, in order.
 
     Raises:
         UserError: there are none.
     """
     with explained(path):
-        files = sorted(readable_path(uri) for uri in spark.read.text(path).inputFiles())
+        files = sorted(unquote(uri) for uri in spark.read.text(path).inputFiles())
     if not files:
         raise UserError(f"{path}: no files here; expected the data set's files")
     return files
@@ -75,18 +60,18 @@ def read_lines(spark: SparkSession, paths: Sequence[str], encoding: str = "UTF-8
     Raises:
         UserError: a file is missing, damaged or empty.
     """
-    _check_encodings(encoding, otherwise)
+    encodings = [_charset(name) for name in (encoding, otherwise) if name]
     files = [file for path in paths for file in list_files(spark, path)]
     text = spark.read.text(list(paths)).withColumnRenamed("value", c.RAW)
     try:
-        with explained(files[0]):
+        with explained(", ".join(paths)):
             rows, heads = number_rows(text, F.col(c.RAW), heads=True)
     except UserError:
         raise _about_the_file(spark, files) from None
     if not heads:
         raise UserError(f"{', '.join(paths)}: the file is empty; expected at least one line")
     not_blank = rows.where(F.length(F.trim(c.RAW)) > 0)
-    decoded = not_blank.withColumn(c.RAW, _decoded(F.col(c.RAW), encoding, otherwise))
+    decoded = not_blank.withColumn(c.RAW, _decoded(F.col(c.RAW), *encodings))
     return Lines(decoded, {source: head.removeprefix("\ufeff") for source, head in heads.items()})
 
 
@@ -117,9 +102,7 @@ def number_rows(
     numbered = placed.join(F.broadcast(shifts), on=[_FILE, _BLOCK], how="left").select(
         c.SOURCE, (F.col(_ID) + _or_fail(_SHIFT)).alias(c.LINE), placed.columns[0]
     )
-    # a file whose first line is longer than its first block has no row at block 0: then the head is unknown
-    known = {readable_path(row[_FILE]): row[_HEAD] for row in blocks if heads and row[_HEAD] is not None}
-    return numbered, known
+    return numbered, {readable_path(row[_FILE]): row[_HEAD] for row in blocks if heads and row[_BLOCK] == 0}
 
 
 def _shifts(blocks: Sequence[Row], source: str) -> list[tuple[str, int, str, int]]:
@@ -138,7 +121,7 @@ def _or_fail(shift: str) -> Column:
     return F.coalesce(F.col(shift), F.raise_error(changed).cast("long"))
 
 
-def _decoded(raw: Column, encoding: str, otherwise: str) -> Column:
+def _decoded(raw: Column, encoding: str, otherwise: str = "") -> Column:
     """The line's bytes as text; what fits no encoding becomes U+FFFD, so that the text can always be stored."""
     text = F.decode(raw.cast("binary"), encoding)
     if not otherwise:
@@ -146,14 +129,16 @@ def _decoded(raw: Column, encoding: str, otherwise: str) -> Column:
     return F.when(text.contains("\ufffd"), F.decode(raw.cast("binary"), otherwise)).otherwise(text)
 
 
-def _check_encodings(*names: str) -> None:
-    for name in filter(None, names):
-        try:
-            keeps_ascii = "a,\n".encode(codecs.lookup(name).name) == b"a,\n"
-        except (LookupError, UnicodeError):
-            raise UserError(f"encoding {name!r} is not known; try UTF-8, ISO-8859-1 or windows-1252") from None
-        if not keeps_ascii:
-            raise UserError(f"encoding {name!r} cannot be cut into lines; convert the file to UTF-8 first")
+def _charset(name: str) -> str:
+    """An encoding's name as Java knows it too."""
+    try:
+        known = codecs.lookup(name).name
+        keeps_ascii = "a,\n".encode(known) == b"a,\n"
+    except (LookupError, UnicodeError):
+        raise UserError(f"encoding {name!r} is not known; try UTF-8, ISO-8859-1 or windows-1252") from None
+    if not keeps_ascii:
+        raise UserError(f"encoding {name!r} cannot be cut into lines; convert the file to UTF-8 first")
+    return known
 
 
 def _about_the_file(spark: SparkSession, files: Sequence[str]) -> UserError:
@@ -162,5 +147,5 @@ def _about_the_file(spark: SparkSession, files: Sequence[str]) -> UserError:
         try:
             spark.read.text(file).count()
         except SparkFailure as error:
-            return UserError(f"{file}: {explanation(error) or 'it cannot be read'}")
-    return UserError(f"{files[0]}: it could not be read, but now can; run the job again")
+            return UserError(f"{shown(file)}: {explanation(error) or 'it cannot be read'}")
+    return UserError(f"{shown(files[0])}: it could not be read, but now can; run the job again")

@@ -1,4 +1,4 @@
-"""What is known of made users and items: attributes that hang together with hidden tastes, so that they can be learnt.
+"""What is known of made users and items: attributes that hang together with hidden tastes, so models can learn.
 
 An item's category is its strongest factor. Gender and age lean on the user's first two factors, with noise.
 """
@@ -20,9 +20,13 @@ from recsys_spark.hashing import below, uniform
 BLOCK_MEMBERS = 16_384
 
 _CATEGORIES = (
-    "Coffee Tea Bread Cheese Fruit Pasta Snacks Chocolate Soap Candles Toys Books Socks Lamps Paint Garden"
-).split()
-_BRANDS = "Alder Birch Cedar Dogwood Elm Fir Ginkgo Hazel Ivy Juniper Larch Maple Oak Pine Rowan Spruce".split()
+    *("Coffee", "Tea", "Bread", "Cheese", "Fruit", "Pasta", "Snacks", "Chocolate"),
+    *("Soap", "Candles", "Toys", "Books", "Socks", "Lamps", "Paint", "Garden"),
+)
+_BRANDS = (
+    *("Alder", "Birch", "Cedar", "Dogwood", "Elm", "Fir", "Ginkgo", "Hazel"),
+    *("Ivy", "Juniper", "Larch", "Maple", "Oak", "Pine", "Rowan", "Spruce"),
+)
 _GENDERS = ("M", "F")
 _AGES = ("18-24", "25-34", "35-44", "45-54", "55-64", "65+")
 _OLDEST_YEARS = 10  # items that were there on the first day are at most so old
@@ -99,7 +103,7 @@ def _ranks(block: int, size: int) -> Integers:
 def _leaning(world: World, trait: int, ranks: Integers, taste: Taste, factor: int) -> npt.NDArray[np.float64]:
     """A factor (the last, where there are fewer) plus as much noise, with variance 1."""
     noise = (uniform(world.users.private(trait, ranks)) - 0.5) * np.sqrt(12.0)
-    return (taste[:, min(factor, taste.shape[1] - 1)] + noise) / np.sqrt(2.0)
+    return np.asarray((taste[:, min(factor, taste.shape[1] - 1)] + noise) / np.sqrt(2.0))
 
 
 def _category_names(factors: int) -> Names:

@@ -1,7 +1,8 @@
 """Made events by the block: sessions in time order, and in each what its user chose, from counters alone.
 
-Event number n is the same whatever is made beside it: blocks have a fixed size, sessions do not cross them, and every
-draw is a hash of the seed and a counter. A block costs O(events x candidates x factors), in time and in memory.
+Event number n is the same whatever is made beside it: blocks have a fixed size, sessions do not cross them,
+and every draw is a hash of the seed and a counter. A block costs O(events x candidates x factors), in time and in
+memory.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Block:
-    """One block of events, in columns of one length; users and items by rank, position 0 where nothing was shown."""
+    """One block of events, in columns of one length; users and items by rank."""
 
     order: Integers
     user: Integers
@@ -70,10 +71,11 @@ def make_block(world: World, block: int) -> Block:
     sessions, at = _sessions(world, order[opens]), np.cumsum(opens) - 1
     user, day = sessions.user[at], sessions.day[at]
     purchase = uniform(world.hash(Key.DETAIL, 0, order)) < world.made.purchase_share
-    # a purchase takes what the session viewed just before it; where there is no such view it is a choice of its own
+    # a purchase takes what the session viewed just before it; without such a view it is a choice of its own
     chooses = opens | ~purchase
     chooses[1:] |= purchase[:-1]
-    items, positions = _choices(world, order[chooses], sessions.opener[at][chooses], user[chooses], day[chooses])
+    opener = sessions.opener[at]
+    items, positions = _choices(world, order[chooses], opener[chooses], user[chooses], day[chooses])
     chosen = np.cumsum(chooses) - 1
     return Block(
         order=order,
@@ -113,16 +115,16 @@ def _seconds(world: World, order: Integers, opens: Mask, begins: Integers) -> In
     elapsed -= elapsed[opens][at]
     lasts = np.maximum.reduceat(elapsed, np.flatnonzero(opens))
     latest = np.maximum(DAY_SECONDS - 1 - lasts, 0)
-    return np.minimum(np.minimum(begins, latest)[at] + elapsed, DAY_SECONDS - 1)
+    return np.asarray(np.minimum(np.minimum(begins, latest)[at] + elapsed, DAY_SECONDS - 1))
 
 
 def _choices(
     world: World, order: Integers, opener: Integers, user: Integers, day: Integers
 ) -> tuple[Integers, Integers]:
-    """The item of each choice and its position on the shelf, from 1; 0 for a staple, which nobody had to show.
+    """The item of each choice and its position on the shelf, from 1; 0 for a staple, which nobody showed.
 
-    A staple is what the user would have chosen when it became one, so that it needs no memory: its choice hangs on
-    the user, the slot and the slot's era alone, and is made as of the era's first day.
+    A staple is what the user would have chosen when it became one, so that it needs no memory: its choice hangs
+    on the user, the slot and the slot's era alone, and is made as of the era's first day.
     """
     made = world.made
     staple = uniform(world.hash(Key.CHOICE, 0, order)) < made.repeat_share
@@ -141,9 +143,9 @@ def _choices(
 def _choose(
     world: World, keys: UInt64s, taste: npt.NDArray[np.float32], day: Integers, bias: Floats
 ) -> tuple[Integers, Integers]:
-    """One of a few candidates each, drawn by popularity and chosen by taste; the item and its position, from 1.
+    """One of a few candidates each, drawn by popularity, chosen by taste; the item and its position, from 1.
 
-    The choice is a softmax of `taste x match + sway - bias x log(position)`, taken by Gumbel noise from a hash.
+    A softmax of `taste x match + sway - bias x log(position)`, taken by adding Gumbel noise (from a hash).
     """
     made, catalogue = world.made, world.items
     shelf = world.hash(Key.CHOICE, 6, np.arange(made.candidates), keys[:, None])

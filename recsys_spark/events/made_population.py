@@ -1,7 +1,7 @@
-"""Who made users and items are: how often drawn, since when there, of what taste. All by hash, nothing stored.
+"""Who made users and items are: how often drawn, since when, of what taste. All by hash, nothing stored.
 
-A member is known by its rank, 0 the most active user or the most popular item. Its public number is a permutation of
-the rank, so that ids tell nothing of popularity.
+A member is known by its rank, 0 the most active user or the most popular item. Its public number is a
+permutation of the rank, so that ids tell nothing of popularity.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from recsys_spark.hashing import UInt64s, hash_of, uniform
 
 Taste = npt.NDArray[np.float32]
 
-# the share of rank r is near (r + _HEAD) ** -exponent: Zipf-Mandelbrot, whose first ranks are less extreme than Zipf's
+# the share of rank r is near (r + _HEAD) ** -exponent: Zipf-Mandelbrot, less extreme at its head than Zipf's
 _HEAD = 10.0
 _MAX_REDRAWS = 64
 _YEAR_DAYS = 365.25
@@ -56,6 +56,7 @@ class Break:
     strength: float
 
     def shift(self, days: Integers) -> npt.NDArray[np.float64]:
+        """How far tastes and popularity have moved on each day."""
         return np.where(days >= self.day, self.strength, 0.0)
 
 
@@ -89,7 +90,7 @@ class Population:
         return ranks
 
     def first_days(self, ranks: Integers) -> Integers:
-        """The day from which each is there: 0 for most, spread evenly over the days for the share of new ones."""
+        """The day from which each is there: 0 for most, evenly over all days for the share of new ones."""
         place = uniform(self._hash(_Trait.FIRST_DAY, ranks))
         late = (place < self.new_share) & (ranks > 0)
         return np.where(late, place / max(self.new_share, 1e-9) * self.days, 0.0).astype(np.int64)
@@ -106,7 +107,7 @@ class Population:
         return factors_of(self.factors, self.seed, self.key, _Trait.TASTE, ranks)
 
     def tastes_on(self, ranks: Integers, days: Integers, drift: float, planted: Break | None) -> Taste:
-        """Tastes that turn, as days go by, from one vector towards another at a right angle, `drift` of it a year."""
+        """Tastes that turn, as days go by, from one vector towards another, `drift` of the way a year."""
         turned = drift * days / _YEAR_DAYS + (planted.shift(days) if planted else 0.0)
         angle = (_QUARTER_TURN * turned).astype(np.float32)[..., None]
         later = factors_of(self.factors, self.seed, self.key, _Trait.LATER_TASTE, ranks)
@@ -136,16 +137,19 @@ class World:
 
     @property
     def users(self) -> Population:
+        """Those who act."""
         made = self.made
         return self._population(Key.USER, made.users, made.user_exponent, made.new_user_share)
 
     @property
     def items(self) -> Population:
+        """Those that are chosen."""
         made = self.made
         return self._population(Key.ITEM, made.items, made.item_exponent, made.new_item_share)
 
     @property
     def planted(self) -> Break | None:
+        """The break that the configuration plants, if any."""
         made = self.made
         return None if made.drift_day is None else Break(made.drift_day, made.drift_strength)
 
@@ -164,7 +168,7 @@ def zipf(shares: npt.NDArray[np.float64], size: int, exponent: float) -> Integer
         places = low * np.exp(shares * math.log(high / low))
     else:
         places = (low**power + shares * (high**power - low**power)) ** (1.0 / power)
-    return np.minimum((places - low).astype(np.int64), size - 1)
+    return np.asarray(np.minimum((places - low).astype(np.int64), size - 1))
 
 
 def factors_of(factors: int, *parts: int | npt.NDArray[Any]) -> Taste:

@@ -16,7 +16,7 @@ DAY_SECONDS = 86_400
 _YEAR_DAYS = 365.25
 # how busy each day (from Monday) and each hour (from midnight) is beside the others
 _WEEKDAYS = np.array([0.90, 0.90, 0.95, 1.00, 1.15, 1.30, 0.80])
-_HOURS = np.array([2, 1, 1, 1, 1, 2, 4, 7, 9, 10, 11, 12, 13, 11, 10, 10, 12, 15, 18, 19, 17, 13, 8, 4], dtype=float)
+_HOURS = np.array([2, 1, 1, 1, 1, 2, 4, 7, 9, 10, 11, 12, 13, 11, 10, 10, 12, 15, 18, 19, 17, 13, 8, 4])
 # the year is busiest in mid-December, by so much over its mean
 _PEAK_DAY_OF_YEAR, _PEAK = 350, 0.2
 
@@ -32,7 +32,7 @@ def midnights(made: Generate, days: Integers) -> Integers:
 
 
 def day_shares(made: Generate) -> Floats:
-    """The share of all events that falls on each day, shape (days,): growth, yearly wave and weekday multiplied."""
+    """The share of all events that falls on each day, shape (days,): growth x yearly wave x weekday."""
     days = np.arange(made.days)
     growth = (1.0 + made.growth) ** (days / _YEAR_DAYS)
     day_of_year = first_day(made).timetuple().tm_yday + days

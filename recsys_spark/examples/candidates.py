@@ -18,7 +18,7 @@ from recsys_spark.examples.batches import by_whole_users
 from recsys_spark.examples.negatives import Pool, draw_candidates, pair_keys
 from recsys_spark.interactions.split import TEST, VALIDATION
 from recsys_spark.schemas import EVAL_EXAMPLES
-from recsys_spark.transform import Transformer, conform
+from recsys_spark.transform import Transformer, conform, shuffle_partitions
 
 _IS_TARGET: Final = "is_target"
 _DRAW_OF_PART: Final = {VALIDATION: 0, TEST: 1}
@@ -35,7 +35,7 @@ def drawn_candidates(
 
     def to_examples(interactions: DataFrame) -> DataFrame:
         pairs = interactions.select(c.USER_IDX, c.ITEM_IDX, is_target.alias(_IS_TARGET))
-        by_user = pairs.repartition(c.USER_IDX).sortWithinPartitions(c.USER_IDX, c.ITEM_IDX)
+        by_user = pairs.repartition(shuffle_partitions(pairs), c.USER_IDX).sortWithinPartitions(c.USER_IDX, c.ITEM_IDX)
         return by_user.mapInArrow(_drawer(count, seed, _DRAW_OF_PART[part], pool), _DRAWN).transform(_slice(as_of, part))
 
     return to_examples

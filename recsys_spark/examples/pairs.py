@@ -18,7 +18,7 @@ from recsys_spark.config import Examples, Fit
 from recsys_spark.examples.batches import by_whole_users
 from recsys_spark.examples.negatives import NONE_LEFT, Pool, draw_negatives, pair_keys
 from recsys_spark.schemas import train_examples
-from recsys_spark.transform import Transformer, conform
+from recsys_spark.transform import Transformer, conform, shuffle_partitions
 
 IS_EXAMPLE: Final = "is_example"
 
@@ -43,7 +43,7 @@ def train_pairs(
         pairs = interactions.select(c.USER_IDX, c.ITEM_IDX, is_example.alias(IS_EXAMPLE))
         if config.strict_train:
             pairs = pairs.where(IS_EXAMPLE)
-        by_user = pairs.repartition(c.USER_IDX).sortWithinPartitions(c.USER_IDX, c.ITEM_IDX)
+        by_user = pairs.repartition(shuffle_partitions(pairs), c.USER_IDX).sortWithinPartitions(c.USER_IDX, c.ITEM_IDX)
         examples = by_user.mapInArrow(_drawer(config, seed, pool), drawn).repartition(files)
         sliced = examples.withColumn(c.AS_OF_DATE, F.lit(as_of)).withColumn(c.FIT, F.lit(fit))
         return sliced.transform(conform(table.schema, table.name))

@@ -1,0 +1,76 @@
+"""The full protocol: each user's targets among the whole catalogue, and what the lists look like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from recsys_spark import columns as c
+from recsys_spark.evaluate.blocks import ArrowPass, Batches, Lists, rows_within, users_of
+from recsys_spark.evaluate.catalogue import Catalogue
+from recsys_spark.evaluate.measures import FULL, at, measures
+from recsys_spark.evaluate.ranked import ranked_rows
+from recsys_spark.evaluate.scorers import Scorer
+from recsys_spark.evaluate.subjects import Plan, each_subject
+from recsys_spark.evaluate.users import TRAIN_ITEMS, VALIDATION_ITEMS
+from recsys_spark.interactions.split import TEST
+from recsys_spark.ranking import Floats, Scores, place_targets, top_k
+
+
+def full_pass(plan: Plan) -> ArrowPass:
+    """Eval users with their history -> `measures.user_rows` of the full protocol.
+
+    O(users x items) a subject, in blocks whose scores stay within `plan.block_bytes`; a few times that is in
+    use.
+    """
+    of, deepest = measures(FULL, plan.ks), max(plan.ks)
+
+    def measured(batches: Batches) -> Iterator[pa.RecordBatch]:
+        catalogue = plan.catalogue.value
+        rows = rows_within(plan.block_bytes, plan.block_users, 4 * catalogue.n_items)
+        for subject, scorer, users in each_subject(batches, plan, rows):
+            scores = _catalogue_scores(scorer, users, plan.exclude_seen)
+            targets = Lists.of(users, c.TARGETS)
+            placed = place_targets(scores, targets.rows, targets.values)
+            listed = top_k(scores, deepest)
+            extra = _beyond_accuracy(catalogue, users, listed, plan.ks)
+            in_head = catalogue.in_head[targets.values]
+            yield from ranked_rows(plan, of, subject, scorer, users, placed, in_head, extra, listed)
+
+    return measured
+
+
+def _catalogue_scores(scorer: Scorer, users: pa.RecordBatch, exclude_seen: bool) -> Scores:
+    """Scores (U, n_items), -inf for what the user had before: train items and, on test, validation items."""
+    # a user held out in both parts has two rows, side by side, and is scored once
+    once, back = np.unique(users_of(users, c.USER_IDX), return_inverse=True)
+    scores = scorer.all_scores(once)[back]
+    if exclude_seen:
+        taken = Lists.of(users, TRAIN_ITEMS).below(scorer.n_items)
+        scores[taken.rows, taken.values] = -np.inf
+        later = Lists.of(users, VALIDATION_ITEMS).below(scorer.n_items)
+        before_test = (users_of(users, c.PART) == TEST)[later.rows]
+        scores[later.rows[before_test], later.values[before_test]] = -np.inf
+    return scores
+
+
+def _beyond_accuracy(
+    catalogue: Catalogue, users: pa.RecordBatch, listed: npt.NDArray[np.int32], ks: Sequence[int]
+) -> dict[str, Floats]:
+    """Novelty and popularity of each user's list at each K, and the popularity of the user's train items."""
+    popularity = catalogue.popularity
+    figures = {"popularity_taken": Lists.of(users, TRAIN_ITEMS).mean_of(popularity)}
+    for name, of_item in (("novelty", catalogue.novelty), ("popularity", popularity)):
+        means = _running_means(np.where(listed >= 0, of_item[listed], np.nan))
+        figures |= {at(name, k): means[:, k - 1] for k in ks}
+    return figures
+
+
+def _running_means(rows: Floats) -> Floats:
+    """The mean of the first 1, 2, ... entries of each row, those that are NaN left out."""
+    there = np.cumsum(~np.isnan(rows), axis=1)
+    sums = np.cumsum(np.nan_to_num(rows), axis=1)
+    return np.divide(sums, there, out=np.full(rows.shape, np.nan), where=there > 0)

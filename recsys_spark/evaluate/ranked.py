@@ -1,0 +1,53 @@
+"""Figures of a block of users from where their targets stand: all targets, and those of head and tail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from recsys_spark import columns as c
+from recsys_spark.evaluate.blocks import users_of
+from recsys_spark.evaluate.measures import ALL, CATALOGUE, HEAD, TAIL, Measure, at, to_arrow
+from recsys_spark.evaluate.scorers import Scorer
+from recsys_spark.evaluate.subjects import Plan, Subject
+from recsys_spark.ranking import Bools, Floats, Placed, measure
+
+
+def ranked_rows(
+    plan: Plan,
+    of: Sequence[Measure],
+    subject: Subject,
+    scorer: Scorer,
+    users: pa.RecordBatch,
+    placed: Placed,
+    in_head: Bools,
+    extra: Mapping[str, Floats],
+    listed: npt.NDArray[np.int32] | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Rows of `measures.user_rows`: all users, then those with head targets, then those with tail targets.
+
+    The lists stay the same in every segment; only which of their items are relevant changes.
+
+    Args:
+        in_head: (T,) whether each target is a head item.
+        extra: further figures, for the segment all.
+    """
+    labels = {c.MODEL_VERSION: subject.version, CATALOGUE: scorer.n_items}
+    unknown = {} if subject.path is None else {"unknown": users_of(users, c.USER_IDX) >= scorer.n_users}
+    everyone = _figures(plan, placed) | {name: values.astype(float) for name, values in unknown.items()}
+    yield to_arrow(of, users, {**labels, c.SEGMENT: ALL}, {**everyone, **extra}, listed)
+    for segment, chosen in ((HEAD, in_head), (TAIL, ~in_head)):
+        of_segment = placed.only(chosen)
+        have = of_segment.relevant > 0
+        if have.any():
+            values = {name: figures[have] for name, figures in _figures(plan, of_segment).items()}
+            yield to_arrow(of, users.filter(pa.array(have)), {**labels, c.SEGMENT: segment}, values)
+
+
+def _figures(plan: Plan, placed: Placed) -> dict[str, Floats]:
+    ranks = {at(name, k): values for (name, k), values in measure(placed, plan.ks).items()}
+    unranked = np.bincount(placed.user[placed.equal == 0], minlength=len(placed.candidates))
+    return {**ranks, "unranked": unranked.astype(float), "targets": placed.relevant.astype(float)}

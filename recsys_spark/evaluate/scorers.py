@@ -1,0 +1,97 @@
+"""What is evaluated: a contract for models, and the two baselines that always stand beside them.
+
+Numpy alone: neither Spark nor TensorFlow.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys_spark.hashing import hash_of, uniform
+
+Int32s = npt.NDArray[np.int32]
+Float32s = npt.NDArray[np.float32]
+
+_EVERY_USER: Final = (1 << 31) - 1
+
+
+class Scorer(Protocol):
+    """Scores users x items: higher is better, comparable within one user's list; for models a logit."""
+
+    @property
+    def n_users(self) -> int:
+        """Users it knows: `user_idx` below this."""
+
+    @property
+    def n_items(self) -> int:
+        """Items it knows: `item_idx` below this."""
+
+    def scores(self, user_idx: Int32s, item_idx: Int32s) -> Float32s:
+        """Users (U,) and for each of them items (U, C) -> (U, C)."""
+
+    def all_scores(self, user_idx: Int32s) -> Float32s:
+        """Users (U,) -> the whole catalogue (U, n_items)."""
+
+
+class Popularity:
+    """Scores an item by how many users took it in train: the same for every user, known or not."""
+
+    def __init__(self, users_of_item: npt.NDArray[np.float64]) -> None:
+        self._counts = users_of_item.astype(np.float32)
+        self.n_users, self.n_items = _EVERY_USER, len(users_of_item)
+
+    def scores(self, user_idx: Int32s, item_idx: Int32s) -> Float32s:
+        """O(U C)."""
+        return self._counts[item_idx]
+
+    def all_scores(self, user_idx: Int32s) -> Float32s:
+        """O(U n_items)."""
+        return np.tile(self._counts, (len(user_idx), 1))
+
+
+class Random:
+    """Scores a pair by a hash of (seed, user, item): chance, and the same chance every time.
+
+    The few pairs that float32 makes equal take their expected value, as all ties do.
+    """
+
+    def __init__(self, seed: int, n_items: int) -> None:
+        self._seed = seed
+        self.n_users, self.n_items = _EVERY_USER, n_items
+
+    def scores(self, user_idx: Int32s, item_idx: Int32s) -> Float32s:
+        """O(U C)."""
+        return uniform(hash_of(self._seed, user_idx[:, None], item_idx)).astype(np.float32)
+
+    def all_scores(self, user_idx: Int32s) -> Float32s:
+        """O(U n_items)."""
+        return self.scores(user_idx, np.arange(self.n_items, dtype=np.int32)[None, :])
+
+
+class WithFallback:
+    """A model, with popularity for the users that it does not know, as such users are shown."""
+
+    def __init__(self, model: Scorer, popularity: Popularity) -> None:
+        self._model, self._popularity = model, popularity
+        self.n_users, self.n_items = model.n_users, min(model.n_items, popularity.n_items)
+
+    def scores(self, user_idx: Int32s, item_idx: Int32s) -> Float32s:
+        """As the model's, and popularity's in the rows of unknown users."""
+        known = user_idx < self.n_users
+        scores = self._popularity.scores(user_idx, item_idx)
+        if known.any():
+            scores[known] = self._model.scores(user_idx[known], item_idx[known])
+        return scores
+
+    def all_scores(self, user_idx: Int32s) -> Float32s:
+        """As the model's, and popularity's in the rows of unknown users."""
+        known = user_idx < self.n_users
+        if known.all():
+            return self._model.all_scores(user_idx)[:, : self.n_items]
+        scores = self._popularity.all_scores(user_idx)[:, : self.n_items]
+        if known.any():
+            scores[known] = self._model.all_scores(user_idx[known])[:, : self.n_items]
+        return scores

@@ -1,0 +1,159 @@
+"""The evaluate stage: models and baselines on the held-out parts of the run's date -> `metrics`.
+
+Running it again replaces the rows of the models, protocols and splits that it measures, in one commit; rows of
+other models and other dates stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import reduce
+
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from recsys_spark import columns as c
+from recsys_spark.evaluate.accuracy import accuracy_rows
+from recsys_spark.evaluate.catalogue import catalogue_of
+from recsys_spark.evaluate.full import full_pass
+from recsys_spark.evaluate.measures import FULL, SAMPLED, MetricRow, measures, user_rows
+from recsys_spark.evaluate.report import report
+from recsys_spark.evaluate.sampled import TRAIN_LOSS, sampled_pass, train_loss_pass
+from recsys_spark.evaluate.subjects import Loader, Plan, load_model, subjects_of
+from recsys_spark.evaluate.summary import covered, summarised
+from recsys_spark.evaluate.users import USER_SEGMENT, in_sample, spread, with_history, with_segment
+from recsys_spark.interactions.split import TRAIN, VALIDATION
+from recsys_spark.runs import Run
+from recsys_spark.schemas import METRICS, train_examples
+from recsys_spark.tables import SliceKey
+from recsys_spark.transform import conform
+
+
+def run(run: Run) -> None:
+    """Measure the date's newest evaluate fit (and its refit), popularity and random."""
+    evaluate(run, load_model)
+
+
+def evaluate(run: Run, load: Loader) -> None:
+    """The stage with the models' scorers opened by `load`, which travels to the workers.
+
+    O(users x candidates) pairs scored a model for the sampled protocol, O(users x items) for the full one. Only
+    item-sized arrays and finished metrics come to the driver.
+
+    Raises:
+        UserError: a table, its slice for the date or a model is missing; the message names the job that makes it.
+    """
+    parts = _parts(run)
+    subjects, catalogue = subjects_of(run, parts), catalogue_of(run)
+    shared = run.spark.sparkContext.broadcast(catalogue)
+    plan = Plan(
+        subjects=subjects,
+        catalogue=shared,
+        load=load,
+        ks=run.config.evaluate.ks,
+        negatives=run.config.examples.negatives,
+        seed=run.seed,
+        exclude_seen=run.config.recommend.exclude_seen,
+        block_users=run.config.recommend.block_users,
+        block_bytes=run.config.evaluate.block_bytes,
+    )
+    rows: list[MetricRow] = []
+    if SAMPLED in run.config.evaluate.protocols:
+        rows += [*_sampled(run, plan, parts), *_train_loss(run, plan)]
+    if FULL in run.config.evaluate.protocols:
+        rows += _full(run, plan, parts)
+    shared.unpersist()
+    _write(run, rows, {subject.version: subject.name for subject in subjects})
+    run.notes += report(rows, subjects, plan.ks, run.root)
+
+
+def _parts(run: Run) -> tuple[str, ...]:
+    parts = tuple(dict.fromkeys(run.config.evaluate.splits))
+    if run.config.split.kind == "leave_last_one" and VALIDATION in parts:
+        run.notes.append("split.kind leave_last_one holds out no validation part: no threshold, no accuracy")
+        return tuple(part for part in parts if part != VALIDATION)
+    return parts
+
+
+def _eval_users(run: Run, parts: Iterable[str]) -> DataFrame:
+    slices = [
+        run.tables.read_slice("eval_examples", {c.AS_OF_DATE: run.as_of, c.PART: part}) for part in parts
+    ]
+    features = run.tables.read_slice("user_features", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"})
+    users = reduce(DataFrame.unionByName, slices)
+    return users.transform(with_segment(features, run.config.evaluate.light_user_events))
+
+
+def _sampled(run: Run, plan: Plan, parts: tuple[str, ...]) -> list[MetricRow]:
+    of = measures(SAMPLED, plan.ks)
+    users = _eval_users(run, parts).transform(spread(_tasks(run)))
+    measured = users.mapInArrow(sampled_pass(plan), user_rows(of)).transform(summarised(of))
+    rows = _collected(SAMPLED, measured)
+    if run.config.split.kind != "leave_last_one":
+        every_part = _eval_users(run, dict.fromkeys((VALIDATION, *parts))).transform(spread(_tasks(run)))
+        rows += accuracy_rows(plan, every_part)
+    return rows
+
+
+def _train_loss(run: Run, plan: Plan) -> list[MetricRow]:
+    """The loss over a sample of about `evaluate.loss_rows` positives of the first draw, each with its negatives."""
+    where: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate", c.DRAW: 0}
+    table = train_examples(plan.negatives)
+    examples = run.tables.read_slice(table.name, where).transform(conform(table.schema, table.name))
+    share = _share(examples, run.config.evaluate.loss_rows)
+    rows = examples.where(in_sample(share, run.seed, c.USER_IDX, c.ITEM_IDX)).withColumns(
+        {c.PART: F.lit(TRAIN), USER_SEGMENT: F.lit(None).cast("string")}
+    )
+    fitted = [replace(s, parts=(TRAIN,)) for s in plan.subjects if s.path is not None and s.fit == "evaluate"]
+    losses = rows.mapInArrow(train_loss_pass(replace(plan, subjects=fitted)), user_rows(TRAIN_LOSS))
+    return _collected(SAMPLED, losses.transform(summarised(TRAIN_LOSS)))
+
+
+def _full(run: Run, plan: Plan, parts: tuple[str, ...]) -> list[MetricRow]:
+    of = measures(FULL, plan.ks)
+    users = _eval_users(run, parts)
+    share = _share(users.select(c.USER_IDX).distinct(), run.config.evaluate.full_users)
+    interactions = run.tables.read_slice("interactions", {c.AS_OF_DATE: run.as_of})
+    chosen = users.where(in_sample(share, run.seed, c.USER_IDX)).transform(with_history(interactions))
+    measured = chosen.transform(spread(_tasks(run))).mapInArrow(full_pass(plan), user_rows(of)).persist()
+    try:
+        summary = measured.transform(summarised(of)).unionByName(measured.transform(covered(plan.ks)))
+        return _collected(FULL, summary)
+    finally:
+        measured.unpersist()
+
+
+def _tasks(run: Run) -> int:
+    """As many tasks as shuffles have, or two a core: scoring is long work over few rows."""
+    return run.config.run.shuffle_partitions or 2 * run.spark.sparkContext.defaultParallelism
+
+
+def _share(rows: DataFrame, wanted: int) -> float:
+    """The share of the rows that is about as many as wanted; 0 wants all."""
+    return min(1.0, wanted / max(1, rows.count())) if wanted else 1.0
+
+
+def _collected(protocol: str, summary: DataFrame) -> list[MetricRow]:
+    """Finished metrics, some hundred rows however many users there are."""
+
+    def row(of: Row) -> MetricRow:
+        return MetricRow(
+            of[c.MODEL_VERSION], protocol, of[c.PART], of[c.SEGMENT], of[c.METRIC],
+            of[c.K], of[c.VALUE], of[c.LOW], of[c.HIGH], of[c.N],
+        )  # fmt: skip
+
+    return [row(of) for of in summary.collect()]
+
+
+def _write(run: Run, rows: list[MetricRow], names: dict[str, str]) -> None:
+    stamped = [
+        (run.run_id, run.as_of, row.model_version, names[row.model_version], run.config.dataset, *row[1:])
+        for row in rows
+    ]
+    fresh = run.spark.createDataFrame(stamped, METRICS.schema)
+    measured = [c.MODEL_VERSION, c.PROTOCOL, c.SPLIT]
+    of_date = run.tables.read_or_empty(METRICS).where(F.col(c.AS_OF_DATE) == F.lit(run.as_of))
+    kept = of_date.join(fresh.select(*measured).distinct(), on=measured, how="left_anti")
+    run.counts["metrics"] = len(rows)
+    run.tables.replace(METRICS, kept.unionByName(fresh), {c.AS_OF_DATE: run.as_of})

@@ -1,0 +1,104 @@
+"""Which models are evaluated, and how a worker comes by their scorers: each loaded once a Python process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark import Broadcast
+from pyspark.sql import functions as F
+
+from recsys_spark import columns as c
+from recsys_spark.evaluate.blocks import Batches, blocks
+from recsys_spark.evaluate.catalogue import Catalogue
+from recsys_spark.evaluate.scorers import Popularity, Random, Scorer, WithFallback
+from recsys_spark.interactions.split import TEST
+from recsys_spark.runs import Run
+
+Loader = Callable[[str], Scorer]
+
+POPULARITY: Final = "popularity"
+RANDOM: Final = "random"
+
+_KEPT: Final = 2  # models a worker holds: the evaluate fit and the refit
+_loaded: dict[str, Scorer] = {}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One thing that is evaluated: a model by its artifact's path, or a baseline, which has none."""
+
+    version: str
+    name: str
+    fit: str
+    parts: tuple[str, ...]
+    path: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a worker needs for its part of the evaluation; it travels with the tasks."""
+
+    subjects: Sequence[Subject]
+    catalogue: Broadcast[Catalogue]
+    load: Loader
+    ks: Sequence[int]
+    negatives: int
+    seed: int
+    exclude_seen: bool
+    block_users: int
+    block_bytes: int
+
+
+def subjects_of(run: Run, parts: tuple[str, ...]) -> list[Subject]:
+    """The newest evaluate fit of the date, its refit where there is one (on test alone), and the baselines.
+
+    Raises:
+        UserError: the date has no evaluate fit; the message names jobs/train.py.
+    """
+    fitted = run.tables.read_slice("models", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"})
+    refitted = run.tables.read("models", {c.AS_OF_DATE: run.as_of, c.FIT: "refit"})
+    newest = F.struct("created_at", c.MODEL_VERSION)
+    models = []
+    for fit, rows, of_parts in (("evaluate", fitted, parts), ("refit", refitted, (TEST,))):
+        row = rows.orderBy(newest.desc()).select(c.MODEL_VERSION, c.MODEL_NAME, "path").head()
+        if row is not None:
+            models.append(Subject(row[0], row[1], fit, of_parts, row[2]))
+    return [*models, *(Subject(name, name, "evaluate", parts) for name in (POPULARITY, RANDOM))]
+
+
+def open_scorer(subject: Subject, plan: Plan) -> Scorer:
+    """The subject's scorer in this process; a model comes from the cache, which is keyed by its path."""
+    catalogue = plan.catalogue.value
+    if subject.name == RANDOM and subject.path is None:
+        return Random(plan.seed, catalogue.n_items)
+    popularity = Popularity(catalogue.users_of_item)
+    return popularity if subject.path is None else WithFallback(_model(subject.path, plan.load), popularity)
+
+
+def each_subject(batches: Batches, plan: Plan, rows: int) -> Iterator[tuple[Subject, Scorer, pa.RecordBatch]]:
+    """Blocks of at most `rows` users, each once for every subject that is evaluated on their part."""
+    for users in blocks(batches, rows):
+        for subject in plan.subjects:
+            of_parts = users.filter(pc.is_in(users.column(c.PART), value_set=pa.array(subject.parts)))
+            if of_parts.num_rows:
+                yield subject, open_scorer(subject, plan), of_parts
+
+
+def load_model(path: str) -> Scorer:
+    """The scorer of a trained model's artifact; TensorFlow is imported only now."""
+    from recsys_spark.recommend.scorer import load_scorer
+
+    scorer: Scorer = load_scorer(path)
+    return scorer
+
+
+def _model(path: str, load: Loader) -> Scorer:
+    if path not in _loaded:
+        while len(_loaded) >= _KEPT:
+            _loaded.pop(next(iter(_loaded)))
+        _loaded[path] = load(path)
+    return _loaded[path]

@@ -1,0 +1,66 @@
+"""Who is evaluated: each user's held-out items, what they are ranked among, and what the user had before."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from recsys_spark import columns as c
+from recsys_spark.interactions.pairs import positives_in
+from recsys_spark.interactions.split import TRAIN, VALIDATION
+from recsys_spark.transform import Transformer
+
+USER_SEGMENT: Final = "user_segment"
+TRAIN_ITEMS: Final = "train_items"
+VALIDATION_ITEMS: Final = "validation_items"
+
+NEW, LIGHT, HEAVY = "users_new", "users_light", "users_heavy"
+
+_HASH_STEPS: Final = 1 << 20
+
+
+def with_segment(user_features: DataFrame, light: int) -> Transformer:
+    """Eval examples -> the same with `user_segment`, by how many different items the user took in train."""
+    items = F.coalesce(F.col(c.ITEMS), F.lit(0))
+    segment = F.when(items == 0, NEW).when(items <= light, LIGHT).otherwise(HEAVY)
+
+    def join(examples: DataFrame) -> DataFrame:
+        counted = examples.join(user_features.select(c.USER_IDX, c.ITEMS), on=c.USER_IDX, how="left")
+        return counted.withColumn(USER_SEGMENT, segment).drop(c.ITEMS)
+
+    return join
+
+
+def with_history(interactions: DataFrame) -> Transformer:
+    """Eval examples -> the same with the user's items of the train part and of the validation part, as lists.
+
+    One shuffle of the interactions by user.
+    """
+    by_user = interactions.groupBy(c.USER_IDX).agg(
+        _items_in(TRAIN).alias(TRAIN_ITEMS), _items_in(VALIDATION).alias(VALIDATION_ITEMS)
+    )
+    nothing = F.array().cast("array<int>")
+
+    def join(examples: DataFrame) -> DataFrame:
+        joined = examples.join(by_user, on=c.USER_IDX, how="left")
+        for name in (TRAIN_ITEMS, VALIDATION_ITEMS):
+            joined = joined.withColumn(name, F.coalesce(F.col(name), nothing))
+        return joined
+
+    return join
+
+
+def spread(partitions: int) -> Transformer:
+    """Rows of a user beside each other, and users over so many tasks: a small frame may be long work."""
+    return lambda frame: frame.repartition(partitions, c.USER_IDX).sortWithinPartitions(c.USER_IDX, c.PART)
+
+
+def in_sample(share: float, seed: int, *columns: str) -> Column:
+    """Whether a row is in the sample of that share, by a hash of the seed and the row's columns."""
+    return F.pmod(F.xxhash64(F.lit(seed), *columns), F.lit(_HASH_STEPS)) < int(share * _HASH_STEPS)
+
+
+def _items_in(part: str) -> Column:
+    return F.sort_array(F.collect_list(F.when(positives_in(part) > 0, F.col(c.ITEM_IDX))))

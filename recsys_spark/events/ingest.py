@@ -1,0 +1,143 @@
+"""Source files -> `events`, `events_rejected`, `user_attributes`, `item_attributes`; the same files again add nothing.
+
+Bad rows are counted before anything is written: over the configured share the job stops and every table stays as it
+was. Files are read twice (once to count lines), judged rows are kept for the ids, and of what is stored only the
+batch's own span of time is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys_spark import columns as c
+from recsys_spark.datasets import open_source
+from recsys_spark.events.attributes import changed, latest_by_id
+from recsys_spark.events.drafts import Source
+from recsys_spark.events.event_ids import IS_NEW, identified_by_content, judge_by_key, not_stored
+from recsys_spark.events.reading import reading
+from recsys_spark.events.rejection import Tally, gate, judge_attributes, judge_events, raw_of_rejected, tally
+from recsys_spark.runs import Run
+from recsys_spark.schemas import EVENTS, EVENTS_REJECTED, ITEM_ATTRIBUTES, USER_ATTRIBUTES, Table
+from recsys_spark.spark_errors import explained
+
+Keep = Callable[[DataFrame], DataFrame]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The rows of one input with their reasons, and how many there are."""
+
+    table: Table
+    rows: DataFrame
+    counts: Tally
+
+    @property
+    def good(self) -> DataFrame:
+        return self.rows.where(F.col(c.REASON).isNull())
+
+
+def run(run: Run) -> None:
+    """Ingest what `ingest` configures.
+
+    Raises:
+        UserError: a source that is missing, empty, damaged or of another format, or too many bad rows in it.
+    """
+    config = run.config.ingest
+    with reading(run.spark, config), explained(config.path or config.format), _kept() as keep:
+        source = open_source(run.spark, config)
+        events = _judge_events(run, source, keep)
+        attributes = _judge_attributes(run, source, keep)
+        for judged in (events, *attributes):
+            gate(judged.rows, judged.counts, f"{judged.table.name} from {config.path or config.format}", config)
+        run.counts["rows_read"] = events.counts.rows
+        _append_rejected(run, [events, *attributes])
+        for judged in attributes:
+            run.counts[judged.table.name] = _upsert(run, judged, events.counts.last_time or 0)
+        appended = run.tables.append(EVENTS, _new_events(run, source, events))
+    run.counts["events_appended"] = appended
+    run.counts["events_already_there"] = events.counts.accepted - appended
+
+
+def _judge_events(run: Run, source: Source, keep: Keep) -> Judged:
+    judge = judge_events(run.config.ingest, datetime.now(timezone.utc), source.keyed)
+    if source.keyed:
+        rows = keep(source.events.transform(judge)).transform(judge_by_key(_stored(run, EVENTS)))
+    else:
+        rows = source.events.transform(judge)
+    kept = keep(rows.transform(raw_of_rejected))
+    return Judged(EVENTS, kept, tally(kept))
+
+
+def _judge_attributes(run: Run, source: Source, keep: Keep) -> list[Judged]:
+    found = [(ITEM_ATTRIBUTES, source.items), (USER_ATTRIBUTES, source.users)]
+    kept = [
+        (table, keep(drafts.transform(judge_attributes(table.key[0])).transform(raw_of_rejected)))
+        for table, drafts in found
+        if drafts is not None
+    ]
+    return [Judged(table, rows, tally(rows)) for table, rows in kept]
+
+
+def _append_rejected(run: Run, inputs: list[Judged]) -> None:
+    """Keep the bad rows that are not kept yet, with their reasons."""
+    for judged in inputs:
+        for reason, count in judged.counts.rejected.items():
+            run.counts[f"rejected_{reason}"] = run.counts.get(f"rejected_{reason}", 0) + count
+    bad = [judged for judged in inputs if judged.counts.rejected]
+    if not bad:
+        return
+    names = [c.RAW, c.SOURCE, c.LINE, c.REASON, c.DETAIL]
+    rows = reduce(
+        DataFrame.unionByName, [judged.rows.where(F.col(c.REASON).isNotNull()).select(names) for judged in bad]
+    )
+    stored = _stored(run, EVENTS_REJECTED).alias("stored")
+    same = reduce(
+        lambda left, right: left & right,
+        [F.col(f"new.{name}").eqNullSafe(F.col(f"stored.{name}")) for name in EVENTS_REJECTED.key],
+    )
+    unseen = rows.alias("new").join(stored, on=same, how="left_anti").withColumn(c.RUN_ID, F.lit(run.run_id))
+    if not unseen.isEmpty():
+        run.tables.append(EVENTS_REJECTED, unseen)
+
+
+def _upsert(run: Run, judged: Judged, valid_from: int) -> int:
+    latest = judged.good.transform(latest_by_id(judged.table, valid_from, run.run_id))
+    news = latest.transform(changed(judged.table, _stored(run, judged.table)))
+    return 0 if news.isEmpty() else run.tables.upsert_latest(judged.table, news, c.VALID_FROM)
+
+
+def _new_events(run: Run, source: Source, events: Judged) -> DataFrame:
+    if source.keyed:
+        new = events.rows.where(F.col(IS_NEW))
+    else:
+        first, last = events.counts.first_time or 0, events.counts.last_time or 0
+        in_span = F.col(c.EVENT_TIME).between(F.timestamp_micros(F.lit(first)), F.timestamp_micros(F.lit(last)))
+        new = events.good.transform(identified_by_content).transform(not_stored(_stored(run, EVENTS).where(in_span)))
+    return new.withColumn(c.RUN_ID, F.lit(run.run_id))
+
+
+def _stored(run: Run, table: Table) -> DataFrame:
+    """What a table holds; nothing where it does not exist yet."""
+    if run.tables.exists(table.name):
+        return run.tables.read(table.name)
+    return run.spark.createDataFrame([], table.schema)
+
+
+@contextmanager
+def _kept() -> Iterator[Keep]:
+    """Frames computed once however often they are read, and let go at the end: a plan of the same files that were
+    changed since would otherwise find the old rows."""
+    with ExitStack() as stack:
+
+        def keep(frame: DataFrame) -> DataFrame:
+            stack.callback(frame.unpersist)
+            return frame.persist()
+
+        yield keep

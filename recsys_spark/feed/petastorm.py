@@ -1,0 +1,75 @@
+"""Columns out of Parquet files with Petastorm: the one file that knows it.
+
+Petastorm knows nothing of Delta's log, so it is given the live files themselves, never a table's folder. Columns come as
+numpy arrays, a row group at a time; they are never turned into rows.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys_spark.errors import UserError
+from recsys_spark.tables import LiveFile
+
+_READ_AHEAD = 2  # row groups decoded before they are asked for
+_SCHEME = "://"
+
+
+def row_groups(files: Sequence[LiveFile], columns: Sequence[str], seed: int) -> Iterator[npt.NDArray[np.int32]]:
+    """Every row group of the files once, in an order drawn from the seed, as (rows, columns) integers.
+
+    Raises:
+        UserError: a file holds more than one row group, or other rows than Delta's log counts.
+    """
+    # Petastorm 0.13.1 calls what pyarrow 14 deprecates, for every file and row group
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\..*")
+        yield from _read(files, columns, seed)
+
+
+def _read(files: Sequence[LiveFile], columns: Sequence[str], seed: int) -> Iterator[npt.NDArray[np.int32]]:
+    from petastorm import make_batch_reader
+
+    groups = rows = 0
+    reader = make_batch_reader(
+        [as_url(file.url) for file in files],
+        schema_fields=[f"^{column}$" for column in columns],
+        reader_pool_type="thread",
+        workers_count=1,  # one worker keeps the order that the seed gives; it decodes faster than a model trains
+        results_queue_size=_READ_AHEAD,
+        shuffle_row_groups=True,
+        seed=seed % (1 << 31),
+        num_epochs=1,
+    )
+    try:
+        for group in reader:
+            block = np.stack([getattr(group, column) for column in columns], axis=1).astype(np.int32, copy=False)
+            groups, rows = groups + 1, rows + len(block)
+            yield block
+    finally:  # not `with`: leaving that prints to stdout for every reader
+        reader.stop()
+        reader.join()
+    counted = sum(file.rows for file in files)
+    if groups != len(files) or rows != counted:
+        raise UserError(
+            f"{len(files)} example files hold {groups} row groups and {rows:,} rows; expected one row group each and the "
+            f"{counted:,} rows of Delta's log: lower examples.rows_per_file and run jobs/examples.py again"
+        )
+
+
+def as_url(path: str) -> str:
+    """A URL that Petastorm takes: local paths get a scheme, Hadoop's names for object stores their common ones."""
+    if path.startswith("file:"):
+        return "file://" + path.removeprefix("file:").removeprefix("//")
+    if path.startswith("dbfs:/"):
+        return "file:///dbfs/" + path.removeprefix("dbfs:/").lstrip("/")
+    if _SCHEME not in path:
+        return "file://" + str(Path(path).absolute())
+    scheme, _, rest = path.partition(_SCHEME)
+    return {"s3a": "s3", "s3n": "s3", "abfss": "abfs"}.get(scheme, scheme) + _SCHEME + rest
+

@@ -1,0 +1,112 @@
+"""The recommend stage: a model and the interactions -> the date's slice of `recommendations`, then the current lists."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from math import ceil
+from typing import Any
+
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from recsys_spark import columns as c
+from recsys_spark.errors import MissingTableError, UserError
+from recsys_spark.interactions.split import until
+from recsys_spark.recommend.fallback import popular
+from recsys_spark.recommend.lists import POPULAR, POPULAR_SEGMENT, SEEN, Policy, top_n_lists
+from recsys_spark.recommend.publish import problems, recommendations
+from recsys_spark.runs import Run
+from recsys_spark.schemas import RECOMMENDATIONS, RECOMMENDATIONS_CURRENT
+from recsys_spark.storage import load_manifest
+from recsys_spark.tables import SliceKey
+
+
+def run(run: Run) -> None:
+    """Score, fill, write the slice, check it, publish it. O(users x items) in blocks, on the executors."""
+    config = run.config.recommend
+    interactions = run.tables.read_slice("interactions", {c.AS_OF_DATE: run.as_of})
+    features = run.tables.read_slice("user_features", {c.AS_OF_DATE: run.as_of, c.FIT: "production"})
+    model = _newest_model(run)
+    known = load_manifest(model["path"])["model"]
+    most_popular = popular(interactions, features, config.segment_head, run.config.run.driver_bytes)
+    if len(most_popular.overall) < config.n:
+        raise UserError(
+            f"recommend.n is {config.n}, but only {len(most_popular.overall)} items have a positive event by {run.as_of}: "
+            "lower recommend.n"
+        )
+    users = _eligible(interactions, features, run.as_of, config.active_days).persist()
+    eligible = users.count()
+    policy = Policy(model["path"], known["n_users"], config.n, config.exclude_seen, config.block_users)
+    tasks = max(run.spark.sparkContext.defaultParallelism, ceil(eligible / config.users_per_task))
+    run.say(f"scoring {known['n_items']:,} items for {eligible:,} users with {model[c.MODEL_VERSION]}")
+    lists = users.repartition(tasks, c.USER_IDX).transform(
+        top_n_lists(policy, run.spark.sparkContext.broadcast(most_popular))
+    )
+    rows = lists.transform(
+        recommendations(
+            run.as_of, config.variant, model[c.MODEL_VERSION], run.run_id, run.tables.read("users"), run.tables.read("items")
+        )
+    )
+    where: SliceKey = {c.AS_OF_DATE: run.as_of, c.VARIANT: config.variant}
+    run.counts["users"], run.counts["rows"] = eligible, run.tables.replace(RECOMMENDATIONS, rows, where)
+    users.unpersist()
+    _publish(run, where, eligible)
+    _report(run, where, known, model)
+
+
+def _newest_model(run: Run) -> Row:
+    """The production model of the latest date up to the run's.
+
+    Raises:
+        MissingTableError: there is none.
+    """
+    models = run.tables.read("models").where(
+        (F.col(c.FIT) == "production")
+        & (F.col(c.AS_OF_DATE) <= F.lit(run.as_of))
+        & (F.col(c.MODEL_NAME) == run.config.model.name)
+    )
+    newest = models.orderBy(F.desc(c.AS_OF_DATE), F.desc("created_at")).head()
+    if newest is None:
+        raise MissingTableError(
+            f"table `models` under {run.root} has no production fit of {run.config.model.name} up to {run.as_of}: run "
+            "jobs/train.py with `production` among examples.fits"
+        )
+    return newest
+
+
+def _eligible(interactions: DataFrame, features: DataFrame, as_of: date, active_days: int) -> DataFrame:
+    """`(user_idx, segment, seen)`: users with an event by the date (and lately, if so configured) and all their items."""
+    histories = interactions.groupBy(c.USER_IDX).agg(
+        F.array_sort(F.collect_list(c.ITEM_IDX)).alias(SEEN), F.max(c.LAST_TIME).alias(c.EVENT_TIME)
+    )
+    if active_days:
+        histories = histories.where(~until(as_of - timedelta(days=active_days)))
+    return histories.join(features.select(c.USER_IDX, c.SEGMENT), on=c.USER_IDX, how="left")
+
+
+def _publish(run: Run, where: SliceKey, eligible: int) -> None:
+    """Move the current lists to the new slice in one commit, once it is known to be whole.
+
+    Raises:
+        UserError: the slice is not whole; the current lists stay as they were.
+    """
+    written = run.tables.read("recommendations", where)
+    wrong = problems(written, run.config.recommend.n, eligible)
+    if wrong:
+        raise UserError(
+            f"the lists of {run.as_of} are not published, recommendations_current is as before: " + "; ".join(wrong)
+        )
+    run.tables.replace(RECOMMENDATIONS_CURRENT, written, {c.VARIANT: run.config.recommend.variant})
+
+
+def _report(run: Run, where: SliceKey, known: dict[str, Any], model: Row) -> None:
+    written = run.tables.read("recommendations", where)
+    by_reason = written.groupBy(c.REASON_CODE).count().orderBy(F.desc("count")).collect()
+    run.counts |= {f"rows_{row[c.REASON_CODE]}": row["count"] for row in by_reason}
+    unknown = run.tables.read("items").where(F.col(c.ITEM_IDX) >= known["n_items"]).count()
+    if unknown:
+        run.notes.append(f"{unknown:,} items are newer than the model {model[c.MODEL_VERSION]}: it cannot score them")
+    fallback = sum(row["count"] for row in by_reason if row[c.REASON_CODE] in (POPULAR, POPULAR_SEGMENT))
+    if fallback:
+        run.notes.append(f"{fallback:,} rows are fallback: what is popular in the user's segment, or overall")
+    run.notes.append("read them: SELECT * FROM recommendations_current WHERE user_id = '...' ORDER BY rank")

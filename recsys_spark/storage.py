@@ -1,0 +1,117 @@
+"""The only reader and writer of artifacts and checkpoints: a folder of arrays and a manifest, on any file system.
+
+A location is a local path, a volume or an object store's URL (fsspec's schemes). A folder is whole once it has its
+manifest, which is written last: a folder without one is what a killed run left, and is never read.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys_spark.errors import UserError
+
+MANIFEST: Final = "manifest.json"
+_ARRAYS: Final = "arrays"
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+def join(location: str, *parts: str) -> str:
+    return "/".join([location.rstrip("/"), *parts])
+
+
+def save_folder(location: str, manifest: Mapping[str, Any], arrays: Arrays) -> None:
+    """Write a new folder: each array a `.npy` file of its own (so that readers may map it), the manifest last.
+
+    What an earlier, unfinished write left at the location is replaced.
+    """
+    filesystem, path = _filesystem(location)
+    delete_folder(location)
+    filesystem.makedirs(join(path, _ARRAYS), exist_ok=True)
+    names = {f"{number:03d}.npy": name for number, name in enumerate(arrays)}
+    for file, name in names.items():
+        with filesystem.open(join(path, _ARRAYS, file), "wb") as opened:
+            np.save(opened, np.asarray(arrays[name]), allow_pickle=False)
+    content = dict(manifest) | {"arrays": names}
+    with filesystem.open(join(path, MANIFEST + ".part"), "w") as opened:
+        opened.write(json.dumps(content, indent=2, sort_keys=True, default=str))
+    filesystem.mv(join(path, MANIFEST + ".part"), join(path, MANIFEST))
+
+
+def has_folder(location: str) -> bool:
+    """Whether a whole folder is there."""
+    filesystem, path = _filesystem(location)
+    return bool(filesystem.exists(join(path, MANIFEST)))
+
+
+def load_manifest(location: str) -> dict[str, Any]:
+    """The manifest of a folder.
+
+    Raises:
+        UserError: there is no folder, or only an unfinished one.
+    """
+    filesystem, path = _filesystem(location)
+    try:
+        with filesystem.open(join(path, MANIFEST), "r") as opened:
+            manifest: dict[str, Any] = json.load(opened)
+            return manifest
+    except FileNotFoundError:
+        raise UserError(
+            f"{location} holds no whole artifact ({MANIFEST} is missing): run jobs/train.py again"
+        ) from None
+
+
+def load_arrays(location: str) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of a folder by name; local ones are mapped into memory, not read.
+
+    Raises:
+        UserError: the folder is not whole.
+    """
+    names: dict[str, str] = load_manifest(location)["arrays"]
+    filesystem, path = _filesystem(location)
+    if _is_local(filesystem):
+        folder = Path(path)
+    else:
+        folder = Path(tempfile.mkdtemp(prefix="recsys-arrays-"))
+        filesystem.get(join(path, _ARRAYS) + "/", str(folder / _ARRAYS) + "/", recursive=True)
+    return {name: np.load(folder / _ARRAYS / file, mmap_mode="r") for file, name in names.items()}
+
+
+def delete_folder(location: str) -> None:
+    """Remove a folder, whole or not; nothing happens where there is none."""
+    filesystem, path = _filesystem(location)
+    if filesystem.exists(path):
+        filesystem.rm(path, recursive=True)
+
+
+def local_copy(location: str) -> Path:
+    """The folder on this machine's disk: itself where it is local, else a copy in a temporary folder."""
+    filesystem, path = _filesystem(location)
+    if _is_local(filesystem):
+        return Path(path)
+    folder = Path(tempfile.mkdtemp(prefix="recsys-artifact-"))
+    filesystem.get(path.rstrip("/") + "/", str(folder) + "/", recursive=True)
+    return folder
+
+
+def _filesystem(location: str) -> tuple[Any, str]:
+    import fsspec
+
+    if location.startswith("dbfs:/"):
+        location = "/dbfs/" + location.removeprefix("dbfs:/").lstrip("/")
+    if location.startswith("file:") and not location.startswith("file://"):
+        location = "file://" + location.removeprefix("file:")
+    filesystem, path = fsspec.core.url_to_fs(location)
+    return filesystem, str(path)
+
+
+def _is_local(filesystem: Any) -> bool:
+    protocols = filesystem.protocol if isinstance(filesystem.protocol, tuple | list) else (filesystem.protocol,)
+    return "file" in protocols or "local" in protocols

@@ -1,0 +1,65 @@
+"""A trained model as a folder: weights, how to build it, what it was trained on, how good it was. Loads without Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from recsys_spark import storage
+from recsys_spark.errors import UserError
+
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model as it was saved. `model` is a Keras model with its weights; the manifest is what the folder says of it."""
+
+    location: str
+    manifest: Mapping[str, Any]
+    model: Any
+
+    @property
+    def model_version(self) -> str:
+        return str(self.manifest["model_version"])
+
+    @property
+    def n_users(self) -> int:
+        """Users the model knows: indices from here on are unknown to it."""
+        return int(self.manifest["model"]["n_users"])
+
+    @property
+    def n_items(self) -> int:
+        return int(self.manifest["model"]["n_items"])
+
+
+def model_version(name: str, as_of: date, fit: str, digest: str) -> str:
+    """The same date, model and configuration have the same version: `neumf-20171231-production-0a1b2c3d4e5f`."""
+    return f"{name}-{as_of:%Y%m%d}-{fit}-{digest}"
+
+
+def save_artifact(location: str, manifest: Mapping[str, Any], weights_from: str) -> None:
+    """Write an artifact whose weights are those of a checkpoint's folder."""
+    storage.save_folder(location, {"format": FORMAT, **manifest}, storage.load_arrays(weights_from))
+
+
+def load_artifact(location: str) -> Artifact:
+    """The model with its weights; needs Keras and TensorFlow, but neither Spark nor Horovod.
+
+    Raises:
+        UserError: nothing whole is there, or it was written by a later version of the package.
+    """
+    from recsys_spark.models import build_model
+    from recsys_spark.training.checkpoint import set_weights
+
+    manifest = storage.load_manifest(location)
+    if manifest["format"] > FORMAT:
+        raise UserError(
+            f"artifact {location} has format {manifest['format']}, this version reads up to {FORMAT}: upgrade recsys-spark"
+        )
+    spec = manifest["model"]
+    model = build_model(spec["name"], spec["settings"], spec["n_users"], spec["n_items"])
+    set_weights(model.weights, storage.load_arrays(location))
+    return Artifact(location, manifest, model)

@@ -1,0 +1,158 @@
+"""Horovod, all of it: start the ranks, pin their devices, broadcast, average, agree. Nothing else imports it.
+
+A `Ranks` is what a training loop needs of its fellows; `OneRank` is the same for a training in this process, where every
+exchange is with oneself. Gradients are averaged by hand (`average`), since Horovod's own optimizer predates Keras 3.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pyspark.sql import SparkSession
+
+from recsys_spark.errors import TrainingError
+
+Result = TypeVar("Result")
+
+
+class Ranks(Protocol):
+    """The processes that train one model together, seen from one of them."""
+
+    rank: int
+    size: int
+
+    def average(self, gradients: Sequence[Any]) -> list[Any]:
+        """The mean over ranks of each gradient, dense tensors and IndexedSlices alike (graph op)."""
+
+    def broadcast(self, variables: Sequence[Any]) -> None:
+        """Set every rank's variables to those of rank 0."""
+
+    def share(self, value: Any) -> Any:
+        """Rank 0's value, on every rank."""
+
+    def total(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The sum over ranks, element by element."""
+
+    def gathered(self, value: int) -> list[int]:
+        """Every rank's value, by rank."""
+
+
+class OneRank:
+    """A training in this process alone."""
+
+    rank = 0
+    size = 1
+
+    def average(self, gradients: Sequence[Any]) -> list[Any]:
+        return list(gradients)
+
+    def broadcast(self, variables: Sequence[Any]) -> None:
+        pass
+
+    def share(self, value: Any) -> Any:
+        return value
+
+    def total(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return values
+
+    def gathered(self, value: int) -> list[int]:
+        return [value]
+
+
+class HorovodRanks:
+    """This process as one of Horovod's; `hvd.init()` has run."""
+
+    def __init__(self, hvd: Any) -> None:
+        self._hvd = hvd
+        self.rank: int = hvd.rank()
+        self.size: int = hvd.size()
+
+    def average(self, gradients: Sequence[Any]) -> list[Any]:
+        import tensorflow as tf
+
+        dense = [place for place, gradient in enumerate(gradients) if not isinstance(gradient, tf.IndexedSlices)]
+        averaged = list(gradients)
+        for place, mean in zip(dense, self._hvd.grouped_allreduce([gradients[p] for p in dense]), strict=True):
+            averaged[place] = mean
+        for place, gradient in enumerate(gradients):
+            if isinstance(gradient, tf.IndexedSlices):
+                averaged[place] = self._hvd.allreduce(gradient)
+        return averaged
+
+    def broadcast(self, variables: Sequence[Any]) -> None:
+        self._hvd.broadcast_variables(variables, root_rank=0)
+
+    def share(self, value: Any) -> Any:
+        return self._hvd.broadcast_object(value, root_rank=0)
+
+    def total(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        import tensorflow as tf
+
+        summed: npt.NDArray[np.float64] = self._hvd.allreduce(tf.constant(values), op=self._hvd.Sum).numpy()
+        return summed
+
+    def gathered(self, value: int) -> list[int]:
+        return [int(each) for each in self._hvd.allgather_object(value)]
+
+
+def launch(spark: SparkSession, ranks: int, train: Callable[[Ranks], Result], threads: int) -> Result:
+    """Run `train` on every rank and return what rank 0 returns.
+
+    One rank runs in this process; more run on the executors, one task each, through `horovod.spark.run`. `train` and its
+    result are pickled, and the executors' Python must have this package.
+
+    Raises:
+        TrainingError: the ranks could not be started, or one of them died.
+    """
+    if ranks == 1:
+        _set_up_device(local_rank=0, local_size=1, threads=threads)
+        return train(OneRank())
+    import horovod.spark
+
+    try:
+        results: list[Result] = horovod.spark.run(
+            _rank_main, args=(train, threads), num_proc=ranks, verbose=0, env=_environment()
+        )
+    except Exception as error:
+        raise TrainingError(
+            f"training on {ranks} ranks ended early, the last whole epoch is kept: {error}. Run the job again to go on "
+            "from there; if it fails again, look at the executors' logs, or train with --set training.ranks=1"
+        ) from error
+    return results[0]
+
+
+def _rank_main(train: Callable[[Ranks], Result], threads: int) -> Result:
+    import horovod.tensorflow as hvd
+
+    hvd.init()
+    _set_up_device(hvd.local_rank(), hvd.local_size(), threads)
+    try:
+        return train(HorovodRanks(hvd))
+    finally:
+        hvd.shutdown()
+
+
+def _set_up_device(local_rank: int, local_size: int, threads: int) -> None:
+    """One GPU a rank where there are any, by its rank on the machine; else a fair share of the cores."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    try:
+        if gpus:
+            tf.config.set_visible_devices(gpus[local_rank % len(gpus)], "GPU")
+            tf.config.experimental.set_memory_growth(gpus[local_rank % len(gpus)], True)
+        fair = max(1, len(os.sched_getaffinity(0)) // local_size) if local_size > 1 else 0
+        if threads or fair:
+            tf.config.threading.set_intra_op_parallelism_threads(threads or fair)
+            tf.config.threading.set_inter_op_parallelism_threads(threads or fair)
+    except RuntimeError:
+        pass  # TensorFlow has been used in this process before: its threads and devices stay as they are
+
+
+def _environment() -> dict[str, str]:
+    """The driver's environment for the ranks, quiet, and with gloo on the machine's own address."""
+    return dict(os.environ) | {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}

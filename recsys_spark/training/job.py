@@ -1,0 +1,62 @@
+"""What a rank is told, and what it tells back: plain data, pickled between driver and executors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from recsys_spark.config import Training
+from recsys_spark.tables import LiveFile
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Which model, of which sizes: enough to build it anywhere."""
+
+    name: str
+    settings: Mapping[str, Any]
+    n_users: int
+    n_items: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """One fit: a model, its feed, and how long to train."""
+
+    title: str
+    model: ModelSpec
+    training: Training
+    negatives: int
+    draws: tuple[tuple[LiveFile, ...], ...]  # the files of each draw; the epochs cycle through them
+    validation: tuple[LiveFile, ...]  # empty: no validation, all epochs are trained
+    epochs: int
+    seed: int
+    checkpoint: str  # location of its folder
+    identity: str  # a checkpoint of another identity (other data, other settings) is not resumed
+    halves: tuple[str, ...] = ()  # folders of pretrained halves to start from
+    learning_rate: float = 0.001
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch did. `samples` counts user-item pairs, positive or negative, over all ranks."""
+
+    number: int
+    loss: float
+    seconds: float
+    samples: int
+    validation: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a fit came to; its best weights lie in `weights` (a folder). `error`: why it stopped, if it had to."""
+
+    history: tuple[Epoch, ...]
+    best_epoch: int
+    weights: str
+    summary: str
+    parameters: int
+    error: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,169 @@
+"""The train stage: pinned examples -> an artifact a fit, its row in `models`, its MLflow run.
+
+Two fits: *evaluate* trains on the train part and picks its epochs on validation; *refit* and *production* then train on
+more, for as many epochs. Every later fit names the evaluate fit that vouches for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timezone
+from functools import partial
+from typing import Any
+
+from pyspark.sql import functions as F
+
+from recsys_spark import columns as c
+from recsys_spark import storage
+from recsys_spark.config import Fit
+from recsys_spark.errors import MissingTableError, TrainingError
+from recsys_spark.feed.shards import plan_epoch
+from recsys_spark.interactions.split import VALIDATION
+from recsys_spark.runs import Run
+from recsys_spark.schemas import MODELS
+from recsys_spark.tables import LiveFile, SliceKey
+from recsys_spark.training.artifact import model_version, save_artifact
+from recsys_spark.training.distributed import launch
+from recsys_spark.training.job import Job, ModelSpec, Outcome
+from recsys_spark.training.loop import fit as fit_on_rank
+from recsys_spark.training.tracking import record, tracking_uri
+from recsys_spark.training.validation import WATCHED
+
+_MEANING = ("dataset", "ingest", "interactions", "split", "examples", "model", "training")
+_HALVES = ("gmf", "mlp")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fit that is done, as the later ones need to know it."""
+
+    version: str
+    epochs: Mapping[str, int]  # by phase: the halves, if they were trained first, and the model
+
+
+def run(run: Run) -> None:
+    """Train every configured fit, the evaluate fit first. O(epochs x examples); the driver holds the model at most."""
+    vouching: Fitted | None = None
+    for fit in sorted(run.config.examples.fits, key=("evaluate", "refit", "production").index):
+        fitted = _fit(run, fit, vouching)
+        vouching = fitted if fit == "evaluate" else vouching
+    run.notes.append("next: jobs/evaluate.py for its quality on the test split, jobs/recommend.py to publish lists")
+
+
+def _fit(run: Run, fit: Fit, vouching: Fitted | None) -> Fitted:
+    """Train one fit, each phase of it, save the artifact and enter it in `models`."""
+    config, name = run.config, run.config.model.name
+    version = model_version(name, run.as_of, fit, config.digest(*_MEANING))
+    phases = (*_HALVES, name) if name == "neumf" and config.model.neumf.pretrain else (name,)
+    epochs: dict[str, int] = {}
+    halves: tuple[str, ...] = ()
+    outcome: Outcome | None = None
+    for phase in phases:
+        job = _job(run, fit, version, phase, halves, vouching.epochs.get(phase) if vouching else None)
+        run.say(_opening(job, config.training.ranks))
+        outcome = launch(run.spark, config.training.ranks, partial(fit_on_rank, job), config.training.threads)
+        if outcome.error:
+            raise TrainingError(outcome.error)
+        epochs[phase] = outcome.best_epoch
+        halves = (*halves, outcome.weights) if phase in _HALVES and phase != name else halves
+    assert outcome is not None
+    _publish(run, fit, version, job, outcome, vouching)
+    return Fitted(version, epochs)
+
+
+def _job(run: Run, fit: Fit, version: str, phase: str, halves: tuple[str, ...], epochs: int | None) -> Job:
+    config = run.config
+    draws = tuple(
+        tuple(run.tables.live_files("train_examples", {c.AS_OF_DATE: run.as_of, c.FIT: fit, c.DRAW: draw}))
+        for draw in range(config.examples.draws)
+    )
+    validation = _validation_files(run) if fit == "evaluate" else ()
+    settings = config.model.neumf.model_dump() | {"seed": config.run.seed}
+    spec = ModelSpec(phase, settings, *(_next_index(run, table) for table in ("users", "items")))
+    finetuned = bool(halves)
+    versions = {name: run.tables.pin(name) for name in ("users", "items", "train_examples", "eval_examples")}
+    return Job(
+        title=f"{fit} fit" + (f", {phase}" if config.model.neumf.pretrain else ""),
+        model=spec,
+        training=config.training,
+        negatives=config.examples.negatives,
+        draws=draws,
+        validation=validation,
+        epochs=epochs or config.training.epochs,
+        seed=config.run.seed,
+        checkpoint=storage.join(run.artifacts, "checkpoints", version, phase),
+        identity=f"{version}/{phase}/{config.run.seed}/{sorted(versions.items())}",
+        halves=halves,
+        learning_rate=config.model.neumf.finetune_rate if finetuned else config.training.learning_rate,
+    )
+
+
+def _validation_files(run: Run) -> tuple[LiveFile, ...]:
+    """The held-out lists, or nothing where the split holds none out for validation."""
+    where: SliceKey = {c.AS_OF_DATE: run.as_of, c.PART: VALIDATION}
+    try:
+        return tuple(run.tables.live_files("eval_examples", where))
+    except MissingTableError:
+        run.notes.append("the split has no validation part: all epochs are trained, none is chosen")
+        return ()
+
+
+def _publish(run: Run, fit: Fit, version: str, job: Job, outcome: Outcome, vouching: Fitted | None) -> None:
+    """Save the artifact under a folder of this run's own, then enter it in `models`: readers see all of it or none."""
+    config, path = run.config, storage.join(run.artifacts, "models", version, run.run_id)
+    best = outcome.history[outcome.best_epoch - 1]
+    evaluated_by = version if fit == "evaluate" else vouching.version if vouching else None
+    manifest = {
+        "model_version": version,
+        "as_of_date": run.as_of.isoformat(),
+        "fit": fit,
+        "evaluated_by": evaluated_by,
+        "model": dataclasses.asdict(job.model) | {"settings": dict(job.model.settings)},
+        "training": config.training.model_dump(),
+        "versions": dict(run.tables.versions_read),
+        "history": [dataclasses.asdict(epoch) for epoch in outcome.history],
+        "best_epoch": outcome.best_epoch,
+        "environment": dict(outcome.environment),
+        "config_hash": config.digest(),
+        "run_id": run.run_id,
+    }
+    save_artifact(path, manifest, outcome.weights)
+    row = (
+        version,
+        config.model.name,
+        run.as_of,
+        fit,
+        path,
+        evaluated_by,
+        outcome.best_epoch,
+        best.validation.get(WATCHED),
+        config.digest(),
+        datetime.now(timezone.utc),
+        run.run_id,
+    )
+    run.tables.upsert_latest(MODELS, run.spark.createDataFrame([row], MODELS.schema), newest="created_at")
+    uri = tracking_uri(config.storage.tracking_uri, run.root, run.tables.in_catalog)
+    record(uri, config.dataset, version, config.model_dump(mode="json"), outcome, path)
+    storage.delete_folder(storage.join(run.artifacts, "checkpoints", version))
+    run.counts[f"epochs_{fit}"], run.counts["parameters"] = outcome.best_epoch, outcome.parameters
+    run.notes.append(f"{fit} fit: {version}" + (f", validation {WATCHED} {best.validation[WATCHED]:.4f}" if best.validation else ""))
+    run.notes.append(f"artifact: {path}")
+
+
+def _opening(job: Job, ranks: int) -> str:
+    plan = plan_epoch(job.draws[0], ranks, job.training.batch_rows)
+    samples = plan.rows * (1 + job.negatives)
+    return (
+        f"{job.title}: {job.model.name}, {job.model.n_users:,} users x {job.model.n_items:,} items, {samples:,} samples an "
+        f"epoch in {plan.steps:,} steps on {ranks} rank(s), at most {job.epochs} epochs"
+    )
+
+
+def _next_index(run: Run, table: str) -> int:
+    column = {"users": c.USER_IDX, "items": c.ITEM_IDX}[table]
+    highest = run.tables.read(table).agg(F.max(column)).head()
+    assert highest is not None
+    return int(highest[0]) + 1
+

@@ -1,0 +1,59 @@
+"""MLflow, written to by the driver alone: parameters, metrics by epoch, the artifact."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recsys_spark import storage
+from recsys_spark.errors import UserError
+from recsys_spark.training.job import Outcome
+
+_LONGEST_VALUE = 500
+_MIGRATIONS = "alembic"  # says a line for each of the store's tables, the first time
+
+
+def tracking_uri(configured: str, root: str, in_catalog: bool) -> str:
+    """Where runs are recorded: what is configured, or a SQLite file below a local root.
+
+    Raises:
+        UserError: nothing is configured and the root is no local path.
+    """
+    if configured:
+        return configured
+    if in_catalog or "://" in root:
+        raise UserError(f"storage.tracking_uri is empty and the root {root} is no local path: name an MLflow server")
+    return f"sqlite:///{Path(root).absolute()}/mlflow.db"
+
+
+def record(
+    uri: str, experiment: str, name: str, parameters: Mapping[str, Any], outcome: Outcome, artifact: str
+) -> str:
+    """One MLflow run for one fit; its id."""
+    import mlflow
+
+    logging.getLogger(_MIGRATIONS).setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    mlflow.set_tracking_uri(uri)
+    if mlflow.get_experiment_by_name(experiment) is None:
+        files = Path(uri.removeprefix("sqlite:///")).parent / "mlflow-artifacts" if uri.startswith("sqlite:///") else None
+        mlflow.create_experiment(experiment, artifact_location=files.as_uri() if files else None)
+    mlflow.set_experiment(experiment)
+    with mlflow.start_run(run_name=name) as run:
+        mlflow.log_params({key: str(value)[:_LONGEST_VALUE] for key, value in _flat(parameters).items()})
+        for epoch in outcome.history:
+            figures = {"loss": epoch.loss, "seconds": epoch.seconds, "samples_per_second": epoch.samples / epoch.seconds}
+            figures |= {f"validation_{key.replace('@', '_at_')}": value for key, value in epoch.validation.items()}
+            mlflow.log_metrics(figures, step=epoch.number)
+        mlflow.log_metric("best_epoch", outcome.best_epoch)
+        mlflow.log_artifacts(str(storage.local_copy(artifact)), artifact_path="model")
+        return str(run.info.run_id)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat

@@ -1,7 +1,7 @@
 """Measure the date's models beside popularity and chance, on the events held out from training.
 
-Reads `models`, `eval_examples`, `interactions`, `user_features`, `item_features`, `train_examples`; replaces the measured
-models' rows of the date in `metrics`, and prints them side by side.
+Reads `models`, `items`, `interactions`, `user_features`, `item_features`, `train_examples`, `eval_examples`;
+replaces the measured models' rows of the date in `metrics`, and prints them side by side.
 """
 
 import sys

@@ -7,10 +7,23 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql.types import NumericType
 
 from recsys_spark.errors import UserError
+
+
+_BYTES_OF_TEXT_ROW = 200  # what a short row of text and numbers takes as Python objects
+
+
+def collect_rows(frame: DataFrame, what: str, limit: int) -> list[Row]:
+    """The rows of a small frame, in its order, counted first.
+
+    Raises:
+        UserError: more than `limit` bytes would come; the message says which setting allows it.
+    """
+    _check(frame.count(), _BYTES_OF_TEXT_ROW, what, limit)
+    return frame.collect()
 
 
 def collect_columns(frame: DataFrame, columns: Sequence[str], what: str, limit: int) -> dict[str, npt.NDArray[Any]]:
@@ -27,12 +40,15 @@ def collect_columns(frame: DataFrame, columns: Sequence[str], what: str, limit: 
     for name in columns:
         if not isinstance(frame.schema[name].dataType, NumericType):
             raise TypeError(f"{what}: column {name} is {frame.schema[name].dataType.simpleString()}, expected a number")
-    rows = frame.count()
-    needed = 8 * rows * len(columns)
+    _check(frame.count(), 8 * len(columns), what, limit)
+    collected = frame.select(*columns).toPandas()
+    return {name: np.asarray(collected[name]) for name in columns}
+
+
+def _check(rows: int, bytes_a_row: int, what: str, limit: int) -> None:
+    needed = rows * bytes_a_row
     if needed > limit:
         raise UserError(
             f"{what}: {rows:,} rows would take {needed:,} bytes on the driver, the limit is {limit:,}; "
             "raise run.driver_bytes if the driver has the memory"
         )
-    collected = frame.select(*columns).toPandas()
-    return {name: np.asarray(collected[name]) for name in columns}

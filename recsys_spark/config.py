@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from recsys_spark.errors import UserError
 
@@ -45,15 +45,22 @@ class Storage(Section):
     tracking_uri: str
 
 
+# in a file without header, columns are called by their number
+ColumnName = Annotated[str, BeforeValidator(lambda name: str(name) if type(name) is int else name)]
+EventColumn = Literal["user_id", "item_id", "event_time", "event_type", "event_value", "event_id"]
+
+
 class Mapped(Section):
     file_format: Literal["csv", "json", "parquet", "delta"]
     delimiter: Annotated[str, Field(min_length=1)]
     header: bool
     encoding: str
-    columns: dict[str, str | int]
-    time_unit: Literal["s", "ms", "us", "format"]
+    columns: dict[EventColumn, ColumnName]
+    time_unit: Literal["s", "ms", "us", "ns", "format"]
     time_format: str
-    context: list[str]
+    context: list[ColumnName]
+    item_columns: dict[str, ColumnName]
+    user_columns: dict[str, ColumnName]
 
 
 class Ingest(Section):
@@ -62,7 +69,7 @@ class Ingest(Section):
     items_path: str
     users_path: str
     event_type: str
-    event_id: list[str]
+    event_id: list[ColumnName]
     value_min: float | None
     value_max: float | None
     earliest: date

@@ -15,15 +15,15 @@ from recsys_spark.errors import UserError
 
 SparkFailure: Final = (PySparkException, Py4JJavaError)
 
-# What to look for in Spark's message and stack trace, and what to say instead; the first that is found counts. The
-# patterns name the message rather than the exception: a Python worker that dies raises an EOFException as well.
+# What to look for in Spark's message and stack trace, and what to say instead; the first that is found counts.
+# Patterns name the message rather than the exception: a Python worker that dies raises an EOFException as well.
 _CAUSES: Final = (
     (r"\[PATH_NOT_FOUND\]", "nothing matches this path; check its spelling, or where the job runs"),
-    (r"No FileSystem for scheme", "Spark has no driver for this kind of path; add its package to the cluster"),
+    (r"No FileSystem for scheme", "Spark has no driver for such paths; add its package to the cluster"),
     (r"[Uu]nexpected end of (input |ZLIB input )?stream", "the compressed file is cut short; fetch it again"),
     (
-        r"not a gzip file|ZipException|incorrect (header|data|length) check|invalid (stored|distance|block|code|bit)"
-        r"|DataFormatException",
+        r"not a gzip file|ZipException|DataFormatException|incorrect (header|data|length) check"
+        r"|invalid (stored|distance|block|code|bit)",
         "the compressed file is damaged, or is not compressed at all; fetch it again, or drop the ending .gz",
     ),
     (
@@ -32,14 +32,16 @@ _CAUSES: Final = (
     ),
     (r"\[UNABLE_TO_INFER_SCHEMA\]", "no Parquet files here; check the path and ingest.mapping.file_format"),
     (
-        r"is not a Parquet file|CANNOT_READ_FILE_FOOTER|Could not read footer|could not decode|FAILED_TO_UNCOMPRESS"
-        r"|ParquetDecodingException",
+        r"is not a Parquet file|CANNOT_READ_FILE_FOOTER|Could not read footer|could not decode"
+        r"|FAILED_TO_UNCOMPRESS|ParquetDecodingException",
         "not a Parquet file that can be read; fetch it again, or check ingest.mapping.file_format",
     ),
     (r"Permission denied|AccessControlException|AccessDenied", "this user may not read it"),
     (r"FileNotFoundException", "the file went away while it was read; run the job again"),
 )
-_FILE: Final = re.compile(r"(?:reading file|footer for file:?|Path does not exist:) (?:FileStatus\{path=)?([^\s;,]+)")
+_FILE: Final = re.compile(
+    r"(?:reading file|footer for file:?|Path does not exist:) (?:FileStatus\{path=)?([^\s;,]+)"
+)
 _BARE_FILE: Final = re.compile(r"(\S+) is not a Parquet file")
 
 

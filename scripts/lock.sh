@@ -12,7 +12,8 @@ trap 'rm -rf "$work"' EXIT
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 "$PYTHON" -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --upgrade pip
-"$work/venv/bin/pip" install --quiet "setuptools>=65,<70" wheel
+# The setuptools that Python 3.11 itself brings; a distribution's own Python may bring another.
+"$work/venv/bin/pip" install --quiet setuptools==65.5.0 wheel
 # What set-up installs only where the system lacks it (cmake, Java 17) is locked all the same. Horovod's own build
 # files ask for a CMake older than 4.
 mkdir -p "$work/source/recsys_spark" && cp setup.py pyproject.toml "$work/source" # a build here would leave litter

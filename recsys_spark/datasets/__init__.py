@@ -1,4 +1,4 @@
-"""The data sets that can be read as they come, one module a format; each gives drafts of events and attributes."""
+"""The data sets that can be read as they come, one module a format; each gives drafts of events, items, users."""
 
 from recsys_spark.datasets.formats import open_source
 

@@ -1,8 +1,9 @@
 """Amazon reviews: the 5-core JSON lines, the ratings-only CSV, and product metadata.
 
-A line that begins with `{` is JSON, any other is `user,item,rating,time` (the 2014 release's order; the 2018 release
-has the item first and is read with `ingest.format: mapping`, see docs/data.md). The metadata of 2014 is Python rather
-than JSON, with single quotes; it is read all the same. Source: https://cseweb.ucsd.edu/~jmcauley/datasets/amazon/links.html.
+The CSV is `user,item,rating,time` without a header, the order of the 2014 release (the 2018 release has the
+item first; read it with `ingest.format: mapping`, see docs/data.md). The metadata of 2014 is Python rather than
+JSON, with single quotes; it is read all the same. Source:
+https://cseweb.ucsd.edu/~jmcauley/datasets/amazon/links.html.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from typing import Final
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark import columns as c
 from recsys_spark.config import Ingest
+from recsys_spark.errors import UserError
 from recsys_spark.events import times
 from recsys_spark.events.drafts import Source, event_drafts, item_drafts
 from recsys_spark.events.fields import csv_fields, field, json_fields, require_fields
-from recsys_spark.events.lines import read_lines
+from recsys_spark.events.lines import Lines, read_lines
 
 _REVIEW: Final = ("reviewerID", "asin", "overall", "unixReviewTime")
 _PRODUCT: Final = ("asin", "title", "brand", "price", "categories", "category", "main_cat")
@@ -31,7 +32,8 @@ def read(spark: SparkSession, config: Ingest) -> Source:
         UserError: a file that is missing, empty or damaged.
     """
     require_fields(config.event_id, _REVIEW, "ingest.event_id")
-    rows = _reviews(read_lines(spark, [config.path]).rows)
+    lines = read_lines(spark, [config.path])
+    rows = lines.rows.transform(json_fields(_REVIEW) if _is_json(lines) else csv_fields(_REVIEW))
     events = event_drafts(
         rows,
         user_id=field(rows, "reviewerID"),
@@ -46,11 +48,12 @@ def read(spark: SparkSession, config: Ingest) -> Source:
     return Source(events, items=items, keyed=bool(config.event_id))
 
 
-def _reviews(lines: DataFrame) -> DataFrame:
-    is_json = F.ltrim(c.RAW).startswith("{")
-    from_json = lines.where(is_json).transform(json_fields(_REVIEW))
-    from_csv = lines.where(~is_json).transform(csv_fields(_REVIEW))
-    return from_json.unionByName(from_csv)
+def _is_json(lines: Lines) -> bool:
+    """By the file's name, or else by its first line."""
+    kinds = {".json" in source or head.lstrip().startswith("{") for source, head in lines.heads.items()}
+    if len(kinds) > 1:
+        raise UserError(f"{', '.join(sorted(lines.heads)[:4])}: both JSON and CSV; ingest them one by one")
+    return kinds.pop()
 
 
 def _products(spark: SparkSession, path: str) -> DataFrame:
@@ -67,7 +70,8 @@ def _products(spark: SparkSession, path: str) -> DataFrame:
 
 
 def _category(paths: Column, path: Column, main: Column) -> Column:
-    """Its categories from wide to narrow: of 2014 a list of paths, of 2018 one path, or else the main category."""
+    """Categories from wide to narrow: in 2014 a list of paths, in 2018 one path, or else the main category."""
     of_paths = F.array_distinct(F.flatten(F.from_json(paths, "array<array<string>>")))
     of_path = F.from_json(path, "array<string>")
-    return F.coalesce(*[F.when(F.size(found) > 0, F.array_join(found, "|")) for found in (of_paths, of_path)], main)
+    joined = [F.when(F.size(found) > 0, F.array_join(found, "|")) for found in (of_paths, of_path)]
+    return F.coalesce(*joined, main)

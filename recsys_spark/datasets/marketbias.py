@@ -1,7 +1,7 @@
-"""The MarketBias CSVs (Wan, Ni, Misra and McAuley, WSDM 2020): Electronics, and ModCloth with two columns more.
+"""The MarketBias CSVs (Wan, Ni, Misra and McAuley, WSDM 2020): Electronics, and ModCloth with its extra columns.
 
-Header: `item_id,user_id,rating,timestamp,model_attr,category,brand,year,user_attr,split`. Each row repeats what is
-known of its user and its item, so that the one file gives all three tables. Source:
+Header: `item_id,user_id,rating,timestamp,model_attr,category,brand,year,user_attr,split`. Each row repeats
+what is known of its user and its item, so that the one file gives all three tables. Source:
 https://github.com/MengtingWan/marketBias.
 """
 
@@ -12,7 +12,6 @@ from typing import Final
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark import columns as c
 from recsys_spark.config import Ingest
 from recsys_spark.events import times
 from recsys_spark.events.drafts import Source, event_drafts, item_drafts, text_or_none, user_drafts
@@ -20,7 +19,8 @@ from recsys_spark.events.fields import FAULT, csv_fields, field, header_names, r
 from recsys_spark.events.lines import read_lines
 
 _REQUIRED: Final = (
-    "item_id", "user_id", "rating", "timestamp", "model_attr", "category", "brand", "year", "user_attr", "split",
+    "item_id", "user_id", "rating", "timestamp", "model_attr", "category", "brand", "year", "user_attr",
+    "split",
 )  # fmt: skip
 _GENDERS: Final = ("Female", "Male")
 

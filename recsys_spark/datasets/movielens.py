@@ -1,6 +1,6 @@
 """MovieLens in all its shapes: ratings, and the users and movies beside them; plain or gzipped.
 
-The shapes are listed in `movielens_files.py`. A path is a file of ratings, a folder that holds one, or a glob.
+`movielens_files.py` lists the shapes. A path is a file of ratings, a folder that holds one, or a glob.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from recsys_spark.events.fields import field, field_names, require_fields
 from recsys_spark.events.lines import list_files
 
 _YEAR_IN_TITLE: Final = r"\((\d{4})\)\s*$"
-_YEAR_OF_DATE: Final = r"(\d{4})$"
 
 
 def read(spark: SparkSession, config: Ingest) -> Source:
@@ -71,15 +70,16 @@ def _users(rows: DataFrame) -> DataFrame:
 def _items(rows: DataFrame) -> DataFrame:
     title = _first(rows, "title", "movie_title")
     in_title = F.regexp_extract(title, _YEAR_IN_TITLE, 1) if title is not None else None
-    of_date = F.regexp_extract(field(rows, "release_date"), _YEAR_OF_DATE, 1) if _has(rows, "release_date") else None
     return item_drafts(
         rows,
         item_id=field(rows, "item_id"),
         title=title,
         category=_genres(rows),
-        year=next((year for year in (_first(rows, "release_year"), of_date, in_title) if year is not None), None),
+        year=in_title
+        if in_title is not None and not _has(rows, "release_year")
+        else _first(rows, "release_year"),
         attributes=_others(
-            rows, "item_id", "title", "movie_title", "genres", "class", "release_year", "video_release_date", *GENRES
+            rows, "item_id", "title", "movie_title", "genres", "class", "release_year", *GENRES
         ),
     )
 

@@ -7,8 +7,8 @@
 | latest, 20M, 25M, 32M | `ratings.csv`, with header | | `movies.csv`, with header |
 | RecBole's copies | `NAME.inter`, tabs, header of `name:type` | `NAME.user` | `NAME.item` |
 
-Each may end in `.gz`. Text is UTF-8, or ISO-8859-1 in the lines that are not (movies of 100K and 1M). Source: the README
-of each release at https://files.grouplens.org/datasets/movielens/.
+Each may end in `.gz`. Text is UTF-8, or ISO-8859-1 in the lines that are not (movies of 100K and 1M). Source: the
+README of each release at https://files.grouplens.org/datasets/movielens/.
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ from typing import Final
 from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.errors import UserError
-from recsys_spark.events.fields import cells, csv_fields, header_names, require_fields, split_fields, without_header
+from recsys_spark.events.fields import (
+    cells,
+    csv_fields,
+    header_names,
+    require_fields,
+    split_fields,
+    without_header,
+)
 from recsys_spark.events.lines import Lines, read_lines
 from recsys_spark.spark_errors import shown
 
@@ -108,10 +115,14 @@ def find(kind: Kind, files: Sequence[str], path: str = "") -> list[str]:
         UserError: there must be one and is none, or they have several shapes.
     """
     named = [file for file in files if _shape(kind, file, whole_name=True)]
-    found = named or [file for file in files if len(files) == 1 and path and _shape(kind, file, whole_name=False)]
+    found = named or [
+        file for file in files if len(files) == 1 and path and _shape(kind, file, whole_name=False)
+    ]
     shapes = sorted({_shape(kind, file, whole_name=bool(named)) for file in found})
     if len(shapes) > 1:
-        raise UserError(f"{shown(found[0])} and {shown(found[-1])} are both {kind.called}; name the one to read")
+        raise UserError(
+            f"{shown(found[0])} and {shown(found[-1])} are both {kind.called}; name the one to read"
+        )
     if path and not found:
         expected = ", ".join(kind.shapes)
         present = ", ".join(file.rpartition("/")[2] for file in files[:10])

@@ -27,8 +27,8 @@ def user_losses(logits: Scores, positive: Bools, negatives: int) -> dict[str, Fl
     """A user's two losses as sums, each with the number of pairs it is to be divided by; (U, C) -> (U,).
 
     `log_loss` takes the pairs as they are. `loss` weights the negatives down to `negatives` a positive, the
-    ratio that the model is trained at, so that it can be set beside the training loss. -inf is no pair; a user
-    who lacks positives or negatives has none (NaN).
+    ratio that the model is trained at, so that it can be set beside the training loss. -inf is no pair; a
+    user who lacks positives or negatives has none (NaN).
     """
     pair = logits > -np.inf
     each = np.where(pair, log_losses(np.where(pair, logits, 0.0), positive), 0.0)

@@ -116,11 +116,6 @@ def to_arrow(
 ) -> pa.RecordBatch:
     """A batch in the schema of `user_rows`, keys from the users' own; NaN and figures not given are null."""
     n = users.num_rows
-    lists = (
-        None
-        if listed is None
-        else pa.ListArray.from_arrays(np.arange(n + 1) * listed.shape[1], listed.ravel())
-    )
     keys = {
         c.PART: users.column(c.PART),
         c.USER_IDX: users.column(c.USER_IDX),
@@ -128,10 +123,15 @@ def to_arrow(
         c.MODEL_VERSION: pa.array([labels[c.MODEL_VERSION]] * n, pa.string()),
         c.SEGMENT: pa.array([labels[c.SEGMENT]] * n, pa.string()),
         CATALOGUE: pa.array(np.full(n, labels[CATALOGUE], np.int32)),
-        LISTED: pa.nulls(n, pa.list_(pa.int32())) if lists is None else lists,
+        LISTED: pa.nulls(n, pa.list_(pa.int32())) if listed is None else _lists(listed),
     }
     missing = np.full(n, np.nan)
     columns = {
         name: pa.array(values.get(name, missing), pa.float64(), from_pandas=True) for name in figures(of)
     }
     return pa.RecordBatch.from_pydict({**keys, **columns})
+
+
+def _lists(rows: npt.NDArray[np.int32]) -> pa.ListArray:
+    starts = np.arange(len(rows) + 1, dtype=np.int32) * rows.shape[1]
+    return pa.ListArray.from_arrays(starts, rows.ravel())

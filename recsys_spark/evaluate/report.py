@@ -12,15 +12,21 @@ _TITLES = {SAMPLED: "targets among each user's candidates", FULL: "targets among
 _USUAL_K = 10
 
 
-def report(rows: Sequence[MetricRow], subjects: Sequence[Subject], ks: Sequence[int], root: str) -> list[str]:
-    """The lines of the screen: a table for each protocol and split, then losses and cautions, then what next."""
+def report(
+    rows: Sequence[MetricRow], subjects: Sequence[Subject], ks: Sequence[int], table: str
+) -> list[str]:
+    """The lines of the screen: a table for each protocol and split, losses and cautions, and what next.
+
+    Args:
+        table: the metrics table, as SQL names it.
+    """
     overall = {
         (row.protocol, row.split, row.model_version, row.metric, row.k): row
         for row in rows
         if row.segment == ALL
     }
     k = _USUAL_K if _USUAL_K in ks else max(ks)
-    lines = []
+    lines: list[str] = []
     for protocol, split in dict.fromkeys((row.protocol, row.split) for row in rows if row.split != TRAIN):
         lines += _table(overall, subjects, protocol, split, k)
     for subject in subjects:
@@ -29,7 +35,7 @@ def report(rows: Sequence[MetricRow], subjects: Sequence[Subject], ks: Sequence[
             lines += _cautions(overall, subject, k)
     return [
         *lines,
-        f"every figure: SELECT * FROM delta.`{root}/metrics`, see docs/metrics.md; next: jobs/recommend.py",
+        f"every figure: SELECT * FROM {table}, see docs/metrics.md; next: jobs/recommend.py",
     ]
 
 
@@ -75,7 +81,8 @@ def _cautions(overall: Overall, subject: Subject, k: int) -> Iterator[str]:
         unknown = overall.get((protocol, TEST, subject.version, "unknown_users", None))
         if unknown and unknown.value > 0:
             count = round(unknown.value * unknown.n)
-            yield f"{_label(subject)} does not know {count:,} of {unknown.n:,} test users: ranked by popularity"
+            of = f"{count:,} of {unknown.n:,} test users"
+            yield f"{_label(subject)} does not know {of}: they are ranked by popularity"
             break
     unranked = overall.get((FULL, TEST, subject.version, "unranked_targets", None))
     if unranked and unranked.value > 0:
@@ -87,7 +94,7 @@ def _cautions(overall: Overall, subject: Subject, k: int) -> Iterator[str]:
         overall.get((FULL, TEST, version, "ndcg", k)) for version in (subject.version, POPULARITY)
     )
     if own and popular and own.value <= popular.value:
-        yield f"{_label(subject)} is no better than popularity over the whole catalogue: train longer, or tune it"
+        yield f"{_label(subject)} is no better than popularity over the whole catalogue: train longer or tune"
 
 
 def _label(subject: Subject) -> str:

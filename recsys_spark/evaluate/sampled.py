@@ -90,7 +90,7 @@ def train_loss_pass(plan: Plan) -> ArrowPass:
 
 
 def _candidate_scores(scorer: Scorer, users: pa.RecordBatch) -> tuple[Scores, Bools]:
-    """Scores (U, C) of targets, then candidates, and which are targets; -inf fills up and is unknown items."""
+    """Scores (U, C) of targets, then candidates, and which are targets; unknown items are -inf."""
     targets = Lists.of(users, c.TARGETS).padded()
     items = np.hstack((targets, Lists.of(users, c.CANDIDATES).padded()))
     positive = np.zeros(items.shape, bool)

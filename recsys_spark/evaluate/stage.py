@@ -1,7 +1,7 @@
 """The evaluate stage: models and baselines on the held-out parts of the run's date -> `metrics`.
 
-Running it again replaces the rows of the models, protocols and splits that it measures, in one commit; rows of
-other models and other dates stay.
+Running it again replaces the rows of the models, protocols and splits that it measures, in one commit; rows
+of other models and other dates stay.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def run(run: Run) -> None:
 def evaluate(run: Run, load: Loader) -> None:
     """The stage with the models' scorers opened by `load`, which travels to the workers.
 
-    O(users x candidates) pairs scored a model for the sampled protocol, O(users x items) for the full one. Only
-    item-sized arrays and finished metrics come to the driver.
+    O(users x candidates) pairs scored a model for the sampled protocol, O(users x items) for the full one.
+    Only item-sized arrays and finished metrics come to the driver.
 
     Raises:
-        UserError: a table, its slice for the date or a model is missing; the message names the job that makes it.
+        UserError: a table, its slice for the date or a model is missing; the message names the job to run.
     """
     parts = _parts(run)
     subjects, catalogue = subjects_of(run, parts), catalogue_of(run)
@@ -65,7 +65,8 @@ def evaluate(run: Run, load: Loader) -> None:
         rows += _full(run, plan, parts)
     shared.unpersist()
     _write(run, rows, {subject.version: subject.name for subject in subjects})
-    run.notes += report(rows, subjects, plan.ks, run.root)
+    table = f"{run.root}.metrics" if run.tables.in_catalog else f"delta.`{run.tables.path(METRICS.name)}`"
+    run.notes += report(rows, subjects, plan.ks, table)
 
 
 def _parts(run: Run) -> tuple[str, ...]:
@@ -97,7 +98,7 @@ def _sampled(run: Run, plan: Plan, parts: tuple[str, ...]) -> list[MetricRow]:
 
 
 def _train_loss(run: Run, plan: Plan) -> list[MetricRow]:
-    """The loss over a sample of about `evaluate.loss_rows` positives of the first draw, each with its negatives."""
+    """The loss over about `evaluate.loss_rows` positives of the first draw, each with its negatives."""
     where: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate", c.DRAW: 0}
     table = train_examples(plan.negatives)
     examples = run.tables.read_slice(table.name, where).transform(conform(table.schema, table.name))

@@ -15,17 +15,18 @@ from recsys_spark.transform import Transformer
 
 NORMAL_95: Final = 1.959963984540054
 
+_GROUPING = (c.PART, c.MODEL_VERSION, c.SEGMENT, c.METRIC, c.K)
+
 
 def summarised(of: Sequence[Measure]) -> Transformer:
     """`measures.user_rows` -> `(part, model_version, segment, metric, k, value, low, high, n)`.
 
     A figure is `m = sum x / sum y` over n users, y = 1 for a plain mean. Its variance is that of the ratio's
-    linear form, `n/(n-1) sum (x - m y)^2 / (sum y)^2` (Cochran, 1977, "Sampling techniques", chapter 6), which
-    for a mean is the usual s^2/n; `low` and `high` are m -/+ 1.96 standard errors, null for a single user.
+    linear form, `n/(n-1) sum (x - m y)^2 / (sum y)^2` (Cochran, 1977, "Sampling techniques", chapter 6),
+    which for a mean is the usual s^2/n; `low` and `high` are m -/+ 1.96 standard errors, null for one user.
     Users whose x or y is null do not count. O(users x figures), reduced before the shuffle to a row a segment
     and figure.
     """
-    grouping = [c.PART, c.MODEL_VERSION, c.SEGMENT, c.METRIC, c.K]
 
     def summarise(users: DataFrame) -> DataFrame:
         segments = F.when(F.col(c.SEGMENT) == ALL, F.array(c.SEGMENT, USER_SEGMENT)).otherwise(
@@ -35,8 +36,8 @@ def summarised(of: Sequence[Measure]) -> Transformer:
         figures = by_segment.select(
             c.PART, c.MODEL_VERSION, c.SEGMENT, F.inline(F.array(*[_figure(measure) for measure in of]))
         )
-        sums = figures.where("x IS NOT NULL AND y IS NOT NULL").groupBy(*grouping).agg(*_sums())
-        return sums.where("y > 0").select(*grouping, *_estimate())
+        sums = figures.where("x IS NOT NULL AND y IS NOT NULL").groupBy(*_GROUPING).agg(*_sums())
+        return sums.where("y > 0").select(*_GROUPING, *_estimate())
 
     return summarise
 
@@ -44,38 +45,22 @@ def summarised(of: Sequence[Measure]) -> Transformer:
 def covered(ks: Sequence[int]) -> Transformer:
     """`measures.user_rows` of full lists -> the share of the catalogue in anyone's list, in the same columns.
 
-    (Ge, Delgado-Battenfeld and Jannach, 2010, "Beyond accuracy".) It has no interval. One shuffle of the listed
-    items, reduced first to each item's best place.
+    (Ge, Delgado-Battenfeld and Jannach, 2010, "Beyond accuracy".) It has no interval. One shuffle of the
+    listed items, reduced first to each item's best place.
     """
-    subject = [c.PART, c.MODEL_VERSION]
+    subject, best = [c.PART, c.MODEL_VERSION], "best_place"
 
     def cover(users: DataFrame) -> DataFrame:
         lists = users.where(F.col(c.SEGMENT) == ALL)
-        places = lists.select(*subject, CATALOGUE, F.posexplode(LISTED).alias("place", c.ITEM_IDX))
-        best = (
-            places.where(F.col(c.ITEM_IDX) >= 0)
-            .groupBy(*subject, CATALOGUE, c.ITEM_IDX)
-            .agg(F.min("place").alias("best"))
-        )
-        items = best.groupBy(*subject).agg(
-            *[(F.sum((F.col("best") < k).cast("int")) / F.max(CATALOGUE)).alias(str(k)) for k in ks]
-        )
-        users_listed = lists.groupBy(*subject).agg(F.count("*").alias(c.N))
-        shares = F.inline(
-            F.array(*[F.struct(F.lit(k).alias(c.K), F.col(f"`{k}`").alias(c.VALUE)) for k in ks])
-        )
-        by_k = items.join(users_listed, on=subject, how="inner").select(*subject, c.N, shares)
-        none = F.lit(None).cast("double")
-        return by_k.select(
-            *subject,
-            F.lit(ALL).alias(c.SEGMENT),
-            F.lit("coverage").alias(c.METRIC),
-            c.K,
-            c.VALUE,
-            none.alias(c.LOW),
-            none.alias(c.HIGH),
-            c.N,
-        )
+        places = lists.select(*subject, CATALOGUE, F.posexplode(LISTED).alias(best, c.ITEM_IDX))
+        items = places.where(F.col(c.ITEM_IDX) >= 0).groupBy(*subject, CATALOGUE, c.ITEM_IDX)
+        in_lists = items.agg(F.min(best).alias(best)).withColumn(c.K, F.explode(F.lit(list(ks))))
+        by_k = in_lists.where(F.col(best) < F.col(c.K)).groupBy(*subject, c.K)
+        shares = by_k.agg((F.count("*") / F.max(CATALOGUE)).alias(c.VALUE))
+        with_n = shares.join(lists.groupBy(*subject).agg(F.count("*").alias(c.N)), on=subject, how="inner")
+        named = with_n.withColumns({c.SEGMENT: F.lit(ALL), c.METRIC: F.lit("coverage")})
+        without_interval = named.withColumns(dict.fromkeys((c.LOW, c.HIGH), F.lit(None).cast("double")))
+        return without_interval.select(*_GROUPING, c.VALUE, c.LOW, c.HIGH, c.N)
 
     return cover
 

@@ -16,7 +16,7 @@ def columnar_rows(frame: DataFrame, names: Sequence[str], source: str = "") -> D
     """A frame straight from files -> `(source, line, raw, fault, fields)` of the named columns alone.
 
     Args:
-        source: see `number_rows`. A table's rows have no line that lasts, so theirs only serves their order.
+        source: one name for all the files, see `number_rows`.
     """
     outer = list(dict.fromkeys(name if name in frame.columns else name.partition(".")[0] for name in names))
     fields = F.struct(*[F.col(f"`{name}`") for name in outer]).alias(FIELDS)

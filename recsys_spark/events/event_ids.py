@@ -76,7 +76,9 @@ def judge_by_key(stored: DataFrame) -> Transformer:
 
     def judge(judged: DataFrame) -> DataFrame:
         good = judged.where(is_good).withColumn(_HASH, content_hash())
-        ranked = good.withColumn(_COPY, F.row_number().over(in_order)).withColumn(_FIRST, F.first(_HASH).over(in_order))
+        ranked = good.withColumn(_COPY, F.row_number().over(in_order)).withColumn(
+            _FIRST, F.first(_HASH).over(in_order)
+        )
         compared = ranked.join(known, on=c.EVENT_ID, how="left")
         marked = (
             compared.withColumn(IS_NEW, (F.col(_COPY) == 1) & F.col(_STORED).isNull())

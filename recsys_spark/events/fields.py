@@ -12,7 +12,7 @@ from typing import Final
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructType
+from pyspark.sql.types import DataType, StringType, StructType
 
 from recsys_spark import columns as c
 from recsys_spark.errors import UserError
@@ -22,6 +22,7 @@ FIELDS: Final = "fields"
 FAULT: Final = "fault"
 
 _PARSED, _BAD = "_parsed", "_bad"
+_NAMES, _NAME_LENGTH = 40, 40  # as many names, and as much of each, as a message shows
 
 
 def split_fields(names: Sequence[str], pattern: str, called: str) -> Transformer:
@@ -90,10 +91,19 @@ def header_names(heads: Mapping[str, str], delimiter: str) -> list[str]:
     return names
 
 
+def numbered_names(heads: Mapping[str, str], delimiter: str) -> list[str]:
+    """What columns without a header are called: 0, 1, 2, ..., as many as the widest first line has."""
+    return [str(place) for place in range(max(len(cells(head, delimiter)) for head in heads.values()))]
+
+
 def cells(line: str, delimiter: str) -> list[str]:
     """One line's fields, on the driver; csv knows only delimiters of one character."""
     stripped = line.rstrip("\r\n")
-    found = next(csv.reader([stripped], delimiter=delimiter), []) if len(delimiter) == 1 else stripped.split(delimiter)
+    found = (
+        next(csv.reader([stripped], delimiter=delimiter), [])
+        if len(delimiter) == 1
+        else stripped.split(delimiter)
+    )
     return [cell.strip() for cell in found]
 
 
@@ -119,6 +129,11 @@ def field(rows: DataFrame, name: str) -> Column:
     return F.col(FIELDS)[outer][inner]
 
 
+def field_type(rows: DataFrame, name: str) -> DataType:
+    """The type of a field by its name, see `field`."""
+    return rows.select(field(rows, name)).schema[0].dataType
+
+
 def require_fields(wanted: Iterable[str], present: Sequence[str], where: str) -> None:
     """Check that a source has the columns that are asked of it; `a.b` asks for `a`.
 
@@ -129,8 +144,9 @@ def require_fields(wanted: Iterable[str], present: Sequence[str], where: str) ->
         if name in present or name.partition(".")[0] in present:
             continue
         near = difflib.get_close_matches(name, present, n=1, cutoff=0.0)
-        hint = f"; did you mean `{near[0]}`?" if near else ""
-        raise UserError(f"{where}: no column `{name}`{hint} It has: {', '.join(present) or 'none'}")
+        hint = f"; did you mean {near[0][:_NAME_LENGTH]!r}?" if near else ";"
+        known = ", ".join(repr(other[:_NAME_LENGTH]) for other in present[:_NAMES])
+        raise UserError(f"{where}: no column {name!r}{hint} its columns are {known or 'none'}")
 
 
 def _struct(rows: DataFrame) -> StructType:

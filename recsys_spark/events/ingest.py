@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import reduce
 
 from pyspark.sql import DataFrame
@@ -55,7 +55,9 @@ def run(run: Run) -> None:
         events = _judge_events(run, source, keep)
         attributes = _judge_attributes(run, source, keep)
         for judged in (events, *attributes):
-            gate(judged.rows, judged.counts, f"{judged.table.name} from {config.path or config.format}", config)
+            gate(
+                judged.rows, judged.counts, f"{judged.table.name} from {config.path or config.format}", config
+            )
         run.counts["rows_read"] = events.counts.rows
         _append_rejected(run, [events, *attributes])
         for judged in attributes:
@@ -66,7 +68,7 @@ def run(run: Run) -> None:
 
 
 def _judge_events(run: Run, source: Source, keep: Keep) -> Judged:
-    judge = judge_events(run.config.ingest, datetime.now(timezone.utc), source.keyed)
+    judge = judge_events(run.config.ingest, datetime.now(UTC), source.keyed)
     if source.keyed:
         rows = keep(source.events.transform(judge)).transform(judge_by_key(_stored(run, EVENTS)))
     else:
@@ -95,7 +97,8 @@ def _append_rejected(run: Run, inputs: list[Judged]) -> None:
         return
     names = [c.RAW, c.SOURCE, c.LINE, c.REASON, c.DETAIL]
     rows = reduce(
-        DataFrame.unionByName, [judged.rows.where(F.col(c.REASON).isNotNull()).select(names) for judged in bad]
+        DataFrame.unionByName,
+        [judged.rows.where(F.col(c.REASON).isNotNull()).select(names) for judged in bad],
     )
     stored = _stored(run, EVENTS_REJECTED).alias("stored")
     same = reduce(
@@ -118,8 +121,12 @@ def _new_events(run: Run, source: Source, events: Judged) -> DataFrame:
         new = events.rows.where(F.col(IS_NEW))
     else:
         first, last = events.counts.first_time or 0, events.counts.last_time or 0
-        in_span = F.col(c.EVENT_TIME).between(F.timestamp_micros(F.lit(first)), F.timestamp_micros(F.lit(last)))
-        new = events.good.transform(identified_by_content).transform(not_stored(_stored(run, EVENTS).where(in_span)))
+        in_span = F.col(c.EVENT_TIME).between(
+            F.timestamp_micros(F.lit(first)), F.timestamp_micros(F.lit(last))
+        )
+        new = events.good.transform(identified_by_content).transform(
+            not_stored(_stored(run, EVENTS).where(in_span))
+        )
     return new.withColumn(c.RUN_ID, F.lit(run.run_id))
 
 

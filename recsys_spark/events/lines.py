@@ -47,7 +47,9 @@ def list_files(spark: SparkSession, path: str) -> list[str]:
     return files
 
 
-def read_lines(spark: SparkSession, paths: Sequence[str], encoding: str = "UTF-8", otherwise: str = "") -> Lines:
+def read_lines(
+    spark: SparkSession, paths: Sequence[str], encoding: str = "UTF-8", otherwise: str = ""
+) -> Lines:
     """Text files as numbered lines; line ends are \\n, \\r\\n or \\r.
 
     Two passes over the files, the first only counting: O(bytes) each, no shuffle of rows. Counts of blocks come to
@@ -95,7 +97,9 @@ def number_rows(
     if heads:
         head = F.when(F.col(_BLOCK) == 0, F.substring(placed.columns[0], 1, _HEAD_BYTES))
         counted.append(F.min_by(head, _ID).alias(_HEAD))
-    blocks = sorted(placed.groupBy(_FILE, _BLOCK).agg(*counted).collect(), key=lambda row: (row[_FILE], row[_BLOCK]))
+    blocks = sorted(
+        placed.groupBy(_FILE, _BLOCK).agg(*counted).collect(), key=lambda row: (row[_FILE], row[_BLOCK])
+    )
     shifts = frame.sparkSession.createDataFrame(
         _shifts(blocks, source), f"{_FILE} string, {_BLOCK} long, {c.SOURCE} string, {_SHIFT} long"
     )

@@ -1,4 +1,4 @@
-"""What is known of made users and items: attributes that hang together with hidden tastes, so models can learn.
+"""What is known of made users and items: attributes that hang together with hidden tastes.
 
 An item's category is its strongest factor. Gender and age lean on the user's first two factors, with noise.
 """

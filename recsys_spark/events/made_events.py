@@ -1,8 +1,8 @@
 """Made events by the block: sessions in time order, and in each what its user chose, from counters alone.
 
 Event number n is the same whatever is made beside it: blocks have a fixed size, sessions do not cross them,
-and every draw is a hash of the seed and a counter. A block costs O(events x candidates x factors), in time and in
-memory.
+and every draw is a hash of the seed and a counter. A block costs O(events x candidates x factors), in time
+and in memory.
 """
 
 from __future__ import annotations
@@ -123,8 +123,8 @@ def _choices(
 ) -> tuple[Integers, Integers]:
     """The item of each choice and its position on the shelf, from 1; 0 for a staple, which nobody showed.
 
-    A staple is what the user would have chosen when it became one, so that it needs no memory: its choice hangs
-    on the user, the slot and the slot's era alone, and is made as of the era's first day.
+    A staple is what the user would have chosen when it became one, so that it needs no memory: its choice
+    hangs on the user, the slot and the slot's era alone, and is made as of the era's first day.
     """
     made = world.made
     staple = uniform(world.hash(Key.CHOICE, 0, order)) < made.repeat_share

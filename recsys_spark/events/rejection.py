@@ -1,10 +1,10 @@
-"""Good rows and bad: a bad one is never dropped in silence, but kept with its reason, counted, and gated by share."""
+"""Good rows and bad: a bad one is never dropped in silence, but kept with its reason, counted, gated by share."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta, timezone
+from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from functools import partial
 from typing import Final
@@ -48,7 +48,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Tally:
-    """The rows of one input: how many, how many rejected for what, and the times of the good ones (microseconds)."""
+    """One input's rows: how many, how many rejected for what, and the times of the good ones (microseconds)."""
 
     rows: int
     rejected: Mapping[str, int]
@@ -57,6 +57,7 @@ class Tally:
 
     @property
     def accepted(self) -> int:
+        """How many are good."""
         return self.rows - sum(self.rejected.values())
 
 
@@ -68,8 +69,8 @@ def judge_events(config: Ingest, now: datetime, keyed: bool) -> Transformer:
         keyed: events bring their own `event_id`.
     """
     moment, value = F.col(c.EVENT_TIME), F.col(c.EVENT_VALUE)
-    earliest = datetime.combine(config.earliest, time(), timezone.utc)
-    latest = datetime.combine(config.latest, time(), timezone.utc) + timedelta(days=1) if config.latest else now
+    earliest = datetime.combine(config.earliest, time(), UTC)
+    latest = datetime.combine(config.latest, time(), UTC) + timedelta(days=1) if config.latest else now
     time_fault = partial(_said, "time", F.coalesce(F.col(TIME_TEXT), F.lit("")))
     value_fault = partial(_said, "value", F.col(VALUE_TEXT))
     no_number = value.isNull() | F.isnan(value) | (F.abs(value) == float("inf"))
@@ -80,7 +81,11 @@ def judge_events(config: Ingest, now: datetime, keyed: bool) -> Transformer:
             moment.isNull() | (moment < F.lit(earliest)),
             time_fault(f"a time from {config.earliest} on"),
         ),
-        Rule(RejectReason.TIME_IN_FUTURE, moment > F.lit(latest), time_fault(f"one up to {latest:%Y-%m-%d %H:%M} UTC")),
+        Rule(
+            RejectReason.TIME_IN_FUTURE,
+            moment > F.lit(latest),
+            time_fault(f"one up to {latest:%Y-%m-%d %H:%M} UTC"),
+        ),
         Rule(RejectReason.BAD_VALUE, F.col(VALUE_TEXT).isNotNull() & no_number, value_fault("a number")),
     ]
     if config.value_min is not None:
@@ -122,7 +127,7 @@ def gate(judged: DataFrame, counts: Tally, what: str, config: Ingest) -> None:
     """Stop the job before it writes anything if there is nothing to read, or too much of it is bad.
 
     Raises:
-        UserError: no rows at all, or a larger share rejected than is allowed; with the counts and a few of the rows.
+        UserError: no rows at all, or a larger share rejected than is allowed; with counts and some of the rows.
     """
     if not counts.rows:
         raise UserError(f"{what}: no rows; expected at least one beside any header")
@@ -130,7 +135,9 @@ def gate(judged: DataFrame, counts: Tally, what: str, config: Ingest) -> None:
     if bad <= config.max_rejected_share * counts.rows:
         return
     samples = judged.where(F.col(c.REASON).isNotNull()).orderBy(c.SOURCE, c.LINE).limit(_SAMPLES)
-    shown = samples.select(c.SOURCE, c.LINE, c.REASON, c.DETAIL, F.substring(c.RAW, 1, _SAMPLE_LENGTH).alias(c.RAW))
+    shown = samples.select(
+        c.SOURCE, c.LINE, c.REASON, c.DETAIL, F.substring(c.RAW, 1, _SAMPLE_LENGTH).alias(c.RAW)
+    )
     raise UserError(
         f"{what}: {bad:,} of {counts.rows:,} rows rejected ({bad / counts.rows:.1%}), more than "
         f"ingest.max_rejected_share={config.max_rejected_share} allows; nothing was written\n"
@@ -147,12 +154,16 @@ def _judged(rules: Sequence[Rule]) -> Transformer:
     # the first rule that applies decides, hence one coalesce over all of them
     verdict = F.coalesce(
         *[
-            F.when(rule.applies, F.struct(F.lit(str(rule.reason)).alias(c.REASON), rule.detail.alias(c.DETAIL)))
+            F.when(
+                rule.applies, F.struct(F.lit(str(rule.reason)).alias(c.REASON), rule.detail.alias(c.DETAIL))
+            )
             for rule in rules
         ]
     )
     return lambda drafts: drafts.withColumn(_VERDICT, verdict).select(
-        *[name for name in drafts.columns if name != FAULT], f"{_VERDICT}.{c.REASON}", f"{_VERDICT}.{c.DETAIL}"
+        *[name for name in drafts.columns if name != FAULT],
+        f"{_VERDICT}.{c.REASON}",
+        f"{_VERDICT}.{c.DETAIL}",
     )
 
 

@@ -23,12 +23,12 @@ def from_epoch(number: Column, unit: str = "s") -> Column:
 
 
 def from_text(text: Column, time_format: str = "") -> Column:
-    """A written time: by a pattern of Spark's, or else ISO 8601 (`2024-05-06`, `2024-05-06 07:08:09+02:00`)."""
+    """A written time, by a pattern of Spark's or else ISO 8601: `2024-05-06`, `2024-05-06 07:08:09+02:00`."""
     return F.try_to_timestamp(text, F.lit(time_format)) if time_format else text.cast("timestamp")
 
 
 def from_typed(column: Column, kind: DataType, unit: str, time_format: str) -> Column:
-    """A column of any type -> timestamp: typed times as they are, numbers by their unit, text as configured."""
+    """A column of any type -> timestamp: typed times as they are, numbers by unit, text as configured."""
     if isinstance(kind, TimestampType | TimestampNTZType | DateType):
         return column.cast("timestamp")
     if isinstance(kind, NumericType) or unit != "format":

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
-from recsys_spark.bounded import collect_columns
+from recsys_spark.bounded import collect_columns, collect_rows
 
 _PLACE = "place"
 
@@ -52,16 +53,15 @@ def _heads(positives: DataFrame, features: DataFrame, most: int, limit: int) -> 
     ranked = Window.partitionBy(c.SEGMENT).orderBy(F.desc(c.USERS), c.ITEM_IDX)
     heads = by_segment.agg(F.count("*").alias(c.USERS)).withColumn(_PLACE, F.row_number().over(ranked))
     heads = heads.where(F.col(_PLACE) <= most).persist()
-    # segment names are text, so they come as numbers and a list of names, one for each
-    names = [row[0] for row in heads.select(c.SEGMENT).distinct().sort(c.SEGMENT).limit(limit // 100).collect()]
-    number = F.create_map(*[F.lit(x) for pair in ((name, place) for place, name in enumerate(names)) for x in pair])
-    if not names:
-        return {}
-    numbered = heads.withColumn(c.SEGMENT, number[F.col(c.SEGMENT)])
-    rows = collect_columns(numbered, [c.SEGMENT, c.ITEM_IDX, c.USERS], "popular items by segment", limit)
+    rows = collect_rows(heads, "popular items by segment", limit)
     heads.unpersist()
-    of = {name: rows[c.SEGMENT] == place for place, name in enumerate(names)}
-    return {name: _best_first(rows[c.ITEM_IDX][mask], rows[c.USERS][mask]) for name, mask in of.items()}
+    of_segment: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        of_segment[row[c.SEGMENT]].append(row)
+    return {
+        name: _best_first(*(np.array([row[column] for row in own]) for column in (c.ITEM_IDX, c.USERS)))
+        for name, own in of_segment.items()
+    }
 
 
 def _best_first(items: npt.NDArray[Any], users: npt.NDArray[Any]) -> tuple[Any, Any]:

@@ -34,7 +34,7 @@ class Validation:
         for start in range(0, len(lists.users), _LISTS_AT_A_TIME):
             block = slice(start, start + _LISTS_AT_A_TIME)
             sums += self._sums(lists.users[block], lists.items[block], lists.relevant[block])
-        ndcg, hits, loss, users = ranks.total(sums)
+        ndcg, hits, loss, users = ranks.total(sums).tolist()
         users = max(users, 1.0)
         return {WATCHED: ndcg / users, "hr@10": hits / users, "loss": loss / users}
 

@@ -1,0 +1,216 @@
+"""Time `index` (with interactions) and `examples` beside a plain read and rewrite of the same events, warm.
+
+Makes events once per size (kept under --root), then measures in one Spark session: (a) reading `events` and
+writing them to a new Delta table, (b) the package's own stages on a root that has the events and nothing
+else, with one draw of negatives. The two take turns, and the median of the repeats counts. Prints Markdown.
+
+  .venv/bin/python benchmarks/data_stages.py --events 1000000 10000000
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import platform
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from recsys_spark.config import Config, load_config
+from recsys_spark.runs import Run
+from recsys_spark.session import get_session
+from recsys_spark.stages import stage_named
+
+STAGES = ("index", "examples")
+EVENTS_A_USER, ITEMS, DAYS, EVENTS_A_FILE = 100, 10_000, 365, 1_000_000
+ONE_DRAW = ("examples.draws=1", "examples.fits=[evaluate]")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of one repeat."""
+
+    rewrite: float
+    stages: dict[str, float]
+
+    @property
+    def all_stages(self) -> float:
+        """Seconds of all stages together."""
+        return sum(self.stages.values())
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = parse(argv)
+    print(header(arguments.settings), flush=True)
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.master("local[*]").config("spark.ui.enabled", "false")
+    builder.config("spark.driver.memory", arguments.driver_memory).getOrCreate()
+    sizes = sorted(arguments.events)
+    configs = {size: config_for(size, [*ONE_DRAW, *arguments.settings]) for size in sizes}
+    spark = get_session("benchmark", configs[sizes[0]].run)
+    spark.sparkContext.setLogLevel("ERROR")
+    roots = {size: made_root(spark, arguments.root, configs[size]) for size in sizes}
+    measure(spark, configs[sizes[0]], roots[sizes[0]])  # warms the code up
+    timings = {
+        size: [measure(spark, configs[size], roots[size]) for _ in range(arguments.repeats)] for size in sizes
+    }
+    print(report(timings))
+    spark.stop()
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--events", type=int, nargs="+", default=[1_000_000, 10_000_000], help="sizes to measure"
+    )
+    parser.add_argument(
+        "--root", type=Path, default=Path(".data/benchmark"), help="where made events are kept"
+    )
+    parser.add_argument("--repeats", type=int, default=3, help="timed runs a size, after one to warm up")
+    parser.add_argument("--driver-memory", default="6g", help="heap of the session, which is local")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="a setting of the stages",
+    )
+    return parser.parse_args(argv)
+
+
+def config_for(events: int, settings: Sequence[str]) -> Config:
+    """Users grow with the events, the catalogue does not; files hold a million events each."""
+    made = {
+        "events": events,
+        "users": max(10, events // EVENTS_A_USER),
+        "items": ITEMS,
+        "days": DAYS,
+        "partitions": max(2, -(-events // EVENTS_A_FILE)),
+    }
+    return load_config(settings=[*(f"generate.{key}={value}" for key, value in made.items()), *settings])
+
+
+def made_root(spark: SparkSession, folder: Path, config: Config) -> Path:
+    """The folder with the made events of that size, made now if they are not there."""
+    root = folder.resolve() / f"events-{config.generate.events}-{config.digest('generate')}-{config.run.seed}"
+    run = Run("generate", spark, config, str(root), "benchmark")
+    if run.tables.exists("events") and run.tables.read("events").count() == config.generate.events:
+        return root
+    shutil.rmtree(root, ignore_errors=True)
+    stage_named("generate")(run)
+    print("\n".join(f"- {config.generate.events:,} events made: {note}" for note in run.notes), flush=True)
+    return root
+
+
+def measure(spark: SparkSession, config: Config, made: Path) -> Timing:
+    """One rewrite and one run of the stages, each into a new place."""
+    copy = made / "rewritten"
+    with emptied(copy), timed() as rewrite:
+        spark.read.format("delta").load(str(made / "events")).write.format("delta").save(str(copy))
+    fresh, seconds, as_of = made / "staged", {}, None
+    with emptied(fresh):
+        fresh.mkdir()
+        (fresh / "events").symlink_to(made / "events", target_is_directory=True)
+        for stage in STAGES:
+            run = Run(stage, spark, config, str(fresh), "benchmark", as_of)
+            with contextlib.redirect_stdout(io.StringIO()), timed() as taken:
+                stage_named(stage)(run)
+            as_of, seconds[stage] = run.as_of, taken[0]
+    return Timing(rewrite[0], seconds)
+
+
+@contextlib.contextmanager
+def emptied(folder: Path) -> Iterator[None]:
+    """Nothing at that place, before and after."""
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def timed() -> Iterator[list[float]]:
+    """A list that holds the seconds taken once the block is done."""
+    seconds: list[float] = []
+    clock = time.monotonic()
+    yield seconds
+    seconds.append(time.monotonic() - clock)
+
+
+def header(settings: Sequence[str]) -> str:
+    """Date, command, seed and machine, so that the figures can be had again."""
+    seed = load_config(settings=settings).run.seed
+    return "\n".join(
+        [
+            f"- {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, seed {seed}",
+            f"- `{' '.join(['python', *sys.argv])}`",
+            f"- {machine()}",
+        ]
+    )
+
+
+def machine() -> str:
+    """The processor, its cores and memory, how busy it is, and the versions that matter."""
+    model = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        names = [
+            line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
+        ]
+        model = names[0].partition(":")[2].strip() if names else model
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    load = os.getloadavg()[0]
+    import pyspark
+
+    return (
+        f"{os.cpu_count()} cores ({model}), {memory:.0f} GiB, load {load:.1f} at the start; "
+        f"Python {platform.python_version()}, Spark {pyspark.__version__}"
+    )
+
+
+def report(timings: dict[int, list[Timing]]) -> str:
+    """The Markdown table, and what it says of the two targets."""
+    lines = [
+        "",
+        "| events | read + rewrite, s | index + interactions, s | examples, s | stages / rewrite "
+        "| rewrite, µs a row | stages, µs a row |",
+        "| --: | --: | --: | --: | --: | --: | --: |",
+    ]
+    stages, ratio = {}, {}
+    for size, runs in timings.items():
+        rewrite = statistics.median(run.rewrite for run in runs)
+        each = {stage: statistics.median(run.stages[stage] for run in runs) for stage in STAGES}
+        stages[size] = statistics.median(run.all_stages for run in runs)
+        ratio[size] = statistics.median(run.all_stages / run.rewrite for run in runs)
+        lines.append(
+            f"| {size:,} | {rewrite:.1f} | {each['index']:.1f} | {each['examples']:.1f} | {ratio[size]:.1f} "
+            f"| {1e6 * rewrite / size:.2f} | {1e6 * stages[size] / size:.2f} |"
+        )
+    small, large = min(timings), max(timings)
+    lines += [
+        "",
+        f"At {large:,} events the stages take {ratio[large]:.1f} times the rewrite (target: at most 6).",
+    ]
+    if small < large:
+        growth = stages[large] / large / (stages[small] / small)
+        lines.append(f"A row at {large:,} takes {growth:.2f} of its time at {small:,} (target: at most 1).")
+    for size, runs in timings.items():
+        each_run = ", ".join(f"{run.rewrite:.1f} + {run.all_stages:.1f}" for run in runs)
+        lines.append(f"All runs at {size:,}, rewrite + stages: {each_run} s.")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

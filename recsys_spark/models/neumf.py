@@ -1,0 +1,242 @@
+"""NeuMF: neural matrix factorisation, with the user's half of the network computed once a row.
+
+Source: He, Liao, Zhang, Nie, Hu and Chua (2017), "Neural Collaborative Filtering", WWW '17.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+_MODES: Final = ("neumf", "gmf", "mlp")
+_EMBEDDING_STDDEV: Final = 0.01
+
+
+class Halves(NamedTuple):
+    """One tensor for each half of the network; None for a half that the model does not have."""
+
+    gmf: Any
+    mlp: Any
+
+
+@keras.saving.register_keras_serializable(package="recsys_spark")
+class NeuMF(keras.Model):
+    """Generalised matrix factorisation and a multi-layer perceptron, joined in one prediction layer.
+
+    With p, q the embeddings of user u and item i in the GMF half, and r, s those in the MLP half:
+
+        h_1 = relu(A r + B s + c_1),  h_k = relu(W_k h_(k-1) + c_k)
+        logit(u, i) = a . (p * q) + w . h_L + bias
+
+    (A B) is the paper's first dense layer over r and s put together; in two parts, A r + c_1 is computed once for
+    all the candidates of a row. Trained on binary cross-entropy (`losses.binary_cross_entropy`).
+
+    `{"user": (B,), "items": (B, C)}` of integer indices -> logits (B, C), float32.
+
+    Embeddings start as normal(0, 0.01), hidden layers as Glorot uniform and the prediction layer as LeCun
+    uniform, as in the paper's own code. A batch that looks up more items than there are takes B s of the whole
+    catalogue once and gathers from that: the same values for less work.
+
+    Args:
+        n_users: rows of the user tables. `call` does not check indices: `check_indices` does, where data comes in.
+        n_items: rows of the item tables.
+        gmf_width: of a user's, and of an item's, embedding in the GMF half.
+        mlp_width: of a user's, and of an item's, embedding in the MLP half, whose input is twice as wide.
+        mlp_layers: units of each hidden layer.
+        dropout: share of each hidden layer's units that is dropped in training.
+        l2: weight of the squared embeddings of a pair, as a mean over the batch's pairs; its cost is the batch's.
+        mode: `neumf`, or one half alone, `gmf` or `mlp`, to be trained first and joined by `join_pretrained`.
+        seed: of the first weights and of dropout.
+    """
+
+    def __init__(
+        self,
+        n_users: int,
+        n_items: int,
+        *,
+        gmf_width: int = 64,
+        mlp_width: int = 64,
+        mlp_layers: Sequence[int] = (128, 64),
+        dropout: float = 0.0,
+        l2: float = 0.0,
+        mode: str = "neumf",
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if min(n_users, n_items, gmf_width, mlp_width, *mlp_layers) < 1 or not mlp_layers:
+            raise ValueError("n_users, n_items, the widths and each of mlp_layers must be 1 or more")
+        if mode not in _MODES:
+            raise ValueError(f"mode is {mode!r}, expected one of {', '.join(_MODES)}")
+        self.n_users, self.n_items = n_users, n_items
+        self.gmf_width, self.mlp_width, self.mlp_layers = gmf_width, mlp_width, tuple(mlp_layers)
+        self.dropout, self.l2, self.mode, self.seed = dropout, l2, mode, seed
+        self.has_gmf, self.has_mlp = mode != "mlp", mode != "gmf"
+        self.droppers = [keras.layers.Dropout(dropout, seed=seed + layer) for layer in range(len(mlp_layers))]
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights, whose sizes hang on the constructor's arguments alone."""
+        seeds = iter(range(1000 * self.seed, 1000 * self.seed + 1000))
+        lecun = 3.0 / (self.gmf_width * self.has_gmf + self.mlp_layers[-1] * self.has_mlp)
+        if self.has_gmf:
+            self.user_gmf = self._table("user_gmf", self.n_users, self.gmf_width, seeds)
+            self.item_gmf = self._table("item_gmf", self.n_items, self.gmf_width, seeds)
+            self.output_gmf = self._uniform("output_gmf", (self.gmf_width,), lecun, seeds)
+        if self.has_mlp:
+            self.user_mlp = self._table("user_mlp", self.n_users, self.mlp_width, seeds)
+            self.item_mlp = self._table("item_mlp", self.n_items, self.mlp_width, seeds)
+            first = (self.mlp_width, self.mlp_layers[0])
+            glorot = 6.0 / (2 * self.mlp_width + self.mlp_layers[0])  # of the two parts put together
+            self.user_kernel = self._uniform("user_kernel", first, glorot, seeds)
+            self.item_kernel = self._uniform("item_kernel", first, glorot, seeds)
+            self.first_bias = self._zeros("first_bias", first[1:])
+            shapes = list(zip(self.mlp_layers, self.mlp_layers[1:], strict=False))
+            self.hidden_kernels = [
+                self._uniform(f"hidden_kernel_{layer}", shape, 6.0 / sum(shape), seeds)
+                for layer, shape in enumerate(shapes, start=2)
+            ]
+            self.hidden_biases = [
+                self._zeros(f"hidden_bias_{layer}", shape[1:]) for layer, shape in enumerate(shapes, start=2)
+            ]
+            self.output_mlp = self._uniform("output_mlp", (self.mlp_layers[-1], 1), lecun, seeds)
+        self.output_bias = self._zeros("output_bias", ())
+
+    def call(self, inputs: Mapping[str, Any], training: bool = False) -> Any:
+        """`{"user": (B,), "items": (B, C)}` -> logits (B, C)."""
+        users, items = inputs["user"], inputs["items"]
+        user_vectors = self.user_vectors(users)
+        if self.l2 and training:
+            self.add_loss(self.l2 * (_mean_square(user_vectors) + _mean_square(self.item_vectors(items))))
+        return self.scores(self.user_part(user_vectors), self._part_of_items(items), training)
+
+    def user_vectors(self, user_idx: Any) -> Halves:
+        """The users' embeddings: (B,) -> (B, gmf_width) and (B, mlp_width)."""
+        return Halves(
+            self._rows(self.user_gmf, user_idx) if self.has_gmf else None,
+            self._rows(self.user_mlp, user_idx) if self.has_mlp else None,
+        )
+
+    def item_vectors(self, item_idx: Any) -> Halves:
+        """The items' embeddings: (..., C) -> (..., C, gmf_width) and (..., C, mlp_width)."""
+        return Halves(
+            self._rows(self.item_gmf, item_idx) if self.has_gmf else None,
+            self._rows(self.item_mlp, item_idx) if self.has_mlp else None,
+        )
+
+    def user_part(self, vectors: Halves) -> Halves:
+        """All that a score needs of a user: a * p (B, gmf_width) and A r + c_1 (B, mlp_layers[0])."""
+        gmf = vectors.gmf * self._read(self.output_gmf) if self.has_gmf else None
+        mlp = self._affine(vectors.mlp, self.user_kernel, self.first_bias) if self.has_mlp else None
+        return Halves(gmf, mlp)
+
+    def item_part(self, vectors: Halves) -> Halves:
+        """All that a score needs of an item: q (..., C, gmf_width) and B s (..., C, mlp_layers[0])."""
+        return Halves(vectors.gmf, self._affine(vectors.mlp, self.item_kernel) if self.has_mlp else None)
+
+    def scores(self, user_part: Halves, item_part: Halves, training: bool = False) -> Any:
+        """Logits of users against items.
+
+        (B, .) and (B, C, .) -> (B, C): each user with candidates of its own;
+        (U, .) and (1, I, .) -> (U, I): each user with every item.
+        """
+        logits = self._read(self.output_bias)
+        if self.has_gmf:
+            logits += tf.linalg.matvec(item_part.gmf, user_part.gmf)
+        if self.has_mlp:
+            hidden = tf.nn.relu(user_part.mlp[:, tf.newaxis, :] + item_part.mlp)
+            hidden = self.droppers[0](hidden, training=training)
+            further = zip(self.hidden_kernels, self.hidden_biases, self.droppers[1:], strict=True)
+            for kernel, bias, drop in further:
+                hidden = drop(tf.nn.relu(self._affine(hidden, kernel, bias)), training=training)
+            logits += self._affine(hidden, self.output_mlp)[..., 0]
+        return tf.cast(logits, tf.float32)
+
+    def check_indices(self, user_idx: npt.ArrayLike = (), item_idx: npt.ArrayLike = ()) -> None:
+        """Raise a ValueError that names the first index outside the tables; for the place where data comes in."""
+        for kind, given, capacity in (("user", user_idx, self.n_users), ("item", item_idx, self.n_items)):
+            indices = np.asarray(given)
+            outside = indices[(indices < 0) | (indices >= capacity)]
+            if outside.size:
+                raise ValueError(
+                    f"{kind} index {outside[0]} is outside the model's 0 to {capacity - 1}: train on the newer "
+                    f"index of {kind}s, or leave out the {kind}s that the model does not know"
+                )
+
+    def join_pretrained(self, gmf_model: NeuMF, mlp_model: NeuMF, alpha: float = 0.5) -> None:
+        """Start from halves that were trained alone; logits become alpha * the GMF's + (1 - alpha) * the MLP's.
+
+        The prediction layer's weights become (alpha * a, (1 - alpha) * w), the paper's equation 13, its bias likewise.
+
+        Raises:
+            ValueError: this model, or one given, has not the halves that it should.
+        """
+        for model, mode in ((self, "neumf"), (gmf_model, "gmf"), (mlp_model, "mlp")):
+            if model.mode != mode:
+                raise ValueError(f"expected a model of mode {mode}, got {model.mode}: a neumf joins gmf and mlp")
+        theirs = gmf_model.arrays() | mlp_model.arrays()
+        theirs["output_gmf"] = alpha * theirs["output_gmf"]
+        theirs["output_mlp"] = (1.0 - alpha) * theirs["output_mlp"]
+        theirs["output_bias"] = alpha * gmf_model.output_bias + (1.0 - alpha) * mlp_model.output_bias
+        for variable in self.trainable_variables:
+            variable.assign(theirs[variable.name])
+
+    def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
+        """The weights as numpy, by name: what `scoring.BlockScorer` works from."""
+        return {variable.name: np.asarray(variable) for variable in self.trainable_variables}
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        own = ("n_users", "n_items", "gmf_width", "mlp_width", "mlp_layers", "dropout", "l2", "mode", "seed")
+        return {**super().get_config(), **{name: getattr(self, name) for name in own}}
+
+    def _part_of_items(self, items: Any) -> Halves:
+        """`item_part` of the items looked up; by way of the whole catalogue where that is the smaller."""
+        lookups = 0 if None in items.shape else math.prod(items.shape)
+        if not self.has_mlp or lookups < self.n_items:
+            return self.item_part(self.item_vectors(items))
+        catalogue = self._affine(self._read(self.item_mlp), self.item_kernel)
+        return Halves(self._rows(self.item_gmf, items) if self.has_gmf else None, tf.gather(catalogue, items))
+
+    def _rows(self, table: Any, indices: Any) -> Any:
+        return tf.cast(tf.gather(table.value, indices), self.compute_dtype)
+
+    def _read(self, variable: Any) -> Any:
+        return tf.cast(tf.convert_to_tensor(variable.value), self.compute_dtype)
+
+    def _affine(self, inputs: Any, kernel: Any, bias: Any = None) -> Any:
+        """(..., n) times kernel (n, m), plus bias (m,) -> (..., m), as one flat matrix product."""
+        product = tf.matmul(tf.reshape(inputs, [-1, kernel.shape[0]]), self._read(kernel))
+        product = product if bias is None else tf.nn.bias_add(product, self._read(bias))
+        return tf.reshape(product, [*_sizes(inputs)[:-1], kernel.shape[1]])
+
+    def _table(self, name: str, rows: int, width: int, seeds: Iterator[int]) -> Any:
+        initializer = keras.initializers.RandomNormal(stddev=_EMBEDDING_STDDEV, seed=next(seeds))
+        # without autocast: mixed precision would cast the whole table for the sake of the batch's rows
+        return self.add_weight(shape=(rows, width), initializer=initializer, autocast=False, name=name)
+
+    def _uniform(self, name: str, shape: Sequence[int], squared_limit: float, seeds: Iterator[int]) -> Any:
+        limit = math.sqrt(squared_limit)
+        initializer = keras.initializers.RandomUniform(-limit, limit, seed=next(seeds))
+        return self.add_weight(shape=shape, initializer=initializer, name=name)
+
+    def _zeros(self, name: str, shape: Sequence[int]) -> Any:
+        return self.add_weight(shape=shape, initializer="zeros", name=name)
+
+
+def _mean_square(vectors: Halves) -> Any:
+    """The squared lengths of embeddings, summed over the halves: a mean over all but the last axis, scalar."""
+    squares = [tf.square(tf.cast(half, tf.float32)) for half in vectors if half is not None]
+    return sum(tf.reduce_mean(tf.reduce_sum(each, axis=-1)) for each in squares)
+
+
+def _sizes(tensor: Any) -> list[Any]:
+    """A tensor's shape: numbers where they are known, tensors where they are not."""
+    return [
+        tf.shape(tensor)[axis] if size is None else size for axis, size in enumerate(tensor.shape)
+    ]

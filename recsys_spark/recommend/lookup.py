@@ -1,0 +1,141 @@
+"""One user's list, from a notebook or a script: the published one, else the model's, else what is popular. No Spark."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from recsys_spark import columns as c
+from recsys_spark.config import load_config
+from recsys_spark.errors import MissingTableError, UserError
+from recsys_spark.recommend.lists import BY_MODEL, POPULAR, POPULAR_SEGMENT, REPEAT
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROOT_VARIABLE: Final = "RECSYS_ROOT"
+
+_WORDS: Final = {
+    BY_MODEL: "predicted for this user",
+    REPEAT: "had before, and likely again",
+    POPULAR_SEGMENT: "popular with people like this user",
+    POPULAR: "popular with everyone",
+}
+
+
+def recommend_items(user_id: int | str, top_n: int = 10, root: str | None = None) -> pd.DataFrame:
+    """The best `top_n` items of a user: `rank, item_id, title, score, reason_code, reason`.
+
+    The published list answers where it has enough rows; a longer list is made by the model it names. A user whom neither
+    knows gets the list of what is popular, and its `reason` says so.
+
+    Args:
+        root: where the tables lie, as a path; by default the environment's RECSYS_ROOT, else that of conf/default.yaml.
+
+    Raises:
+        UserError: `top_n` is not positive, or nothing has been published under the root.
+
+    Example:
+        >>> recommend_items(user_id=123, top_n=10)  # doctest: +SKIP
+    """
+    if top_n < 1:
+        raise UserError(f"top_n is {top_n}, expected 1 or more")
+    root = root or os.environ.get(ROOT_VARIABLE) or load_config().root
+    rows = _published(root, str(user_id), top_n)
+    if len(rows) < top_n:
+        rows = _made_now(root, str(user_id), top_n)
+    rows = rows.merge(_titles(root, rows[c.ITEM_ID]), on=c.ITEM_ID, how="left")
+    rows["reason"] = rows[c.REASON_CODE].map(_WORDS)
+    ordered = [c.RANK, c.ITEM_ID, c.TITLE, c.SCORE, c.REASON_CODE, "reason"]
+    return rows[ordered].reset_index(drop=True)
+
+
+def _published(root: str, user_id: str, top_n: int) -> pd.DataFrame:
+    if not _exists(root, "recommendations_current"):
+        raise MissingTableError(f"nothing is published under {root}: run jobs/pipeline.py, or jobs/recommend.py, first")
+    is_user = _field(c.USER_ID) == user_id
+    rows = _read(root, "recommendations_current", is_user, [c.RANK, c.ITEM_ID, c.SCORE, c.REASON_CODE])
+    return rows[rows[c.RANK] <= top_n].sort_values(c.RANK)
+
+
+def _made_now(root: str, user_id: str, top_n: int) -> pd.DataFrame:
+    """A list that is not published: by the model for a user it knows, else of what is popular."""
+    import numpy as np
+    import pandas as pd
+
+    current = _read(root, "recommendations_current", None, [c.MODEL_VERSION], most=1)
+    model = _read(root, "models", _field(c.MODEL_VERSION) == current[c.MODEL_VERSION].iloc[0]).iloc[-1]
+    of_date = _field(c.AS_OF_DATE) == model[c.AS_OF_DATE]
+    features = _read(root, "item_features", of_date & (_field(c.FIT) == "production"), [c.ITEM_IDX, c.USERS])
+    popular = features.sort_values([c.USERS, c.ITEM_IDX], ascending=[False, True])
+    known = _read(root, "users", _field(c.USER_ID) == user_id, [c.USER_IDX])
+    items = pd.DataFrame({c.ITEM_IDX: popular[c.ITEM_IDX], c.SCORE: popular[c.USERS] / popular[c.USERS].max()})
+    items[c.REASON_CODE] = POPULAR
+    if len(known):
+        items = _by_model(str(model["path"]), int(known[c.USER_IDX].iloc[0]), root, of_date, items)
+    best = items.head(top_n).assign(**{c.RANK: np.arange(1, min(top_n, len(items)) + 1)})
+    ids = _read(root, "items", _field(c.ITEM_IDX).isin(best[c.ITEM_IDX].tolist()), [c.ITEM_ID, c.ITEM_IDX])
+    return best.merge(ids, on=c.ITEM_IDX, how="inner").sort_values(c.RANK)
+
+
+def _by_model(path: str, user_idx: int, root: str, of_date: Any, popular: pd.DataFrame) -> pd.DataFrame:
+    """All items as the model ranks them for one user, without those that the published lists would leave out."""
+    import numpy as np
+
+    from recsys_spark.recommend.scorer import load_scorer
+
+    scorer = load_scorer(path)
+    if user_idx >= scorer.n_users:
+        return popular
+    scores = scorer.all_scores(np.array([user_idx], dtype=np.int32))[0]
+    known = popular[popular[c.ITEM_IDX] < scorer.n_items]
+    scored = known.assign(**{c.SCORE: scores[known[c.ITEM_IDX].to_numpy()], c.REASON_CODE: BY_MODEL})
+    had = _read(root, "interactions", of_date & (_field(c.USER_IDX) == user_idx), [c.ITEM_IDX])[c.ITEM_IDX]
+    seen = scored[c.ITEM_IDX].isin(had)
+    if _excludes_seen(root):
+        scored = scored[~seen]
+    else:
+        scored.loc[seen, c.REASON_CODE] = REPEAT
+    return scored.sort_values([c.SCORE, c.ITEM_IDX], ascending=[False, True])
+
+
+def _excludes_seen(root: str) -> bool:
+    """Whether the run that published left out what users had: its configuration stands in `runs`."""
+    import yaml
+
+    ours = (_field("stage") == "recommend") & (_field("status") == "done")
+    runs = _read(root, "runs", ours, ["started_at", "config"]).sort_values("started_at")
+    return bool(yaml.safe_load(runs["config"].iloc[-1])["recommend"]["exclude_seen"])
+
+
+def _titles(root: str, item_ids: pd.Series[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    if not _exists(root, "item_attributes"):
+        return pd.DataFrame({c.ITEM_ID: item_ids, c.TITLE: None})
+    return _read(root, "item_attributes", _field(c.ITEM_ID).isin(item_ids.tolist()), [c.ITEM_ID, c.TITLE])
+
+
+def _exists(root: str, name: str) -> bool:
+    from deltalake import DeltaTable
+
+    return bool(DeltaTable.is_deltatable(_path(root, name)))
+
+
+def _read(root: str, name: str, where: Any, columns: list[str] | None = None, most: int | None = None) -> pd.DataFrame:
+    from deltalake import DeltaTable
+
+    rows = DeltaTable(_path(root, name)).to_pyarrow_dataset()
+    found = rows.head(most, columns=columns) if most else rows.to_table(filter=where, columns=columns)
+    return found.to_pandas()
+
+
+def _field(name: str) -> Any:
+    import pyarrow.dataset as ds
+
+    return ds.field(name)
+
+
+def _path(root: str, name: str) -> str:
+    return f"{root.rstrip('/')}/{name}" if "://" in root else str(Path(root) / name)

@@ -1,0 +1,100 @@
+"""A job's model and what trains it, built on a rank."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from recsys_spark import storage
+from recsys_spark.models import build_model
+from recsys_spark.training.checkpoint import set_weights
+from recsys_spark.training.distributed import Ranks
+from recsys_spark.training.job import Job, ModelSpec
+from recsys_spark.training.optimizers import build_optimizer, make_step
+
+_HALVES = ("gmf", "mlp")
+
+
+class Trainer:
+    """The compiled step of one model on one rank, and what it keeps count of without leaving the graph."""
+
+    def __init__(self, model: Any, job: Job, ranks: Ranks) -> None:
+        import tensorflow as tf
+
+        training = job.training
+        rate = job.learning_rate * ranks.size  # linear scaling (Goyal et al. 2017), with warm-up where configured
+        self._optimizer = build_optimizer(training.optimizer, rate, training.warmup_steps, training.clip_norm)
+        self._optimizer.build(model.trainable_variables)
+        self._model = model
+        self._steps = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._loss_sum = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+        self._first_bad = tf.Variable(0, dtype=tf.int64, trainable=False)
+        inner = make_step(model, self._optimizer, training.dense_rows, ranks.average)
+
+        def step(batch: Any) -> None:
+            loss = inner({"user": batch[:, 0], "items": batch[:, 1:]})
+            number = self._steps.assign_add(1)
+            self._loss_sum.assign_add(tf.cast(loss, tf.float64))
+            is_first_bad = tf.logical_and(tf.equal(self._first_bad, 0), ~tf.math.is_finite(loss))
+            self._first_bad.assign(tf.where(is_first_bad, number, self._first_bad))
+
+        self.step: Any = tf.function(step)
+
+    @property
+    def variables(self) -> list[Any]:
+        """Weights and optimizer state: all that a checkpoint keeps and ranks must agree on."""
+        return [*(variable.value for variable in self._model.weights), *self._optimizer.variables]
+
+    def start_epoch(self) -> None:
+        """Forget the steps counted so far."""
+        for counter in (self._steps, self._loss_sum, self._first_bad):
+            counter.assign(counter.dtype.as_numpy_dtype(0))
+
+    def mean_loss(self) -> float:
+        """The mean loss of the epoch's steps on this rank."""
+        return float(self._loss_sum) / max(1, int(self._steps))
+
+    def first_bad_step(self) -> int:
+        """The first step, from 1, whose loss was not finite; 0 where there was none."""
+        return int(self._first_bad)
+
+
+def build(job: Job, ranks: Ranks) -> tuple[Any, Trainer]:
+    """The job's model, from its pretrained halves where it has some, and its trainer."""
+    model = _built(job.model, job.training.mixed_precision)
+    if job.halves:
+        halves = []
+        for name, folder in zip(_HALVES, job.halves, strict=True):
+            half = _built(ModelSpec(name, job.model.settings, job.model.n_users, job.model.n_items), mixed=False)
+            set_weights(half.weights, storage.load_arrays(folder))
+            halves.append(half)
+        model.join_pretrained(*halves, alpha=float(job.model.settings["pretrain_alpha"]))
+    return model, Trainer(model, job, ranks)
+
+
+def describe(model: Any) -> tuple[str, int]:
+    """A table of the model's weights, and how many numbers they are."""
+    lines = [f"{variable.name:<20} {'x'.join(map(str, variable.shape)) or 'scalar':>16}" for variable in model.weights]
+    parameters = sum(int(np.prod(variable.shape)) for variable in model.weights)
+    return "\n".join([*lines, f"{'parameters':<20} {parameters:>16,}"]), parameters
+
+
+def environment() -> Mapping[str, str]:
+    """The versions that a training ran with."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {"python": platform.python_version()}
+    for package in ("recsys-spark", "tensorflow", "tensorflow-cpu", "keras", "horovod", "petastorm", "numpy", "pyspark"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _built(spec: ModelSpec, mixed: bool) -> Any:
+    settings = dict(spec.settings) | ({"dtype": "mixed_bfloat16"} if mixed else {})
+    return build_model(spec.name, settings, spec.n_users, spec.n_items)

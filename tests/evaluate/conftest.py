@@ -1,0 +1,157 @@
+"""A world of four users and six items whose every figure can be worked out by hand."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pyspark import cloudpickle
+from pyspark.sql import SparkSession
+
+from recsys_spark import schemas
+from recsys_spark.config import load_config
+from recsys_spark.runs import Run
+from tests.evaluate import matrix_scorer
+
+AS_OF = date(2024, 1, 31)
+NOON = datetime(2024, 1, 31, 12)
+
+# what the evaluate fit scores: users 0..2 x items 0..5; user 3 is unknown to it
+SCORES = [
+    [9.0, 8.0, 3.0, 5.0, 4.0, 1.0],
+    [9.0, 8.0, 7.0, 1.0, 2.0, 1.5],
+    [9.0, 1.0, 8.0, 7.0, 2.0, 6.0],
+]
+TRAIN = {0: [0, 1], 1: [0, 1], 2: [0, 2, 3]}
+VALIDATION = {0: [2], 1: [4]}
+TEST = {0: [3], 1: [2], 2: [4], 3: [0]}
+CANDIDATES = {
+    "validation": {0: [5], 1: [3]},
+    "test": {0: [4, 5], 1: [3, 5], 2: [1, 5], 3: [1, 4]},
+}
+SETTINGS = [
+    "run.shuffle_partitions=2",
+    "dataset=tiny",
+    "evaluate.ks=[1, 2]",
+    "evaluate.light_user_events=2",
+    "evaluate.head_share=0.5",
+    "examples.negatives=2",
+]
+
+# the workers do not import the tests
+cloudpickle.register_pickle_by_value(matrix_scorer)
+
+
+class World:
+    """Runs of the evaluate stage over the tiny tables below one root."""
+
+    def __init__(self, spark: SparkSession, folder: Path) -> None:
+        self.spark, self.folder, self.root = spark, folder, str(folder / "root")
+
+    def copied(self, folder: Path) -> World:
+        """Another world with the same tables, in a folder of its own."""
+        shutil.copytree(self.root, folder / "root")
+        return World(self.spark, folder)
+
+    def run(self, *settings: str, as_of: date = AS_OF) -> Run:
+        return Run(
+            "evaluate", self.spark, load_config(settings=[*SETTINGS, *settings]), self.root, "test", as_of
+        )
+
+    def replace(self, table: schemas.Table, rows: list[tuple[Any, ...]], **where: Any) -> None:
+        self.run().tables.replace(table, self.spark.createDataFrame(rows, table.schema), where or None)
+
+    def add_model(self, version: str, fit: str, scores: list[list[float]], created: datetime = NOON) -> str:
+        path = str(self.folder / f"{version}.npy")
+        np.save(path, np.array(scores, np.float32))
+        row = (version, "matrix", AS_OF, fit, path, None, 1, 0.0, "hash", created, "r0")
+        self.run().tables.append(schemas.MODELS, self.spark.createDataFrame([row], schemas.MODELS.schema))
+        return path
+
+    def evaluate(self, *settings: str) -> Run:
+        from recsys_spark.evaluate.stage import evaluate
+
+        run = self.run(*settings)
+        evaluate(run, matrix_scorer.load)
+        return run
+
+    def metrics(self) -> dict[tuple[Any, ...], Any]:
+        """The table by (model, protocol, split, segment, metric, k)."""
+        rows = self.spark.read.format("delta").load(f"{self.root}/metrics").collect()
+        keys = ("model_version", "protocol", "split", "segment", "metric", "k")
+        by_key = {tuple(row[key] for key in keys): row for row in rows if row.as_of_date == AS_OF}
+        assert len(by_key) == sum(row.as_of_date == AS_OF for row in rows)
+        return by_key
+
+
+def make_world(spark: SparkSession, folder: Path) -> World:
+    world = World(spark, folder)
+    world.replace(schemas.ITEMS, [(f"i{item}", item, "r0") for item in range(6)])
+    pairs = {
+        (user, item): [0, 0, 0] for part in (TRAIN, VALIDATION, TEST) for user in part for item in part[user]
+    }
+    for nth, part in enumerate((TRAIN, VALIDATION, TEST)):
+        for user, items in part.items():
+            for item in items:
+                pairs[user, item][nth] = 1
+    world.replace(
+        schemas.INTERACTIONS,
+        [(AS_OF, *pair, 1, 1, *counts, NOON, NOON, None) for pair, counts in pairs.items()],
+        as_of_date=AS_OF,
+    )
+    cut = {"as_of_date": AS_OF, "fit": "evaluate"}
+    world.replace(
+        schemas.USER_FEATURES,
+        [
+            (AS_OF, "evaluate", user, len(items), len(items), NOON, NOON, None, None)
+            for user, items in TRAIN.items()
+        ],
+        **cut,
+    )
+    takers = {0: 3, 1: 2, 2: 1, 3: 1}
+    world.replace(
+        schemas.ITEM_FEATURES,
+        [(AS_OF, "evaluate", item, users, users, NOON, NOON, None) for item, users in takers.items()],
+        **cut,
+    )
+    world.replace(
+        schemas.train_examples(2),
+        [
+            (AS_OF, "evaluate", 0, 0, 0, 4, 5),
+            (AS_OF, "evaluate", 0, 2, 2, 1, 4),
+            (AS_OF, "evaluate", 1, 0, 0, 5, 3),
+        ],
+        **cut,
+    )
+    for part, targets in (("validation", VALIDATION), ("test", TEST)):
+        world.replace(
+            schemas.EVAL_EXAMPLES,
+            [(AS_OF, part, user, items, CANDIDATES[part][user]) for user, items in targets.items()],
+            as_of_date=AS_OF,
+            part=part,
+        )
+    return world
+
+
+@pytest.fixture(scope="session")
+def tables_by_hand(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The tables, written once; tests work on copies."""
+    return make_world(spark, tmp_path_factory.mktemp("tables"))
+
+
+@pytest.fixture
+def world(tables_by_hand: World, tmp_path: Path) -> World:
+    return tables_by_hand.copied(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def evaluated(tables_by_hand: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Run]:
+    """The world after one evaluation of a model and its refit, for tests that only look."""
+    world = tables_by_hand.copied(tmp_path_factory.mktemp("evaluated"))
+    world.add_model("m1", "evaluate", SCORES)
+    world.add_model("m1-refit", "refit", [*SCORES, [0.0, 5.0, 0.0, 0.0, 6.0, 0.0]])
+    return world, world.evaluate()

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from recsys_spark.errors import UserError
+from recsys_spark.feed.batches import epoch_batches, pair_columns, rebatch
+from recsys_spark.feed.petastorm import as_url
+from recsys_spark.feed.shards import plan_epoch
+from recsys_spark.feed.validation import PADDING, held_out
+from recsys_spark.tables import LiveFile
+
+COLUMNS = pair_columns(2)
+
+
+def write(folder: Path, sizes: list[int], row_group: int | None = None) -> list[LiveFile]:
+    """Files whose rows count up through all of them: user n, item n + 1000, negatives n + 2000 and n + 3000."""
+    made, first = [], 0
+    for number, size in enumerate(sizes):
+        n = np.arange(first, first + size, dtype=np.int32)
+        table = pa.table({name: n + 1000 * place for place, name in enumerate(COLUMNS)} | {"other": n.astype(str)})
+        path = folder / f"part {number}.parquet"
+        pq.write_table(table, path, row_group_size=row_group)
+        made.append(LiveFile(str(path), size))
+        first += size
+    return made
+
+
+def test_an_epoch_has_every_row_once_whole_and_in_another_order(tmp_path):
+    plan = plan_epoch(write(tmp_path, [50, 40, 30]), ranks=1, batch_rows=12)
+    first, second = (np.concatenate(list(epoch_batches(plan, COLUMNS, 0, 1, epoch))) for epoch in (1, 2))
+    for rows in (first, second):
+        assert rows.dtype == np.int32
+        assert sorted(rows[:, 0].tolist()) == list(range(120))
+        np.testing.assert_array_equal(rows - rows[:, :1], np.tile([0, 1000, 2000, 3000], (120, 1)))
+    assert first[:, 0].tolist() != second[:, 0].tolist()
+    again = np.concatenate(list(epoch_batches(plan, COLUMNS, 0, 1, 1)))
+    np.testing.assert_array_equal(first, again)
+
+
+def test_ranks_share_no_row_and_make_equal_steps(tmp_path):
+    plan = plan_epoch(write(tmp_path, [40, 40, 40, 44]), ranks=2, batch_rows=16)
+    per_rank = [list(epoch_batches(plan, COLUMNS, rank, 1, 1)) for rank in (0, 1)]
+    assert [len(batches) for batches in per_rank] == [plan.steps, plan.steps]
+    assert {len(batch) for batches in per_rank for batch in batches} == {16}
+    users = [set(np.concatenate(batches)[:, 0].tolist()) for batches in per_rank]
+    assert not users[0] & users[1]
+
+
+def test_a_file_of_two_row_groups_is_refused(tmp_path):
+    plan = plan_epoch(write(tmp_path, [40], row_group=20), ranks=1, batch_rows=10)
+    with pytest.raises(UserError, match="rows_per_file"):
+        list(epoch_batches(plan, COLUMNS, 0, 1, 1))
+
+
+def test_a_file_with_other_rows_than_the_log_counts_is_refused(tmp_path):
+    (file,) = write(tmp_path, [40])
+    plan = plan_epoch([LiveFile(file.url, 39)], ranks=1, batch_rows=10)
+    with pytest.raises(UserError, match="Delta's log"):
+        list(epoch_batches(plan, COLUMNS, 0, 1, 1))
+
+
+def test_rebatch_carries_over_what_a_block_leaves():
+    blocks = [np.arange(start, start + 5, dtype=np.int32)[:, None] for start in range(0, 20, 5)]
+    batches = list(rebatch(blocks, 4, np.random.default_rng(0)))
+    assert [len(batch) for batch in batches] == [4] * 5
+    assert sorted(np.concatenate(batches)[:, 0].tolist()) == list(range(20))
+
+
+def test_urls():
+    assert as_url("/data/x y.parquet") == "file:///data/x y.parquet"
+    assert as_url("s3a://bucket/x") == "s3://bucket/x"
+    assert as_url("file:/data/x") == "file:///data/x"
+    assert as_url("dbfs:/data/x") == "file:///dbfs/data/x"
+
+
+def test_held_out_lists_are_padded_and_shared_by_hash(tmp_path):
+    lists = pa.table(
+        {
+            "user_idx": pa.array([3, 4, 5, 6], pa.int32()),
+            "targets": pa.array([[1], [2, 3], [4], [5]], pa.list_(pa.int32())),
+            "candidates": pa.array([[7, 8], [9], [7, 9], [8]], pa.list_(pa.int32())),
+        }
+    )
+    pq.write_table(lists, tmp_path / "a.parquet")
+    files = [LiveFile(str(tmp_path / "a.parquet"), 4)]
+    alone = held_out(files, 0, 1, most_users=0)
+    assert alone.users.tolist() == [3, 4, 5, 6]
+    assert alone.items.tolist() == [[1, PADDING, 7, 8], [2, 3, 9, PADDING], [4, PADDING, 7, 9], [5, PADDING, 8, PADDING]]
+    assert alone.relevant.sum(axis=1).tolist() == [1, 2, 1, 1]
+    shared = [held_out(files, rank, 2, most_users=0).users.tolist() for rank in (0, 1)]
+    assert sorted(shared[0] + shared[1]) == [3, 4, 5, 6]
+    assert len(held_out(files, 0, 1, most_users=1).users) < 4

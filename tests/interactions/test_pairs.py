@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from datetime import date, datetime
+
+import pytest
+from chispa import assert_df_equality
+from pyspark.sql import functions as F
+
+from recsys_spark.config import load_config
+from recsys_spark.errors import UserError
+from recsys_spark.interactions.core import k_core
+from recsys_spark.interactions.pairs import interactions, is_target, positives_in
+from recsys_spark.schemas import INTERACTIONS, LABELLED_EVENTS
+
+DAY = date(2024, 1, 31)
+
+
+def hour(h: int) -> datetime:
+    return datetime(2024, 1, 1, h)
+
+
+def test_pairs_count_the_parts_apart_and_keep_the_last_value(spark):
+    labelled = spark.createDataFrame(
+        [
+            (1, 10, hour(0), 1, 3.0, True, "train"),
+            (1, 10, hour(2), 3, 5.0, True, "validation"),
+            (1, 10, hour(1), 2, 4.0, False, "train"),
+            (1, 11, hour(3), 4, None, True, "test"),
+        ],
+        LABELLED_EVENTS,
+    )
+    expected = spark.createDataFrame(
+        [
+            (DAY, 1, 10, 3, 2, 1, 1, 0, hour(0), hour(2), 5.0),
+            (DAY, 1, 11, 1, 1, 0, 0, 1, hour(3), hour(3), None),
+        ],
+        INTERACTIONS.schema,
+    )
+    assert_df_equality(
+        labelled.transform(interactions(DAY)), expected, ignore_row_order=True, ignore_nullable=True, ignore_metadata=True
+    )
+
+
+def test_a_target_is_new_in_its_part_unless_repeats_may_be_targets(spark):
+    counts = spark.createDataFrame(
+        [(1, 1, 0, 1), (2, 0, 0, 1), (3, 0, 1, 1), (4, 0, 1, 0)],
+        "item_idx int, train_positives int, validation_positives int, test_positives int",
+    )
+
+    def targets(part: str, repeats: bool) -> list[int]:
+        return sorted(r[0] for r in counts.where(is_target(part, repeats)).collect())
+
+    assert targets("test", repeats=False) == [2]
+    assert targets("test", repeats=True) == [1, 2, 3]
+    assert targets("validation", repeats=False) == [3, 4]
+    assert [r[0] for r in counts.where(positives_in("train", "validation") > 0).sort("item_idx").collect()] == [1, 3, 4]
+
+
+def test_the_core_leaves_only_users_and_items_with_enough_of_each_other(spark):
+    # user 3 has one item; without it item 30 has one user, and without that user 2 has one item
+    rows = [(1, 10), (1, 20), (2, 10), (2, 30), (3, 30), (4, 10), (4, 20)]
+    events = spark.createDataFrame(rows, "user_idx int, item_idx int").withColumn("positive", F.lit(True))
+    config = load_config(settings=["interactions.min_user_items=2", "interactions.min_item_users=2"]).interactions
+    left = events.transform(k_core(config))
+    assert sorted((r["user_idx"], r["item_idx"]) for r in left.collect()) == [(1, 10), (1, 20), (4, 10), (4, 20)]
+
+
+def test_a_core_that_leaves_nothing_says_so(spark):
+    events = spark.createDataFrame([(1, 10, True)], "user_idx int, item_idx int, positive boolean")
+    config = load_config(settings=["interactions.min_user_items=2"]).interactions
+    with pytest.raises(UserError, match="leaves nothing"):
+        events.transform(k_core(config))

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyspark.sql import functions as F
+
+from recsys_spark.config import load_config
+from recsys_spark.errors import UserError
+from recsys_spark.interactions.split import labelled, positive
+from tests.frames import events
+
+AS_OF = date(2024, 1, 31)
+
+
+def split(*overrides: str):
+    return load_config(settings=[f"split.{o}" for o in overrides]).split
+
+
+def label(spark, rows, *overrides, given_test=None, positive_from=None):
+    """`(user, item, hour)` rows -> their parts, in the rows' order."""
+    settings_ = [f"interactions.positive_min_value={positive_from}"] if positive_from is not None else []
+    frame = events(spark, [(str(u), str(i), h) for u, i, h in rows])
+    if positive_from is not None:
+        frame = frame.withColumn("event_value", F.col("item_id").cast("double"))
+    frame = frame.withColumn("user_idx", F.col("user_id").cast("int")).withColumn(
+        "item_idx", F.col("item_id").cast("int")
+    )
+    frame = frame.transform(positive(load_config(settings=settings_).interactions))
+    out = frame.transform(labelled(split(*overrides), AS_OF, given_test)).collect()
+    by_key = {(r["user_idx"], r["position"]): (r["item_idx"], r["part"]) for r in out}
+    return [by_key[key] for key in sorted(by_key)]
+
+
+def test_leave_last_two_holds_out_the_last_and_the_one_before(spark):
+    rows = [(1, 10, 0), (1, 11, 1), (1, 12, 2), (1, 13, 3)]
+    assert label(spark, rows, "kind=leave_last_two") == [
+        (10, "train"),
+        (11, "train"),
+        (12, "validation"),
+        (13, "test"),
+    ]
+
+
+def test_leave_last_one_has_no_validation(spark):
+    rows = [(1, 10, 0), (1, 11, 1), (1, 12, 2)]
+    assert [part for _, part in label(spark, rows, "kind=leave_last_one")] == ["train", "train", "test"]
+
+
+def test_users_with_few_events_keep_one_in_train_and_give_up_validation_first(spark):
+    rows = [(1, 10, 0), (2, 10, 0), (2, 11, 1), (3, 10, 0), (3, 11, 1), (3, 12, 2)]
+    assert [part for _, part in label(spark, rows, "kind=leave_last_two")] == [
+        "train",
+        "train",
+        "test",
+        "train",
+        "validation",
+        "test",
+    ]
+
+
+def test_a_repeat_is_no_target_unless_repeats_may_be(spark):
+    rows = [(1, 10, 0), (1, 11, 1), (1, 12, 2), (1, 10, 3)]
+    assert label(spark, rows, "kind=leave_last_one") == [
+        (10, "train"),
+        (11, "train"),
+        (12, "test"),
+        (10, "test"),
+    ]
+    assert label(spark, rows, "kind=leave_last_one", "repeats=true") == [
+        (10, "train"),
+        (11, "train"),
+        (12, "train"),
+        (10, "test"),
+    ]
+
+
+def test_an_event_that_is_not_positive_is_no_target(spark):
+    rows = [(1, 30, 0), (1, 31, 1), (1, 2, 2)]
+    assert label(spark, rows, "kind=leave_last_one", positive_from=10) == [
+        (30, "train"),
+        (31, "test"),
+        (2, "test"),
+    ]
+
+
+def test_ties_in_time_fall_by_the_order_in_the_source(spark):
+    rows = [(1, 12, 5), (1, 10, 5), (1, 11, 5)]
+    assert label(spark, rows, "kind=leave_last_two") == [(12, "train"), (10, "validation"), (11, "test")]
+
+
+def test_by_time_the_windows_end_with_the_as_of_date(spark):
+    # as of 31 January: test is the 30th and 31st, validation the 29th
+    hours = [24 * 27 + 23, 24 * 28, 24 * 28 + 23, 24 * 29, 24 * 30 + 23]
+    rows = [(1, 10 + n, hour) for n, hour in enumerate(hours)]
+    parts = [part for _, part in label(spark, rows, "kind=time", "validation_days=1", "test_days=2")]
+    assert parts == ["train", "validation", "validation", "test", "test"]
+
+
+def test_given_pairs_are_the_test_and_the_latest_of_the_rest_is_validation(spark):
+    rows = [(1, 10, 0), (1, 11, 1), (1, 12, 2), (1, 13, 3)]
+    test = spark.createDataFrame([(1, 11)], "user_idx int, item_idx int")
+    assert label(spark, rows, "kind=given", given_test=test) == [
+        (10, "train"),
+        (11, "test"),
+        (12, "train"),
+        (13, "validation"),
+    ]
+
+
+def test_given_without_pairs_is_refused(spark):
+    with pytest.raises(UserError, match="test_file"):
+        label(spark, [(1, 10, 0)], "kind=given")
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(0, 4)), min_size=1, max_size=20),
+    st.sampled_from(["kind=leave_last_one", "kind=leave_last_two", "kind=time"]),
+    st.sampled_from(["repeats=false", "repeats=true"]),
+)
+def test_no_part_begins_before_an_earlier_one_has_ended(spark, rows, kind, repeats):
+    order = {"train": 0, "validation": 1, "test": 2}
+    frame = events(spark, [(str(u), str(i), h) for u, i, h in rows])
+    frame = frame.selectExpr("*", "int(user_id) user_idx", "int(item_id) item_idx", "true positive")
+    out = frame.transform(labelled(split(kind, repeats), AS_OF)).collect()
+    assert len(out) == len(rows)
+    for user in {r["user_idx"] for r in out}:
+        own = sorted((r["position"], order[r["part"]]) for r in out if r["user_idx"] == user)
+        assert [part for _, part in own] == sorted(part for _, part in own)
+        if kind != "kind=time":
+            assert own[0][1] == 0

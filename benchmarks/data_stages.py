@@ -32,7 +32,8 @@ from recsys_spark.stages import stage_named
 
 STAGES = ("index", "examples")
 EVENTS_A_USER, ITEMS, DAYS, EVENTS_A_FILE = 100, 10_000, 365, 1_000_000
-ONE_DRAW = ("examples.draws=1", "examples.fits=[evaluate]")
+# one draw of negatives for one fit; Spark's own 200 partitions would be ten times too many on one machine
+SETTINGS = ("examples.draws=1", "examples.fits=[evaluate]", "run.shuffle_partitions=16")
 
 
 @dataclass(frozen=True)
@@ -55,28 +56,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     builder = SparkSession.builder.master("local[*]").config("spark.ui.enabled", "false")
     builder.config("spark.driver.memory", arguments.driver_memory).getOrCreate()
     sizes = sorted(arguments.events)
-    configs = {size: config_for(size, [*ONE_DRAW, *arguments.settings]) for size in sizes}
+    configs = {size: config_for(size, [*SETTINGS, *arguments.settings]) for size in sizes}
     spark = get_session("benchmark", configs[sizes[0]].run)
     spark.sparkContext.setLogLevel("ERROR")
     roots = {size: made_root(spark, arguments.root, configs[size]) for size in sizes}
     measure(spark, configs[sizes[0]], roots[sizes[0]])  # warms the code up
-    timings = {
-        size: [measure(spark, configs[size], roots[size]) for _ in range(arguments.repeats)] for size in sizes
-    }
+    timings = {size: [measure(spark, configs[size], roots[size]) for _ in range(arguments.repeats)] for size in sizes}
     print(report(timings))
     spark.stop()
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--events", type=int, nargs="+", default=[1_000_000, 10_000_000], help="sizes to measure"
-    )
-    parser.add_argument(
-        "--root", type=Path, default=Path(".data/benchmark"), help="where made events are kept"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, nargs="+", default=[1_000_000, 10_000_000], help="sizes to measure")
+    parser.add_argument("--root", type=Path, default=Path(".data/benchmark"), help="where made events are kept")
     parser.add_argument("--repeats", type=int, default=3, help="timed runs a size, after one to warm up")
     parser.add_argument("--driver-memory", default="6g", help="heap of the session, which is local")
     parser.add_argument(
@@ -152,10 +145,10 @@ def timed() -> Iterator[list[float]]:
 
 def header(settings: Sequence[str]) -> str:
     """Date, command, seed and machine, so that the figures can be had again."""
-    seed = load_config(settings=settings).run.seed
+    config = load_config(settings=[*SETTINGS, *settings])
     return "\n".join(
         [
-            f"- {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, seed {seed}",
+            f"- {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, seed {config.run.seed}, {', '.join([*SETTINGS, *settings])}",
             f"- `{' '.join(['python', *sys.argv])}`",
             f"- {machine()}",
         ]
@@ -166,9 +159,7 @@ def machine() -> str:
     """The processor, its cores and memory, how busy it is, and the versions that matter."""
     model = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
-        names = [
-            line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
-        ]
+        names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
         model = names[0].partition(":")[2].strip() if names else model
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     load = os.getloadavg()[0]

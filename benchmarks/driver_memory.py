@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data_stages import ONE_DRAW, config_for, header, made_root
+from data_stages import SETTINGS, config_for, header, made_root
 from pyspark.sql import SparkSession
 
 from recsys_spark.config import Config
@@ -81,21 +81,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = [in_own_process(arguments, size) for size in (arguments.events, 10 * arguments.events)]
     growth = rows[1]["heap"] / rows[0]["heap"]
     python = rows[1]["python"] / rows[0]["python"]
-    print(
-        f"\nTen times the events take {growth:.2f} times the live heap, {python:.2f} times the Python memory."
-    )
+    print(f"\nTen times the events take {growth:.2f} times the live heap, {python:.2f} times the Python memory.")
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--events", type=int, default=1_000_000, help="the smaller size, a tenth of the larger"
-    )
-    parser.add_argument(
-        "--root", type=Path, default=Path(".data/benchmark"), help="where made events are kept"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=1_000_000, help="the smaller size, a tenth of the larger")
+    parser.add_argument("--root", type=Path, default=Path(".data/benchmark"), help="where made events are kept")
     parser.add_argument("--driver-memory", default="512m", help="the driver's heap, the same at both sizes")
     parser.add_argument("--cores", type=int, default=os.cpu_count(), help="of the executor")
     parser.add_argument("--executor-mib", type=int, default=2048, help="heap of the executor")
@@ -122,8 +114,7 @@ def in_own_process(arguments: argparse.Namespace, size: int) -> dict[str, Any]:
         done = subprocess.run([*command, "--only", step], stdout=subprocess.PIPE, text=True, check=True)
     row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     print(
-        f"| {size:,} | {row['users']:,} | {row['heap'] / MIB:.0f} | {row['samples']} "
-        f"| {row['python'] / MIB:.0f} |",
+        f"| {size:,} | {row['users']:,} | {row['heap'] / MIB:.0f} | {row['samples']} | {row['python'] / MIB:.0f} |",
         flush=True,
     )
     return row
@@ -131,7 +122,7 @@ def in_own_process(arguments: argparse.Namespace, size: int) -> dict[str, Any]:
 
 def one_size(arguments: argparse.Namespace) -> dict[str, Any]:
     """The child's work: make the events, or run the stages while the heap is sampled."""
-    config = config_for(arguments.events, [*ONE_DRAW, *arguments.settings])
+    config = config_for(arguments.events, [*SETTINGS, *arguments.settings])
     spark = session(arguments, config)
     made = made_root(spark, arguments.root, config)
     if arguments.only == "make":

@@ -136,12 +136,13 @@ class Tables:
     def upsert_latest(self, table: Table, frame: DataFrame, newest: str) -> int:
         """Insert or update by the table's key where `newest` is not older than what is there; rows changed."""
         self._create(table)
+        before = self.version(table.name)
         rows = frame.transform(conform(table.schema, table.name))
         same = " AND ".join(f"old.{key} = new.{key}" for key in table.key)
         with_newer = self._handle(table.name).alias("old").merge(rows.alias("new"), same)
         changed = f"new.{newest} >= old.{newest} OR old.{newest} IS NULL"
         with_newer.whenMatchedUpdateAll(condition=changed).whenNotMatchedInsertAll().execute()
-        return self._note_write(table.name, "numTargetRowsInserted", "numTargetRowsUpdated")
+        return self._note_write(table.name, before, "numTargetRowsInserted", "numTargetRowsUpdated")
 
     def live_files(self, name: str, where: SliceKey) -> list[LiveFile]:
         """The data files of one slice in the pinned version, with the rows that the log counts, in path order.
@@ -196,6 +197,7 @@ class Tables:
         builder.execute()
 
     def _write(self, table: Table, frame: DataFrame, mode: str, where: SliceKey | None = None) -> int:
+        before = self.version(table.name)
         rows = frame.transform(conform(table.schema, table.name))
         writer = rows.write.format("delta").mode(mode).option("userMetadata", json.dumps({"run_id": self.run_id}))
         writer = writer.option("mergeSchema", "true")
@@ -205,11 +207,13 @@ class Tables:
             writer.saveAsTable(f"{self.root}.{table.name}")
         else:
             writer.save(self.path(table.name))
-        return self._note_write(table.name, "numOutputRows")
+        return self._note_write(table.name, before, "numOutputRows")
 
-    def _note_write(self, name: str, *metrics: str) -> int:
+    def _note_write(self, name: str, before: int, *metrics: str) -> int:
         newest = self._handle(name).history(1).select("version", "operationMetrics").head()
         assert newest is not None
+        if newest["version"] == before:
+            return 0  # Delta commits nothing where nothing changed
         self.versions_written[name] = int(newest["version"])
         return sum(int(newest["operationMetrics"].get(metric, 0)) for metric in metrics)
 

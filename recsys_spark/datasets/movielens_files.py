@@ -115,10 +115,9 @@ def find(kind: Kind, files: Sequence[str], path: str = "") -> list[str]:
         UserError: there must be one and is none, or they have several shapes.
     """
     named = [file for file in files if _shape(kind, file, whole_name=True)]
-    found = named or [
-        file for file in files if len(files) == 1 and path and _shape(kind, file, whole_name=False)
-    ]
-    shapes = sorted({_shape(kind, file, whole_name=bool(named)) for file in found})
+    is_file = len(files) == 1 and files[0].endswith("/" + path.rpartition("/")[2])
+    found = named or [file for file in files if is_file and _shape(kind, file, whole_name=False)]
+    shapes = {_shape(kind, file, whole_name=bool(named)) for file in found}
     if len(shapes) > 1:
         raise UserError(
             f"{shown(found[0])} and {shown(found[-1])} are both {kind.called}; name the one to read"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
@@ -41,21 +42,21 @@ class Catalogue:
         return bits
 
 
-def catalogue_of(run: Run) -> Catalogue:
-    """The catalogue as of the run's date. O(items) on the driver, bounded by `run.driver_bytes`.
+def catalogue_of(run: Run, known_users: DataFrame) -> Catalogue:
+    """The catalogue as of the run's date; `known_users` are the `user_features` of the evaluate fit.
+
+    O(items) on the driver, bounded by `run.driver_bytes`.
 
     Raises:
         UserError: a table or its slice is missing, or the items do not fit.
     """
     cut: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"}
     features = run.tables.read_slice("item_features", cut)
-    taken = collect_columns(
-        features, [c.ITEM_IDX, c.USERS], "popularity of the items", run.config.run.driver_bytes
-    )
+    taken = collect_columns(features, [c.ITEM_IDX, c.USERS], "popularity of the items", run.config.run.driver_bytes)
     users_of_item = np.zeros(next_index(run.tables.read("items"), c.ITEM_IDX))
     users_of_item[taken[c.ITEM_IDX]] = taken[c.USERS]
-    n_users = run.tables.read_slice("user_features", cut).where(F.col(c.ITEMS) > 0).count()
-    return Catalogue(users_of_item, in_head(users_of_item, run.config.evaluate.head_share), n_users)
+    head = in_head(users_of_item, run.config.evaluate.head_share)
+    return Catalogue(users_of_item, head, known_users.where(F.col(c.ITEMS) > 0).count())
 
 
 def in_head(users_of_item: Floats, share: float) -> Bools:

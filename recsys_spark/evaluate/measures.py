@@ -126,9 +126,7 @@ def to_arrow(
         LISTED: pa.nulls(n, pa.list_(pa.int32())) if listed is None else _lists(listed),
     }
     missing = np.full(n, np.nan)
-    columns = {
-        name: pa.array(values.get(name, missing), pa.float64(), from_pandas=True) for name in figures(of)
-    }
+    columns = {name: pa.array(values.get(name, missing), pa.float64(), from_pandas=True) for name in figures(of)}
     return pa.RecordBatch.from_pydict({**keys, **columns})
 
 

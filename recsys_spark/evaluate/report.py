@@ -12,18 +12,14 @@ _TITLES = {SAMPLED: "targets among each user's candidates", FULL: "targets among
 _USUAL_K = 10
 
 
-def report(
-    rows: Sequence[MetricRow], subjects: Sequence[Subject], ks: Sequence[int], table: str
-) -> list[str]:
+def report(rows: Sequence[MetricRow], subjects: Sequence[Subject], ks: Sequence[int], table: str) -> list[str]:
     """The lines of the screen: a table for each protocol and split, losses and cautions, and what next.
 
     Args:
         table: the metrics table, as SQL names it.
     """
     overall = {
-        (row.protocol, row.split, row.model_version, row.metric, row.k): row
-        for row in rows
-        if row.segment == ALL
+        (row.protocol, row.split, row.model_version, row.metric, row.k): row for row in rows if row.segment == ALL
     }
     k = _USUAL_K if _USUAL_K in ks else max(ks)
     lines: list[str] = []
@@ -59,8 +55,7 @@ def _table(overall: Overall, subjects: Sequence[Subject], protocol: str, split: 
 
 def _losses(overall: Overall, subject: Subject) -> Iterator[str]:
     losses = {
-        split: overall.get((SAMPLED, split, subject.version, "loss", None))
-        for split in (TRAIN, VALIDATION, TEST)
+        split: overall.get((SAMPLED, split, subject.version, "loss", None)) for split in (TRAIN, VALIDATION, TEST)
     }
     if any(losses.values()):
         figures = ", ".join(f"{split} {row.value:.4f}" for split, row in losses.items() if row)
@@ -90,9 +85,7 @@ def _cautions(overall: Overall, subject: Subject, k: int) -> Iterator[str]:
             f"{unranked.value:.1%} of the test targets cannot be in {_label(subject)}'s lists "
             "(seen before and excluded, or newer than the model): they count as misses"
         )
-    own, popular = (
-        overall.get((FULL, TEST, version, "ndcg", k)) for version in (subject.version, POPULARITY)
-    )
+    own, popular = (overall.get((FULL, TEST, version, "ndcg", k)) for version in (subject.version, POPULARITY))
     if own and popular and own.value <= popular.value:
         yield f"{_label(subject)} is no better than popularity over the whole catalogue: train longer or tune"
 

@@ -6,7 +6,6 @@ of other models and other dates stay.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from functools import reduce
 
@@ -45,11 +44,12 @@ def evaluate(run: Run, load: Loader) -> None:
         UserError: a table, its slice for the date or a model is missing; the message names the job to run.
     """
     parts = _parts(run)
-    subjects, catalogue = subjects_of(run, parts), catalogue_of(run)
-    shared = run.spark.sparkContext.broadcast(catalogue)
+    subjects = subjects_of(run, parts)
+    known_users = run.tables.read_slice("user_features", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"})
+    catalogue = run.spark.sparkContext.broadcast(catalogue_of(run, known_users))
     plan = Plan(
         subjects=subjects,
-        catalogue=shared,
+        catalogue=catalogue,
         load=load,
         ks=run.config.evaluate.ks,
         negatives=run.config.examples.negatives,
@@ -58,12 +58,16 @@ def evaluate(run: Run, load: Loader) -> None:
         block_users=run.config.recommend.block_users,
         block_bytes=run.config.evaluate.block_bytes,
     )
+    users = _eval_users(run, parts, known_users).transform(spread(_tasks(run))).persist()
     rows: list[MetricRow] = []
-    if SAMPLED in run.config.evaluate.protocols:
-        rows += [*_sampled(run, plan, parts), *_train_loss(run, plan)]
-    if FULL in run.config.evaluate.protocols:
-        rows += _full(run, plan, parts)
-    shared.unpersist()
+    try:
+        if SAMPLED in run.config.evaluate.protocols:
+            rows += [*_sampled(plan, users, parts), *_train_loss(run, plan)]
+        if FULL in run.config.evaluate.protocols:
+            rows += _full(run, plan, users.where(F.col(c.PART).isin(*parts)))
+    finally:
+        users.unpersist()
+        catalogue.unpersist()
     _write(run, rows, {subject.version: subject.name for subject in subjects})
     table = f"{run.root}.metrics" if run.tables.in_catalog else f"delta.`{run.tables.path(METRICS.name)}`"
     run.notes += report(rows, subjects, plan.ks, table)
@@ -71,30 +75,29 @@ def evaluate(run: Run, load: Loader) -> None:
 
 def _parts(run: Run) -> tuple[str, ...]:
     parts = tuple(dict.fromkeys(run.config.evaluate.splits))
-    if run.config.split.kind == "leave_last_one" and VALIDATION in parts:
+    if VALIDATION in parts and not _has_validation(run):
         run.notes.append("split.kind leave_last_one holds out no validation part: no threshold, no accuracy")
         return tuple(part for part in parts if part != VALIDATION)
     return parts
 
 
-def _eval_users(run: Run, parts: Iterable[str]) -> DataFrame:
-    slices = [
-        run.tables.read_slice("eval_examples", {c.AS_OF_DATE: run.as_of, c.PART: part}) for part in parts
-    ]
-    features = run.tables.read_slice("user_features", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"})
+def _has_validation(run: Run) -> bool:
+    return run.config.split.kind != "leave_last_one"
+
+
+def _eval_users(run: Run, parts: tuple[str, ...], known_users: DataFrame) -> DataFrame:
+    """The users held out in the parts, and in validation where there is one: thresholds are chosen on it."""
+    read = dict.fromkeys((VALIDATION, *parts) if _has_validation(run) else parts)
+    slices = [run.tables.read_slice("eval_examples", {c.AS_OF_DATE: run.as_of, c.PART: part}) for part in read]
     users = reduce(DataFrame.unionByName, slices)
-    return users.transform(with_segment(features, run.config.evaluate.light_user_events))
+    return users.transform(with_segment(known_users, run.config.evaluate.light_user_events))
 
 
-def _sampled(run: Run, plan: Plan, parts: tuple[str, ...]) -> list[MetricRow]:
+def _sampled(plan: Plan, users: DataFrame, parts: tuple[str, ...]) -> list[MetricRow]:
     of = measures(SAMPLED, plan.ks)
-    users = _eval_users(run, parts).transform(spread(_tasks(run)))
-    measured = users.mapInArrow(sampled_pass(plan), user_rows(of)).transform(summarised(of))
-    rows = _collected(SAMPLED, measured)
-    if run.config.split.kind != "leave_last_one":
-        every_part = _eval_users(run, dict.fromkeys((VALIDATION, *parts))).transform(spread(_tasks(run)))
-        rows += accuracy_rows(plan, every_part)
-    return rows
+    of_parts = users.where(F.col(c.PART).isin(*parts))
+    measured = of_parts.mapInArrow(sampled_pass(plan), user_rows(of)).transform(summarised(of))
+    return [*_collected(SAMPLED, measured), *accuracy_rows(plan, users)]
 
 
 def _train_loss(run: Run, plan: Plan) -> list[MetricRow]:
@@ -111,9 +114,8 @@ def _train_loss(run: Run, plan: Plan) -> list[MetricRow]:
     return _collected(SAMPLED, losses.transform(summarised(TRAIN_LOSS)))
 
 
-def _full(run: Run, plan: Plan, parts: tuple[str, ...]) -> list[MetricRow]:
+def _full(run: Run, plan: Plan, users: DataFrame) -> list[MetricRow]:
     of = measures(FULL, plan.ks)
-    users = _eval_users(run, parts)
     share = _share(users.select(c.USER_IDX).distinct(), run.config.evaluate.full_users)
     interactions = run.tables.read_slice("interactions", {c.AS_OF_DATE: run.as_of})
     chosen = users.where(in_sample(share, run.seed, c.USER_IDX)).transform(with_history(interactions))
@@ -154,7 +156,8 @@ def _write(run: Run, rows: list[MetricRow], names: dict[str, str]) -> None:
     ]
     fresh = run.spark.createDataFrame(stamped, METRICS.schema)
     measured = [c.MODEL_VERSION, c.PROTOCOL, c.SPLIT]
+    redone = F.broadcast(fresh.select(*measured).distinct())
     of_date = run.tables.read_or_empty(METRICS).where(F.col(c.AS_OF_DATE) == F.lit(run.as_of))
-    kept = of_date.join(fresh.select(*measured).distinct(), on=measured, how="left_anti")
+    kept = of_date.join(redone, on=measured, how="left_anti")
     run.counts["metrics"] = len(rows)
     run.tables.replace(METRICS, kept.unionByName(fresh), {c.AS_OF_DATE: run.as_of})

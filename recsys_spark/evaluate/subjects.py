@@ -1,4 +1,4 @@
-"""Which models are evaluated, and how a worker comes by their scorers: each loaded once a Python process."""
+"""Which models are evaluated, and how a worker comes by their scorers."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from pyspark import Broadcast
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
+from recsys_spark import storage
+from recsys_spark.errors import UserError
 from recsys_spark.evaluate.blocks import Batches, blocks
 from recsys_spark.evaluate.catalogue import Catalogue
 from recsys_spark.evaluate.scorers import Popularity, Random, Scorer, WithFallback
 from recsys_spark.interactions.split import TEST
 from recsys_spark.runs import Run
 
+# Opens the artifact at a path. It is called once a task, so it keeps what it opened for the process's next task.
 Loader = Callable[[str], Scorer]
 
 POPULARITY: Final = "popularity"
 RANDOM: Final = "random"
-
-_KEPT: Final = 2  # models a worker holds: the evaluate fit and the refit
-_loaded: dict[str, Scorer] = {}
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def subjects_of(run: Run, parts: tuple[str, ...]) -> list[Subject]:
     """The newest evaluate fit of the date, its refit where there is one (on test alone), and the baselines.
 
     Raises:
-        UserError: the date has no evaluate fit; the message names jobs/train.py.
+        UserError: the date has no evaluate fit, or its artifact is gone; the message names jobs/train.py.
     """
     fitted = run.tables.read_slice("models", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"})
     refitted = run.tables.read("models", {c.AS_OF_DATE: run.as_of, c.FIT: "refit"})
@@ -66,26 +66,30 @@ def subjects_of(run: Run, parts: tuple[str, ...]) -> list[Subject]:
     for fit, rows, of_parts in (("evaluate", fitted, parts), ("refit", refitted, (TEST,))):
         row = rows.orderBy(newest.desc()).select(c.MODEL_VERSION, c.MODEL_NAME, "path").head()
         if row is not None:
+            _check_artifact(row[0], row[2])
             models.append(Subject(row[0], row[1], fit, of_parts, row[2]))
     return [*models, *(Subject(name, name, "evaluate", parts) for name in (POPULARITY, RANDOM))]
 
 
 def open_scorer(subject: Subject, plan: Plan) -> Scorer:
-    """The subject's scorer in this process; a model comes from the cache, which is keyed by its path."""
+    """The subject's scorer in this process."""
     catalogue = plan.catalogue.value
-    if subject.name == RANDOM and subject.path is None:
+    if subject.path is None and subject.name == RANDOM:
         return Random(plan.seed, catalogue.n_items)
     popularity = Popularity(catalogue.users_of_item)
-    return popularity if subject.path is None else WithFallback(_model(subject.path, plan.load), popularity)
+    return popularity if subject.path is None else WithFallback(plan.load(subject.path), popularity)
 
 
 def each_subject(batches: Batches, plan: Plan, rows: int) -> Iterator[tuple[Subject, Scorer, pa.RecordBatch]]:
     """Blocks of at most `rows` users, each once for every subject that is evaluated on their part."""
+    opened: dict[str, Scorer] = {}
     for users in blocks(batches, rows):
         for subject in plan.subjects:
             of_parts = users.filter(pc.is_in(users.column(c.PART), value_set=pa.array(subject.parts)))
+            if of_parts.num_rows and subject.version not in opened:
+                opened[subject.version] = open_scorer(subject, plan)
             if of_parts.num_rows:
-                yield subject, open_scorer(subject, plan), of_parts
+                yield subject, opened[subject.version], of_parts
 
 
 def load_model(path: str) -> Scorer:
@@ -96,9 +100,6 @@ def load_model(path: str) -> Scorer:
     return scorer
 
 
-def _model(path: str, load: Loader) -> Scorer:
-    if path not in _loaded:
-        while len(_loaded) >= _KEPT:
-            _loaded.pop(next(iter(_loaded)))
-        _loaded[path] = load(path)
-    return _loaded[path]
+def _check_artifact(version: str, path: str) -> None:
+    if not storage.has_folder(path):
+        raise UserError(f"model {version} of table `models` has no artifact at {path}: run jobs/train.py again")

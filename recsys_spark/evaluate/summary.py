@@ -29,9 +29,7 @@ def summarised(of: Sequence[Measure]) -> Transformer:
     """
 
     def summarise(users: DataFrame) -> DataFrame:
-        segments = F.when(F.col(c.SEGMENT) == ALL, F.array(c.SEGMENT, USER_SEGMENT)).otherwise(
-            F.array(c.SEGMENT)
-        )
+        segments = F.when(F.col(c.SEGMENT) == ALL, F.array(c.SEGMENT, USER_SEGMENT)).otherwise(F.array(c.SEGMENT))
         by_segment = users.withColumn(c.SEGMENT, F.explode(F.array_compact(segments)))
         figures = by_segment.select(
             c.PART, c.MODEL_VERSION, c.SEGMENT, F.inline(F.array(*[_figure(measure) for measure in of]))

@@ -149,12 +149,12 @@ class NeuMF(keras.Model):
         if self.has_gmf:
             logits += tf.linalg.matvec(item_part.gmf, user_part.gmf)
         if self.has_mlp:
-            hidden = tf.nn.relu(user_part.mlp[:, tf.newaxis, :] + item_part.mlp)
+            hidden = tf.nn.relu(tf.expand_dims(user_part.mlp, axis=1) + item_part.mlp)
             hidden = self.droppers[0](hidden, training=training)
             further = zip(self.hidden_kernels, self.hidden_biases, self.droppers[1:], strict=True)
             for kernel, bias, drop in further:
                 hidden = drop(tf.nn.relu(self._affine(hidden, kernel, bias)), training=training)
-            logits += self._affine(hidden, self.output_mlp)[..., 0]
+            logits += tf.squeeze(self._affine(hidden, self.output_mlp), axis=-1)
         return tf.cast(logits, tf.float32)
 
     def check_indices(self, user_idx: npt.ArrayLike = (), item_idx: npt.ArrayLike = ()) -> None:

@@ -7,7 +7,6 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from pyspark import cloudpickle
 from pyspark.sql import SparkSession
@@ -58,16 +57,14 @@ class World:
         return World(self.spark, folder)
 
     def run(self, *settings: str, as_of: date = AS_OF) -> Run:
-        return Run(
-            "evaluate", self.spark, load_config(settings=[*SETTINGS, *settings]), self.root, "test", as_of
-        )
+        return Run("evaluate", self.spark, load_config(settings=[*SETTINGS, *settings]), self.root, "test", as_of)
 
     def replace(self, table: schemas.Table, rows: list[tuple[Any, ...]], **where: Any) -> None:
         self.run().tables.replace(table, self.spark.createDataFrame(rows, table.schema), where or None)
 
     def add_model(self, version: str, fit: str, scores: list[list[float]], created: datetime = NOON) -> str:
-        path = str(self.folder / f"{version}.npy")
-        np.save(path, np.array(scores, np.float32))
+        path = str(self.folder / version)
+        matrix_scorer.save(path, scores)
         row = (version, "matrix", AS_OF, fit, path, None, 1, 0.0, "hash", created, "r0")
         self.run().tables.append(schemas.MODELS, self.spark.createDataFrame([row], schemas.MODELS.schema))
         return path
@@ -91,9 +88,7 @@ class World:
 def make_world(spark: SparkSession, folder: Path) -> World:
     world = World(spark, folder)
     world.replace(schemas.ITEMS, [(f"i{item}", item, "r0") for item in range(6)])
-    pairs = {
-        (user, item): [0, 0, 0] for part in (TRAIN, VALIDATION, TEST) for user in part for item in part[user]
-    }
+    pairs = {(user, item): [0, 0, 0] for part in (TRAIN, VALIDATION, TEST) for user in part for item in part[user]}
     for nth, part in enumerate((TRAIN, VALIDATION, TEST)):
         for user, items in part.items():
             for item in items:
@@ -106,10 +101,7 @@ def make_world(spark: SparkSession, folder: Path) -> World:
     cut = {"as_of_date": AS_OF, "fit": "evaluate"}
     world.replace(
         schemas.USER_FEATURES,
-        [
-            (AS_OF, "evaluate", user, len(items), len(items), NOON, NOON, None, None)
-            for user, items in TRAIN.items()
-        ],
+        [(AS_OF, "evaluate", user, len(items), len(items), NOON, NOON, None, None) for user, items in TRAIN.items()],
         **cut,
     )
     takers = {0: 3, 1: 2, 2: 1, 3: 1}

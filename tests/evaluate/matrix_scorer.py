@@ -1,10 +1,10 @@
-"""A model that is a matrix of scores in a file: `Scorer` as a worker would load it."""
+"""A model that is a matrix of scores in an artifact's folder: `Scorer` as a worker would load it."""
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
+
+from recsys_spark import storage
 
 
 class MatrixScorer:
@@ -19,7 +19,9 @@ class MatrixScorer:
         return self._matrix[user_idx]
 
 
+def save(path: str, matrix: list[list[float]]) -> None:
+    storage.save_folder(path, {}, {"scores": np.array(matrix, np.float32)})
+
+
 def load(path: str) -> MatrixScorer:
-    with open(f"{path}.loads", "a") as loads:
-        loads.write(f"{os.getpid()}\n")
-    return MatrixScorer(np.load(path))
+    return MatrixScorer(storage.load_arrays(path)["scores"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from datetime import date, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from numpy.testing import assert_allclose
 from sklearn.metrics import log_loss
 
 from recsys_spark import schemas
-from recsys_spark.errors import MissingTableError
+from recsys_spark.errors import MissingTableError, UserError
 from recsys_spark.evaluate.stage import evaluate
 from recsys_spark.runs import Run
 from tests.evaluate import matrix_scorer
@@ -47,9 +48,7 @@ def test_the_whole_catalogue(evaluated: tuple[World, Run]) -> None:
     assert {metric: of_test[metric].value for metric in expected} == pytest.approx(expected)
     assert of_test["hr", 1].n == 4
     # values 1, 1, 0, 1: a variance of 1/4, so a standard error of 1/4
-    assert_allclose(
-        [of_test["hr", 1].low, of_test["hr", 1].high], [0.75 - 1.96 / 4, 0.75 + 1.96 / 4], atol=1e-4
-    )
+    assert_allclose([of_test["hr", 1].low, of_test["hr", 1].high], [0.75 - 1.96 / 4, 0.75 + 1.96 / 4], atol=1e-4)
 
 
 def test_validation_excludes_train_items_alone(evaluated: tuple[World, Run]) -> None:
@@ -134,8 +133,8 @@ def test_losses(evaluated: tuple[World, Run]) -> None:
 
 
 def test_accuracy_at_the_threshold_of_validation(evaluated: tuple[World, Run]) -> None:
-    # validation has the targets at 3 and 2 and the others at 1 and 1: the highest threshold that errs nowhere is 2;
-    # on test that finds the targets at 5, 7, 2 and takes the others at 4 and 6 for targets too
+    # validation has the targets at 3 and 2 and the others at 1 and 1: the highest threshold that errs nowhere
+    # is 2; on test that finds the targets at 5, 7, 2 and takes the others at 4 and 6 for targets too
     of_test = figures(evaluated, "m1", "sampled", "test", "all")
     assert_allclose(of_test["threshold", None].value, sigmoid(2.0))
     assert_allclose(of_test["accuracy", None].value, 7 / 9)
@@ -151,12 +150,6 @@ def test_the_refit_is_measured_on_test_alone(evaluated: tuple[World, Run]) -> No
     of_test = figures(evaluated, "m1-refit", "full", "test", "all")
     assert_allclose(of_test["hr", 1].value, 2 / 4)
     assert of_test["unknown_users", None].value == 0
-
-
-def test_a_model_is_loaded_once_a_worker(evaluated: tuple[World, Run]) -> None:
-    world, _ = evaluated
-    loads = Path(world.folder / "m1.npy.loads").read_text().split()
-    assert len(loads) == len(set(loads))
 
 
 def test_the_rows_are_stamped(evaluated: tuple[World, Run]) -> None:
@@ -176,9 +169,7 @@ def test_the_screen(evaluated: tuple[World, Run]) -> None:
     assert "accuracy of matrix on test: 0.7778 at p >= 0.881 (always saying no: 0.6667)" in screen
 
 
-def test_again_replaces_what_it_measures_and_nothing_else(
-    evaluated: tuple[World, Run], tmp_path: Path
-) -> None:
+def test_again_replaces_what_it_measures_and_nothing_else(evaluated: tuple[World, Run], tmp_path: Path) -> None:
     world = evaluated[0].copied(tmp_path)
     before = world.metrics()
     other_date = (
@@ -197,9 +188,7 @@ def test_again_replaces_what_it_measures_and_nothing_else(
         None,
         9,
     )
-    world.run().tables.append(
-        schemas.METRICS, world.spark.createDataFrame([other_date], schemas.METRICS.schema)
-    )
+    world.run().tables.append(schemas.METRICS, world.spark.createDataFrame([other_date], schemas.METRICS.schema))
     world.add_model("m2", "evaluate", [[0.0] * 6] * 3, created=datetime(2024, 1, 31, 13))
     # blocks of one user give the same figures
     again = world.evaluate("evaluate.protocols=[full]", "evaluate.splits=[test]", "evaluate.block_bytes=1")
@@ -210,9 +199,7 @@ def test_again_replaces_what_it_measures_and_nothing_else(
         assert after[key].run_id == (again.run_id if measured_again else row.run_id)
         assert after[key].value == pytest.approx(row.value)
     assert {key[:3] for key in set(after) - set(before)} == {("m2", "full", "test")}
-    dates = {
-        row.as_of_date for row in world.spark.read.format("delta").load(f"{world.root}/metrics").collect()
-    }
+    dates = {row.as_of_date for row in world.spark.read.format("delta").load(f"{world.root}/metrics").collect()}
     assert dates == {AS_OF, date(2024, 1, 1)}
 
 
@@ -233,6 +220,9 @@ def test_missing_things_name_the_job(world: World) -> None:
     with pytest.raises(MissingTableError, match=r"fit=evaluate.*jobs/train\.py"):
         world.evaluate()
     world.add_model("m2", "evaluate", SCORES)
+    shutil.rmtree(world.folder / "m2")
+    with pytest.raises(UserError, match=r"m2.*no artifact.*jobs/train\.py"):
+        world.evaluate()
     run = world.run(as_of=date(2023, 1, 1))
     with pytest.raises(MissingTableError, match=r"as_of_date=2023-01-01.*jobs/train\.py"):
         evaluate(run, matrix_scorer.load)
@@ -240,6 +230,4 @@ def test_missing_things_name_the_job(world: World) -> None:
 
 def figures(evaluated: tuple[World, Run], model: str, protocol: str, split: str, segment: str) -> dict:
     world, _ = evaluated
-    return {
-        key[4:]: row for key, row in world.metrics().items() if key[:4] == (model, protocol, split, segment)
-    }
+    return {key[4:]: row for key, row in world.metrics().items() if key[:4] == (model, protocol, split, segment)}

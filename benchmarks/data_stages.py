@@ -54,11 +54,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(header(arguments.settings), flush=True)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.master("local[*]").config("spark.ui.enabled", "false")
-    builder.config("spark.driver.memory", arguments.driver_memory).getOrCreate()
+    spark = builder.config("spark.driver.memory", arguments.driver_memory).getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
     sizes = sorted(arguments.events)
     configs = {size: config_for(size, [*SETTINGS, *arguments.settings]) for size in sizes}
     spark = get_session("benchmark", configs[sizes[0]].run)
-    spark.sparkContext.setLogLevel("ERROR")
     roots = {size: made_root(spark, arguments.root, configs[size]) for size in sizes}
     measure(spark, configs[sizes[0]], roots[sizes[0]])  # warms the code up
     timings = {size: [measure(spark, configs[size], roots[size]) for _ in range(arguments.repeats)] for size in sizes}

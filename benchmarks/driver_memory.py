@@ -149,10 +149,8 @@ def session(arguments: argparse.Namespace, config: Config) -> SparkSession:
     builder = SparkSession.builder.master(f"local-cluster[1,{arguments.cores},{arguments.executor_mib}]")
     for key, value in settings.items():
         builder = builder.config(key, value)
-    builder.getOrCreate()
-    spark = get_session("driver memory", config.run)
-    spark.sparkContext.setLogLevel("ERROR")
-    return spark
+    builder.getOrCreate().sparkContext.setLogLevel("ERROR")
+    return get_session("driver memory", config.run)
 
 
 def run_stages(spark: SparkSession, config: Config, made: Path) -> None:

@@ -22,7 +22,7 @@ from recsys_spark.evaluate.sampled import TRAIN_LOSS, sampled_pass, train_loss_p
 from recsys_spark.evaluate.subjects import Loader, Plan, load_model, subjects_of
 from recsys_spark.evaluate.summary import covered, summarised
 from recsys_spark.evaluate.users import USER_SEGMENT, in_sample, spread, with_history, with_segment
-from recsys_spark.interactions.split import TRAIN, VALIDATION
+from recsys_spark.interactions.split import TEST, TRAIN, VALIDATION
 from recsys_spark.runs import Run
 from recsys_spark.schemas import METRICS, train_examples
 from recsys_spark.tables import SliceKey
@@ -43,7 +43,8 @@ def evaluate(run: Run, load: Loader) -> None:
     Raises:
         UserError: a table, its slice for the date or a model is missing; the message names the job to run.
     """
-    parts = _parts(run)
+    held_out = _held_out(run)
+    parts = tuple(part for part in run.config.evaluate.splits if part in held_out)
     subjects = subjects_of(run, parts)
     known_users = run.tables.read_slice("user_features", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"})
     catalogue = run.spark.sparkContext.broadcast(catalogue_of(run, known_users))
@@ -58,7 +59,7 @@ def evaluate(run: Run, load: Loader) -> None:
         block_users=run.config.recommend.block_users,
         block_bytes=run.config.evaluate.block_bytes,
     )
-    users = _eval_users(run, parts, known_users).transform(spread(_tasks(run))).persist()
+    users = _eval_users(run, held_out, known_users).transform(spread(_tasks(run))).persist()
     rows: list[MetricRow] = []
     try:
         if SAMPLED in run.config.evaluate.protocols:
@@ -73,22 +74,17 @@ def evaluate(run: Run, load: Loader) -> None:
     run.notes += report(rows, subjects, plan.ks, table)
 
 
-def _parts(run: Run) -> tuple[str, ...]:
-    parts = tuple(dict.fromkeys(run.config.evaluate.splits))
-    if VALIDATION in parts and not _has_validation(run):
-        run.notes.append("split.kind leave_last_one holds out no validation part: no threshold, no accuracy")
-        return tuple(part for part in parts if part != VALIDATION)
-    return parts
-
-
-def _has_validation(run: Run) -> bool:
-    return run.config.split.kind != "leave_last_one"
+def _held_out(run: Run) -> tuple[str, ...]:
+    """The parts to read: those asked for, and validation, which thresholds are chosen on, where there is one."""
+    validation = run.tables.read("eval_examples", {c.AS_OF_DATE: run.as_of, c.PART: VALIDATION})
+    if not validation.isEmpty():
+        return tuple(dict.fromkeys((VALIDATION, *run.config.evaluate.splits)))
+    run.notes.append("the split holds out no validation part: no threshold to be chosen, so no accuracy")
+    return (TEST,)
 
 
 def _eval_users(run: Run, parts: tuple[str, ...], known_users: DataFrame) -> DataFrame:
-    """The users held out in the parts, and in validation where there is one: thresholds are chosen on it."""
-    read = dict.fromkeys((VALIDATION, *parts) if _has_validation(run) else parts)
-    slices = [run.tables.read_slice("eval_examples", {c.AS_OF_DATE: run.as_of, c.PART: part}) for part in read]
+    slices = [run.tables.read_slice("eval_examples", {c.AS_OF_DATE: run.as_of, c.PART: part}) for part in parts]
     users = reduce(DataFrame.unionByName, slices)
     return users.transform(with_segment(known_users, run.config.evaluate.light_user_events))
 

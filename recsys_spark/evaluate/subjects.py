@@ -9,6 +9,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark import Broadcast
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
@@ -54,21 +55,29 @@ class Plan:
 
 
 def subjects_of(run: Run, parts: tuple[str, ...]) -> list[Subject]:
-    """The newest evaluate fit of the date, its refit where there is one (on test alone), and the baselines.
+    """The newest evaluate fit of the date, the newest refit it vouches for (on test alone), the baselines.
 
     Raises:
         UserError: the date has no evaluate fit, or its artifact is gone; the message names jobs/train.py.
     """
-    fitted = run.tables.read_slice("models", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"})
-    refitted = run.tables.read("models", {c.AS_OF_DATE: run.as_of, c.FIT: "refit"})
-    newest = F.struct("created_at", c.MODEL_VERSION)
-    models = []
-    for fit, rows, of_parts in (("evaluate", fitted, parts), ("refit", refitted, (TEST,))):
-        row = rows.orderBy(newest.desc()).select(c.MODEL_VERSION, c.MODEL_NAME, "path").head()
-        if row is not None:
-            _check_artifact(row[0], row[2])
-            models.append(Subject(row[0], row[1], fit, of_parts, row[2]))
-    return [*models, *(Subject(name, name, "evaluate", parts) for name in (POPULARITY, RANDOM))]
+    fitted = _newest(run.tables.read_slice("models", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"}), parts)
+    assert fitted is not None
+    refits = run.tables.read("models", {c.AS_OF_DATE: run.as_of, c.FIT: "refit"})
+    refitted = _newest(refits.where(F.col("evaluated_by") == fitted.version), (TEST,))
+    baselines = [Subject(name, name, "evaluate", parts) for name in (POPULARITY, RANDOM)]
+    return [fitted, *([refitted] if refitted else []), *baselines]
+
+
+def _newest(models: DataFrame, parts: tuple[str, ...]) -> Subject | None:
+    newest_first = models.orderBy(F.col("created_at").desc(), F.col(c.MODEL_VERSION).desc())
+    row = newest_first.select(c.MODEL_VERSION, c.MODEL_NAME, c.FIT, "path").head()
+    if row is None:
+        return None
+    if not storage.has_folder(row["path"]):
+        raise UserError(
+            f"model {row[c.MODEL_VERSION]} of table `models` has no artifact at {row['path']}: run jobs/train.py again"
+        )
+    return Subject(row[c.MODEL_VERSION], row[c.MODEL_NAME], row[c.FIT], parts, row["path"])
 
 
 def open_scorer(subject: Subject, plan: Plan) -> Scorer:
@@ -98,8 +107,3 @@ def load_model(path: str) -> Scorer:
 
     scorer: Scorer = load_scorer(path)
     return scorer
-
-
-def _check_artifact(version: str, path: str) -> None:
-    if not storage.has_folder(path):
-        raise UserError(f"model {version} of table `models` has no artifact at {path}: run jobs/train.py again")

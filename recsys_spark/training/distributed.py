@@ -7,8 +7,10 @@ exchange is with oneself. Gradients are averaged by hand (`average`), since Horo
 from __future__ import annotations
 
 import os
+import re
+import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TextIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,8 @@ from pyspark.sql import SparkSession
 from recsys_spark.errors import TrainingError
 
 Result = TypeVar("Result")
+
+_PREFIX: Final = re.compile(r"^\[\d+\]<std(?:out|err)>:", re.MULTILINE)
 
 
 class Ranks(Protocol):
@@ -115,7 +119,13 @@ def launch(spark: SparkSession, ranks: int, train: Callable[[Ranks], Result], th
 
     try:
         results: list[Result] = horovod.spark.run(
-            _rank_main, args=(train, threads), num_proc=ranks, verbose=0, env=_environment()
+            _rank_main,
+            args=(train, threads),
+            num_proc=ranks,
+            verbose=0,
+            env=_environment(),
+            stdout=_WithoutPrefix(sys.stdout),
+            stderr=_WithoutPrefix(sys.stderr),
         )
     except Exception as error:
         raise TrainingError(
@@ -151,6 +161,19 @@ def _set_up_device(local_rank: int, local_size: int, threads: int) -> None:
             tf.config.threading.set_inter_op_parallelism_threads(threads or fair)
     except RuntimeError:
         pass  # TensorFlow has been used in this process before: its threads and devices stay as they are
+
+
+class _WithoutPrefix:
+    """A stream without the `[rank]<stdout>:` that Horovod puts before each line; only rank 0 speaks."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(_PREFIX.sub("", text))
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 def _environment() -> dict[str, str]:

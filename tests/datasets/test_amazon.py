@@ -44,7 +44,15 @@ def test_product_metadata_of_both_releases(spark, tmp_path):
     )
     source = opened(spark, "format=amazon", f"path={reviews}", f"items_path={items}")
     assert rows(source.items, "item_id", "title", "category", "brand", "price", "attributes", "fault") == [
-        ("0132793040", 'Kelby Training DVD: Mastering "Blend"', "Electronics|Cameras|Video", "Kelby", 62.95, None, None),
+        (
+            "0132793040",
+            'Kelby Training DVD: Mastering "Blend"',
+            "Electronics|Cameras|Video",
+            "Kelby",
+            62.95,
+            None,
+            None,
+        ),
         ("B01", "Cable", "Electronics|Cables", None, 1012.99, None, None),
         ("B02", None, "All Electronics", None, None, {"main_cat": "All Electronics"}, None),
     ]

@@ -147,7 +147,10 @@ def test_a_missing_column_is_named_with_the_nearest(spark, tmp_path, file_format
         (["path=/no/such/*.csv"], r"/no/such/\*\.csv: nothing matches this path"),
         (["path=/no/table", "mapping.file_format=delta"], "no Delta table here"),
         (["path=x", "mapping.columns={user_id: a}"], r"ingest\.mapping\.columns lacks item_id, event_time"),
-        (["path=x", "mapping.time_unit=format", "mapping.time_format=bogus {"], r"time_format: 'bogus \{' is no pattern"),
+        (
+            ["path=x", "mapping.time_unit=format", "mapping.time_format=bogus {"],
+            r"time_format: 'bogus \{' is no pattern",
+        ),
     ],
 )
 def test_mistakes_in_the_configuration_say_what_to_do(spark, settings, message):

@@ -9,7 +9,7 @@ HEADER = "item_id,user_id,rating,timestamp,model_attr,category,brand,year,user_a
 TEXT = (
     HEADER + "0,0,5.0,1999-06-13,Female,Portable Audio & Video,,1999,,0\n"
     '1,1,4.0,2000-01-02,Female&Male,"Camera, Photo",Sony,2000,Male,2\n'
-    "1,,3.0,2000-01-03,Female&Male,\"Camera, Photo\",Sony,2000,,0\n"
+    '1,,3.0,2000-01-03,Female&Male,"Camera, Photo",Sony,2000,,0\n'
 )
 
 

@@ -72,9 +72,7 @@ def test_100k_movies_and_users(spark, tmp_path):
     assert rows(source.items, "item_id", "title", "category", "year", "attributes['release_date']") == [
         ("1", "Toy Story (1995)", "Animation|Children's|Comedy", 1995, "01-Jan-1995")
     ]
-    assert rows(source.users, "user_id", "gender", "age", "attributes['occupation']") == [
-        ("196", "M", "49", "writer")
-    ]
+    assert rows(source.users, "user_id", "gender", "age", "attributes['occupation']") == [("196", "M", "49", "writer")]
 
 
 def test_csv_titles_may_hold_commas_and_quotes(spark, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from datetime import date, datetime
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from recsys_spark.errors import MissingTableError, UserError
 from recsys_spark.evaluate.stage import evaluate
 from recsys_spark.runs import Run
 from tests.evaluate import matrix_scorer
-from tests.evaluate.conftest import AS_OF, SCORES, World
+from tests.evaluate.conftest import AS_OF, NOON, SCORES, World
 
 SECOND = 1 / math.log2(3)  # the discount of position 2
 
@@ -172,24 +172,9 @@ def test_the_screen(evaluated: tuple[World, Run]) -> None:
 def test_again_replaces_what_it_measures_and_nothing_else(evaluated: tuple[World, Run], tmp_path: Path) -> None:
     world = evaluated[0].copied(tmp_path)
     before = world.metrics()
-    other_date = (
-        "r0",
-        date(2024, 1, 1),
-        "m0",
-        "matrix",
-        "tiny",
-        "full",
-        "test",
-        "all",
-        "hr",
-        1,
-        0.5,
-        None,
-        None,
-        9,
-    )
-    world.run().tables.append(schemas.METRICS, world.spark.createDataFrame([other_date], schemas.METRICS.schema))
-    world.add_model("m2", "evaluate", [[0.0] * 6] * 3, created=datetime(2024, 1, 31, 13))
+    other_date = ("r0", date(2024, 1, 1), "m0", "matrix", "tiny", "full", "test", "all", "hr", 1, 0.5, None, None, 9)
+    world.append(schemas.METRICS, [other_date])
+    world.add_model("m2", "evaluate", [[0.0] * 6] * 3, created=NOON + timedelta(hours=1))
     # blocks of one user give the same figures
     again = world.evaluate("evaluate.protocols=[full]", "evaluate.splits=[test]", "evaluate.block_bytes=1")
     after = world.metrics()

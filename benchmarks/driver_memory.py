@@ -124,16 +124,18 @@ def one_size(arguments: argparse.Namespace) -> dict[str, Any]:
     """The child's work: make the events, or run the stages while the heap is sampled."""
     config = config_for(arguments.events, [*SETTINGS, *arguments.settings])
     spark = session(arguments, config)
-    made = made_root(spark, arguments.root, config)
-    if arguments.only == "make":
-        return {}
-    heap = LiveHeap(spark, arguments.every)
-    heap.start()
-    run_stages(spark, config, made)
-    heap.stop()
-    # ru_maxrss is in KiB on Linux
-    python = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"users": config.generate.users, "heap": heap.peak, "samples": heap.samples, "python": python}
+    made, row = made_root(spark, arguments.root, config), {}
+    if arguments.only == "measure":
+        heap = LiveHeap(spark, arguments.every)
+        heap.start()
+        run_stages(spark, config, made)
+        heap.stop()
+        # ru_maxrss is in KiB on Linux
+        python = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        row = {"users": config.generate.users, "heap": heap.peak, "samples": heap.samples, "python": python}
+    spark.sparkContext.setLogLevel("OFF")  # a local cluster ends with complaints that mean nothing
+    spark.stop()
+    return row
 
 
 def session(arguments: argparse.Namespace, config: Config) -> SparkSession:

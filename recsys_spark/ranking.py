@@ -93,9 +93,7 @@ def place(scores: Scores, relevant: Bools) -> Placed:
         ValueError: a score is NaN, or the shapes differ.
     """
     if scores.shape != relevant.shape:
-        raise ValueError(
-            f"scores are {scores.shape} and relevant is {relevant.shape}, expected the same shape"
-        )
+        raise ValueError(f"scores are {scores.shape} and relevant is {relevant.shape}, expected the same shape")
     users, items = np.nonzero(relevant)
     return place_targets(scores, users, items)
 
@@ -111,9 +109,7 @@ def place_targets(scores: Scores, users: npt.NDArray[Any], items: npt.NDArray[An
     """
     bad = np.flatnonzero(np.isnan(scores.max(axis=1, initial=-np.inf)))
     if len(bad):
-        raise ValueError(
-            f"the scores of {len(bad)} of {len(scores)} users hold NaN, the first in row {bad[0]}"
-        )
+        raise ValueError(f"the scores of {len(bad)} of {len(scores)} users hold NaN, the first in row {bad[0]}")
     users, items = users.astype(np.int64), items.astype(np.int64)
     candidates = np.count_nonzero(scores > -np.inf, axis=1).astype(np.int64)
     known = np.flatnonzero((items >= 0) & (items < scores.shape[1]))

@@ -39,9 +39,7 @@ _CAUSES: Final = (
     (r"Permission denied|AccessControlException|AccessDenied", "this user may not read it"),
     (r"FileNotFoundException", "the file went away while it was read; run the job again"),
 )
-_FILE: Final = re.compile(
-    r"(?:reading file|footer for file:?|Path does not exist:) (?:FileStatus\{path=)?([^\s;,]+)"
-)
+_FILE: Final = re.compile(r"(?:reading file|footer for file:?|Path does not exist:) (?:FileStatus\{path=)?([^\s;,]+)")
 _BARE_FILE: Final = re.compile(r"(\S+) is not a Parquet file")
 
 

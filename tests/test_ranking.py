@@ -49,9 +49,7 @@ def plain_metrics(ranked: list[bool], n_relevant: int, k: int) -> dict[str, floa
 def expected_over_orders(scores: np.ndarray, relevant: np.ndarray, k: int) -> dict[str, float]:
     """The mean of the textbook formulas over every order that the scores allow."""
     candidates = [i for i in range(len(scores)) if scores[i] > -np.inf]
-    orders = [
-        order for order in permutations(candidates) if all(scores[a] >= scores[b] for a, b in pairwise(order))
-    ]
+    orders = [order for order in permutations(candidates) if all(scores[a] >= scores[b] for a, b in pairwise(order))]
     each = [plain_metrics([bool(relevant[i]) for i in order], int(relevant.sum()), k) for order in orders]
     return {name: sum(figures[name] for figures in each) / len(each) for name in each[0]}
 
@@ -91,9 +89,7 @@ def test_a_tie_across_the_cut_by_hand() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(lists(), st.sampled_from(KS))
-def test_equals_the_mean_over_every_order_of_the_ties(
-    one_list: tuple[np.ndarray, np.ndarray], k: int
-) -> None:
+def test_equals_the_mean_over_every_order_of_the_ties(one_list: tuple[np.ndarray, np.ndarray], k: int) -> None:
     scores, relevant = one_list
     figures = measure(place(scores, relevant), [k])
     for name, value in expected_over_orders(scores[0], relevant[0], k).items():

@@ -33,9 +33,7 @@ def open_source(spark: SparkSession, config: Ingest) -> Source:
         UserError: no path, a path where nothing is, or files that are not of the format.
     """
     if not config.path and config.format not in _BRINGS_ITS_DATA:
-        raise UserError(
-            f"ingest.path is empty; name the {config.format} files: --set ingest.path=FILE_OR_FOLDER"
-        )
+        raise UserError(f"ingest.path is empty; name the {config.format} files: --set ingest.path=FILE_OR_FOLDER")
     if config.format in _INLINE and (config.items_path or config.users_path):
         raise UserError(
             f"ingest.format={config.format} has no attributes in files of their own: "

@@ -75,12 +75,8 @@ def _items(rows: DataFrame) -> DataFrame:
         item_id=field(rows, "item_id"),
         title=title,
         category=_genres(rows),
-        year=in_title
-        if in_title is not None and not _has(rows, "release_year")
-        else _first(rows, "release_year"),
-        attributes=_others(
-            rows, "item_id", "title", "movie_title", "genres", "class", "release_year", *GENRES
-        ),
+        year=in_title if in_title is not None and not _has(rows, "release_year") else _first(rows, "release_year"),
+        attributes=_others(rows, "item_id", "title", "movie_title", "genres", "class", "release_year", *GENRES),
     )
 
 

@@ -119,9 +119,7 @@ def find(kind: Kind, files: Sequence[str], path: str = "") -> list[str]:
     found = named or [file for file in files if is_file and _shape(kind, file, whole_name=False)]
     shapes = {_shape(kind, file, whole_name=bool(named)) for file in found}
     if len(shapes) > 1:
-        raise UserError(
-            f"{shown(found[0])} and {shown(found[-1])} are both {kind.called}; name the one to read"
-        )
+        raise UserError(f"{shown(found[0])} and {shown(found[-1])} are both {kind.called}; name the one to read")
     if path and not found:
         expected = ", ".join(kind.shapes)
         present = ", ".join(file.rpartition("/")[2] for file in files[:10])

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.config import Ingest
-from recsys_spark.events.drafts import Source, event_drafts
+from recsys_spark.events.drafts import Source, event_drafts, trimmed
 from recsys_spark.events.fields import field, require_fields, split_fields
 from recsys_spark.events.lines import read_lines
 
@@ -23,7 +23,7 @@ _NAMES: Final = ("user", "item")
 def read(spark: SparkSession, config: Ingest) -> Source:
     """The events of one or more files; each starts its own count of lines."""
     require_fields(config.event_id, _NAMES, "ingest.event_id")
-    lines = read_lines(spark, [config.path]).rows.withColumn(c.RAW, F.trim(c.RAW))
+    lines = read_lines(spark, [config.path]).rows.withColumn(c.RAW, trimmed(F.col(c.RAW)))
     rows = lines.transform(split_fields(_NAMES, r"\s+", "blanks"))
     events = event_drafts(
         rows,

@@ -55,7 +55,7 @@ def _rows(subject: Subject, histograms: Histograms, threshold: int) -> Iterator[
         majority = float(max(positives.sum(), negatives.sum()) / n)
         error = NORMAL_95 * sqrt(accuracy * (1 - accuracy) / n)
         of_part = (subject.version, SAMPLED, part, ALL)
-        yield MetricRow(*of_part, "accuracy", None, accuracy, accuracy - error, accuracy + error, n)
+        yield MetricRow(*of_part, "accuracy", None, accuracy, max(0.0, accuracy - error), min(1.0, accuracy + error), n)
         yield MetricRow(*of_part, "majority_accuracy", None, majority, None, None, n)
         yield MetricRow(*of_part, "threshold", None, float(1 / (1 + np.exp(-edge(threshold)))), None, None, n)
 

@@ -47,8 +47,9 @@ def user_losses(logits: Scores, positive: Bools, negatives: int) -> dict[str, Fl
 
 def bins_of(logits: Scores) -> Ints:
     """The bin of each logit, 0..BINS-1; a bin's lower edge is `edge(bin)`."""
-    steps: Floats = np.floor((logits.astype(np.float64) - _LOWEST) * _STEPS_PER_UNIT) + 1
-    return np.clip(steps, 0, BINS - 1).astype(np.int64)
+    # a multiplication by a power of two is exact, a subtraction before it would not be
+    steps: Floats = np.floor(logits.astype(np.float64) * _STEPS_PER_UNIT) - _LOWEST * _STEPS_PER_UNIT
+    return np.clip(steps + 1, 0, BINS - 1).astype(np.int64)
 
 
 def edge(bin_: int) -> float:

@@ -32,12 +32,19 @@ LISTED: Final = "listed"
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure of the metrics table, and the columns of the users' frame that it is taken from."""
+    """One figure of the metrics table, and the columns of the users' frame that it is taken from.
+
+    No figure is below 0; `most` is what it cannot exceed, None for one without such a bound.
+    """
 
     name: str
     k: int | None
     value: str
     weight: str | None = None
+    most: float | None = 1.0
+
+
+LOSS: Final = Measure("loss", None, "loss", "loss_pairs", most=None)
 
 
 class MetricRow(NamedTuple):
@@ -63,18 +70,14 @@ def measures(protocol: str, ks: Sequence[int]) -> list[Measure]:
         Measure("unknown_users", None, "unknown"),
     ]
     if protocol == SAMPLED:
-        of_pairs = [
-            Measure("log_loss", None, "log_loss", "pairs"),
-            Measure("loss", None, "loss", "loss_pairs"),
-        ]
-        return of_ranks + of_pairs
+        return [*of_ranks, Measure("log_loss", None, "log_loss", "pairs", most=None), LOSS]
     return of_ranks + [
         measure
         for k in ks
         for measure in (
-            Measure("novelty", k, at("novelty", k)),
+            Measure("novelty", k, at("novelty", k), most=None),
             Measure("popularity", k, at("popularity", k)),
-            Measure("popularity_bias", k, at("popularity", k), "popularity_taken"),
+            Measure("popularity_bias", k, at("popularity", k), "popularity_taken", most=None),
         )
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 
 from recsys_spark.evaluate.measures import ALL, FULL, SAMPLED, MetricRow
 from recsys_spark.evaluate.subjects import POPULARITY, Subject
@@ -23,8 +24,10 @@ def report(rows: Sequence[MetricRow], subjects: Sequence[Subject], ks: Sequence[
     }
     k = _USUAL_K if _USUAL_K in ks else max(ks)
     lines: list[str] = []
-    for protocol, split in dict.fromkeys((row.protocol, row.split) for row in rows if row.split != TRAIN):
-        lines += _table(overall, subjects, protocol, split, k)
+    measured = {(row.protocol, row.split) for row in rows}
+    for protocol, split in product((SAMPLED, FULL), (VALIDATION, TEST)):
+        if (protocol, split) in measured:
+            lines += _table(overall, subjects, protocol, split, k)
     for subject in subjects:
         if subject.path is not None:
             lines += _losses(overall, subject)
@@ -65,9 +68,10 @@ def _losses(overall: Overall, subject: Subject) -> Iterator[str]:
         for metric in ("accuracy", "majority_accuracy", "threshold")
     )
     if accuracy and majority and threshold:
+        chosen = f"at p >= {threshold.value:.3f}" if threshold.value < 1 else "as no threshold beats saying no"
         yield (
-            f"accuracy of {_label(subject)} on test: {accuracy.value:.4f} at p >= {threshold.value:.3f} "
-            f"(always saying no: {majority.value:.4f})"
+            f"accuracy of {_label(subject)} on test: {accuracy.value:.4f} {chosen} "
+            f"(the majority's answer: {majority.value:.4f})"
         )
 
 

@@ -15,7 +15,7 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 from recsys_spark import columns as c
 from recsys_spark.evaluate.blocks import ArrowPass, Batches, Lists, users_of
 from recsys_spark.evaluate.losses import BINS, bins_of, user_losses
-from recsys_spark.evaluate.measures import ALL, CATALOGUE, SAMPLED, Measure, measures, to_arrow
+from recsys_spark.evaluate.measures import ALL, CATALOGUE, LOSS, SAMPLED, measures, to_arrow
 from recsys_spark.evaluate.ranked import ranked_rows
 from recsys_spark.evaluate.scorers import Int32s, Scorer
 from recsys_spark.evaluate.subjects import Plan, each_subject
@@ -31,7 +31,7 @@ HISTOGRAM = StructType(
         StructField(NEGATIVES, LongType()),
     ]
 )
-TRAIN_LOSS = [Measure("loss", None, "loss", "loss_pairs")]
+TRAIN_LOSS = [LOSS]
 
 
 def sampled_pass(plan: Plan) -> ArrowPass:

@@ -6,6 +6,7 @@ of other models and other dates stay.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
 
@@ -14,12 +15,12 @@ from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.evaluate.accuracy import accuracy_rows
-from recsys_spark.evaluate.catalogue import catalogue_of
+from recsys_spark.evaluate.catalogue import Catalogue, catalogue_of
 from recsys_spark.evaluate.full import full_pass
 from recsys_spark.evaluate.measures import FULL, SAMPLED, MetricRow, measures, user_rows
 from recsys_spark.evaluate.report import report
 from recsys_spark.evaluate.sampled import TRAIN_LOSS, sampled_pass, train_loss_pass
-from recsys_spark.evaluate.subjects import Loader, Plan, load_model, subjects_of
+from recsys_spark.evaluate.subjects import Loader, Plan, Subject, load_model, subjects_of
 from recsys_spark.evaluate.summary import covered, summarised
 from recsys_spark.evaluate.users import USER_SEGMENT, in_sample, spread, with_history, with_segment
 from recsys_spark.interactions.split import TEST, TRAIN, VALIDATION
@@ -45,20 +46,8 @@ def evaluate(run: Run, load: Loader) -> None:
     """
     held_out = _held_out(run)
     parts = tuple(part for part in run.config.evaluate.splits if part in held_out)
-    subjects = subjects_of(run, parts)
     known_users = run.tables.read_slice("user_features", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"})
-    catalogue = run.spark.sparkContext.broadcast(catalogue_of(run, known_users))
-    plan = Plan(
-        subjects=subjects,
-        catalogue=catalogue,
-        load=load,
-        ks=run.config.evaluate.ks,
-        negatives=run.config.examples.negatives,
-        seed=run.seed,
-        exclude_seen=run.config.recommend.exclude_seen,
-        block_users=run.config.recommend.block_users,
-        block_bytes=run.config.evaluate.block_bytes,
-    )
+    plan = _plan(run, subjects_of(run, parts), catalogue_of(run, known_users), load)
     users = _eval_users(run, held_out, known_users).transform(spread(_tasks(run))).persist()
     rows: list[MetricRow] = []
     try:
@@ -68,17 +57,32 @@ def evaluate(run: Run, load: Loader) -> None:
             rows += _full(run, plan, users.where(F.col(c.PART).isin(*parts)))
     finally:
         users.unpersist()
-        catalogue.unpersist()
-    _write(run, rows, {subject.version: subject.name for subject in subjects})
+        plan.catalogue.unpersist()
+    _write(run, rows, {subject.version: subject.name for subject in plan.subjects})
     table = f"{run.root}.metrics" if run.tables.in_catalog else f"delta.`{run.tables.path(METRICS.name)}`"
-    run.notes += report(rows, subjects, plan.ks, table)
+    run.notes += report(rows, plan.subjects, plan.ks, table)
+
+
+def _plan(run: Run, subjects: Sequence[Subject], catalogue: Catalogue, load: Loader) -> Plan:
+    return Plan(
+        subjects=subjects,
+        catalogue=run.spark.sparkContext.broadcast(catalogue),
+        load=load,
+        ks=sorted(set(run.config.evaluate.ks)),
+        negatives=run.config.examples.negatives,
+        seed=run.seed,
+        exclude_seen=run.config.recommend.exclude_seen,
+        block_users=run.config.recommend.block_users,
+        block_bytes=run.config.evaluate.block_bytes,
+    )
 
 
 def _held_out(run: Run) -> tuple[str, ...]:
     """The parts to read: those asked for, and validation, which thresholds are chosen on, where there is one."""
+    asked_for = run.config.evaluate.splits
     validation = run.tables.read("eval_examples", {c.AS_OF_DATE: run.as_of, c.PART: VALIDATION})
-    if not validation.isEmpty():
-        return tuple(dict.fromkeys((VALIDATION, *run.config.evaluate.splits)))
+    if not validation.isEmpty() or TEST not in asked_for:
+        return tuple(dict.fromkeys((VALIDATION, *asked_for)))
     run.notes.append("the split holds out no validation part: no threshold to be chosen, so no accuracy")
     return (TEST,)
 

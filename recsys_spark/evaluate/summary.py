@@ -23,9 +23,9 @@ def summarised(of: Sequence[Measure]) -> Transformer:
 
     A figure is `m = sum x / sum y` over n users, y = 1 for a plain mean. Its variance is that of the ratio's
     linear form, `n/(n-1) sum (x - m y)^2 / (sum y)^2` (Cochran, 1977, "Sampling techniques", chapter 6),
-    which for a mean is the usual s^2/n; `low` and `high` are m -/+ 1.96 standard errors, null for one user.
-    Users whose x or y is null do not count. O(users x figures), reduced before the shuffle to a row a segment
-    and figure.
+    which for a mean is the usual s^2/n; `low` and `high` are m -/+ 1.96 standard errors, cut at the figure's range,
+    null for one user. Users whose x or y is null do not count. O(users x figures), reduced before the shuffle to
+    a row a segment and figure.
     """
 
     def summarise(users: DataFrame) -> DataFrame:
@@ -69,22 +69,25 @@ def _figure(measure: Measure) -> Column:
         F.lit(measure.k).cast("int").alias(c.K),
         F.col(measure.value).alias("x"),
         (F.col(measure.weight) if measure.weight else F.lit(1.0)).alias("y"),
+        F.lit(measure.most).cast("double").alias("most"),
     )
 
 
 def _sums() -> list[Column]:
     x, y = F.col("x"), F.col("y")
     products = {"x": x, "y": y, "xx": x * x, "xy": x * y, "yy": y * y}
-    return [F.count("*").alias(c.N), *(F.sum(product).alias(name) for name, product in products.items())]
+    sums = [F.sum(product).alias(name) for name, product in products.items()]
+    return [F.count("*").alias(c.N), F.max("most").alias("most"), *sums]
 
 
 def _estimate() -> list[Column]:
     n, value = F.col(c.N), F.col("x") / F.col("y")
     squares = F.greatest(F.col("xx") - 2 * value * F.col("xy") + value * value * F.col("yy"), F.lit(0.0))
-    error = F.when(n > 1, F.sqrt(n / (n - 1) * squares) / F.col("y"))
+    error = F.sqrt(n / (n - 1) * squares) / F.col("y")
     return [
         value.alias(c.VALUE),
-        (value - NORMAL_95 * error).alias(c.LOW),
-        (value + NORMAL_95 * error).alias(c.HIGH),
+        F.when(n > 1, F.greatest(value - NORMAL_95 * error, F.lit(0.0))).alias(c.LOW),
+        # `least` passes over a bound that is null
+        F.when(n > 1, F.least(value + NORMAL_95 * error, F.col("most"))).alias(c.HIGH),
         n,
     ]

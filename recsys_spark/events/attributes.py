@@ -50,9 +50,7 @@ def changed(table: Table, stored: DataFrame) -> Transformer:
 
     def differing(rows: DataFrame) -> DataFrame:
         same = [key, _LATEST]
-        return (
-            rows.withColumn(_LATEST, _content(described)).join(known, on=same, how="left_anti").drop(_LATEST)
-        )
+        return rows.withColumn(_LATEST, _content(described)).join(known, on=same, how="left_anti").drop(_LATEST)
 
     return differing
 

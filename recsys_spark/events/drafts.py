@@ -113,10 +113,15 @@ def user_drafts(
     )
 
 
+def trimmed(text: Column) -> Column:
+    """A text without blanks and tabs around it."""
+    return F.btrim(text, F.lit(" \t\r"))
+
+
 def text_or_none(column: Column) -> Column:
     """A value as trimmed text; null where nothing is left."""
-    trimmed = F.trim(column.cast("string"))
-    return F.when(trimmed != "", trimmed)
+    text = trimmed(column.cast("string"))
+    return F.when(text != "", text)
 
 
 def _text(column: Column | None) -> Column:

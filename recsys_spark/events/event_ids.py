@@ -17,7 +17,8 @@ from recsys_spark.transform import Transformer
 
 IS_NEW: Final = "is_new"
 
-_HASH, _ORDINAL, _COPY, _FIRST, _STORED = "_hash", "_ordinal", "_copy", "_first", "_stored"
+_HASH, _ORDINAL, _HIGHEST = "_hash", "_ordinal", "_highest"
+_COPY, _FIRST, _STORED = "_copy", "_first", "_stored"
 _HEX_DIGITS = 32
 
 
@@ -37,19 +38,21 @@ def content_hash() -> Column:
 def identified_by_content(events: DataFrame) -> DataFrame:
     """Good events without ids -> with `event_id`, each id once.
 
-    The n-th of equal rows in a source has the ordinal n; rows of several sources that have hash and ordinal in common
-    are one event, kept from the first source. One shuffle, by the hash; O(n log n) over the batch, whatever is stored.
+    The n-th of equal rows in a source has the ordinal n; rows of several sources that have hash and ordinal in
+    common are one event, kept from the first source. One shuffle, by the hash, and one sort: O(n log n) over the
+    batch, whatever is stored.
     """
     in_source = Window.partitionBy(_HASH, c.SOURCE).orderBy(c.EVENT_ORDER)
-    over_sources = Window.partitionBy(_HASH, _ORDINAL).orderBy(c.SOURCE)
+    before = Window.partitionBy(_HASH).orderBy(c.SOURCE, c.EVENT_ORDER).rowsBetween(Window.unboundedPreceding, -1)
     numbered = (
         events.withColumn(_HASH, content_hash())
-        .repartition(_HASH)  # serves both windows
+        .repartition(_HASH)  # serves both windows, as does the sort by hash, source and order
         .withColumn(_ORDINAL, F.row_number().over(in_source))
-        .withColumn(_COPY, F.row_number().over(over_sources))
+        .withColumn(_HIGHEST, F.max(_ORDINAL).over(before))
     )
-    kept = numbered.where(F.col(_COPY) == 1).withColumn(c.EVENT_ID, F.concat_ws("-", _HASH, _ORDINAL))
-    return kept.drop(_HASH, _ORDINAL, _COPY)
+    # an ordinal that was reached before, in an earlier source, is that source's event again
+    kept = numbered.where(F.col(_HIGHEST).isNull() | (F.col(_ORDINAL) > F.col(_HIGHEST)))
+    return kept.withColumn(c.EVENT_ID, F.concat_ws("-", _HASH, _ORDINAL)).drop(_HASH, _ORDINAL, _HIGHEST)
 
 
 def not_stored(stored: DataFrame) -> Transformer:
@@ -76,9 +79,7 @@ def judge_by_key(stored: DataFrame) -> Transformer:
 
     def judge(judged: DataFrame) -> DataFrame:
         good = judged.where(is_good).withColumn(_HASH, content_hash())
-        ranked = good.withColumn(_COPY, F.row_number().over(in_order)).withColumn(
-            _FIRST, F.first(_HASH).over(in_order)
-        )
+        ranked = good.withColumn(_COPY, F.row_number().over(in_order)).withColumn(_FIRST, F.first(_HASH).over(in_order))
         compared = ranked.join(known, on=c.EVENT_ID, how="left")
         marked = (
             compared.withColumn(IS_NEW, (F.col(_COPY) == 1) & F.col(_STORED).isNull())

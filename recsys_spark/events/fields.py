@@ -99,11 +99,7 @@ def numbered_names(heads: Mapping[str, str], delimiter: str) -> list[str]:
 def cells(line: str, delimiter: str) -> list[str]:
     """One line's fields, on the driver; csv knows only delimiters of one character."""
     stripped = line.rstrip("\r\n")
-    found = (
-        next(csv.reader([stripped], delimiter=delimiter), [])
-        if len(delimiter) == 1
-        else stripped.split(delimiter)
-    )
+    found = next(csv.reader([stripped], delimiter=delimiter), []) if len(delimiter) == 1 else stripped.split(delimiter)
     return [cell.strip() for cell in found]
 
 

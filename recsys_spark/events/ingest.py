@@ -7,6 +7,7 @@ batch's own span of time is read.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ class Judged:
 
     @property
     def good(self) -> DataFrame:
+        """The rows without a reason."""
         return self.rows.where(F.col(c.REASON).isNull())
 
 
@@ -50,16 +52,17 @@ def run(run: Run) -> None:
         UserError: a source that is missing, empty, damaged or of another format, or too many bad rows in it.
     """
     config = run.config.ingest
-    with reading(run.spark, config), explained(config.path or config.format), _kept() as keep:
-        source = open_source(run.spark, config)
-        events = _judge_events(run, source, keep)
-        attributes = _judge_attributes(run, source, keep)
+    what = config.path or config.format
+    run.say(f"reading {what}")
+    with reading(run.spark, config), _kept() as keep:
+        with explained(what):
+            source = open_source(run.spark, config)
+            events = _judge_events(run, source, keep)
+            attributes = _judge_attributes(run, source, keep)
         for judged in (events, *attributes):
-            gate(
-                judged.rows, judged.counts, f"{judged.table.name} from {config.path or config.format}", config
-            )
-        run.counts["rows_read"] = events.counts.rows
-        _append_rejected(run, [events, *attributes])
+            gate(judged.rows, judged.counts, f"{judged.table.name} from {what}", config)
+        run.counts |= _counts(events, *attributes)
+        _append_rejected(run, events, *attributes)
         for judged in attributes:
             run.counts[judged.table.name] = _upsert(run, judged, events.counts.last_time or 0)
         appended = run.tables.append(EVENTS, _new_events(run, source, events))
@@ -87,11 +90,16 @@ def _judge_attributes(run: Run, source: Source, keep: Keep) -> list[Judged]:
     return [Judged(table, rows, tally(rows)) for table, rows in kept]
 
 
-def _append_rejected(run: Run, inputs: list[Judged]) -> None:
+def _counts(events: Judged, *attributes: Judged) -> dict[str, int]:
+    """Rows of events read, and rows of all inputs rejected, by reason."""
+    rejected: Counter[str] = Counter()
+    for judged in (events, *attributes):
+        rejected.update(judged.counts.rejected)
+    return {"rows_read": events.counts.rows, **{f"rejected_{reason}": n for reason, n in rejected.items()}}
+
+
+def _append_rejected(run: Run, *inputs: Judged) -> None:
     """Keep the bad rows that are not kept yet, with their reasons."""
-    for judged in inputs:
-        for reason, count in judged.counts.rejected.items():
-            run.counts[f"rejected_{reason}"] = run.counts.get(f"rejected_{reason}", 0) + count
     bad = [judged for judged in inputs if judged.counts.rejected]
     if not bad:
         return
@@ -121,12 +129,8 @@ def _new_events(run: Run, source: Source, events: Judged) -> DataFrame:
         new = events.rows.where(F.col(IS_NEW))
     else:
         first, last = events.counts.first_time or 0, events.counts.last_time or 0
-        in_span = F.col(c.EVENT_TIME).between(
-            F.timestamp_micros(F.lit(first)), F.timestamp_micros(F.lit(last))
-        )
-        new = events.good.transform(identified_by_content).transform(
-            not_stored(_stored(run, EVENTS).where(in_span))
-        )
+        in_span = F.col(c.EVENT_TIME).between(F.timestamp_micros(F.lit(first)), F.timestamp_micros(F.lit(last)))
+        new = events.good.transform(identified_by_content).transform(not_stored(_stored(run, EVENTS).where(in_span)))
     return new.withColumn(c.RUN_ID, F.lit(run.run_id))
 
 

@@ -22,7 +22,8 @@ from recsys_spark.spark_errors import SparkFailure, explained, explanation, read
 
 _FILE, _BLOCK, _ID, _SHIFT = "_file", "_block", "_id", "_shift"
 _FIRST, _ROWS, _HEAD = "_first", "_rows", "_head"
-_HEAD_BYTES = 1 << 16
+_HEAD_LENGTH = 1 << 16
+_BYTE_ORDER_MARK = "\ufeff"
 _COMPRESSED = (".gz", ".bz2", ".zst", ".deflate", ".snappy", ".lz4")
 
 
@@ -47,9 +48,7 @@ def list_files(spark: SparkSession, path: str) -> list[str]:
     return files
 
 
-def read_lines(
-    spark: SparkSession, paths: Sequence[str], encoding: str = "UTF-8", otherwise: str = ""
-) -> Lines:
+def read_lines(spark: SparkSession, paths: Sequence[str], encoding: str = "UTF-8", otherwise: str = "") -> Lines:
     """Text files as numbered lines; line ends are \\n, \\r\\n or \\r.
 
     Two passes over the files, the first only counting: O(bytes) each, no shuffle of rows. Counts of blocks come to
@@ -65,27 +64,28 @@ def read_lines(
     encodings = [_charset(name) for name in (encoding, otherwise) if name]
     files = [file for path in paths for file in list_files(spark, path)]
     text = spark.read.text(list(paths)).withColumnRenamed("value", c.RAW)
+    head = _decoded(F.substring(c.RAW, 1, _HEAD_LENGTH), *encodings)
     try:
         with explained(", ".join(paths)):
-            rows, heads = number_rows(text, F.col(c.RAW), heads=True)
+            rows, heads = number_rows(text, F.col(c.RAW), head=head)
     except UserError:
         raise _about_the_file(spark, files) from None
     if not heads:
         raise UserError(f"{', '.join(paths)}: the file is empty; expected at least one line")
     not_blank = rows.where(F.length(F.trim(c.RAW)) > 0)
     decoded = not_blank.withColumn(c.RAW, _decoded(F.col(c.RAW), *encodings))
-    return Lines(decoded, {source: head.removeprefix("\ufeff") for source, head in heads.items()})
+    return Lines(decoded, heads)
 
 
 def number_rows(
-    frame: DataFrame, payload: Column, source: str = "", heads: bool = False
+    frame: DataFrame, payload: Column, source: str = "", head: Column | None = None
 ) -> tuple[DataFrame, dict[str, str]]:
     """A frame straight from files -> `(source, line, payload)`, lines counted from 1 in each source.
 
     Args:
         source: a name for all the files as one source (a table), whose rows are numbered through; empty: each file
             is its own.
-        heads: also return the first row of each source, for a text payload.
+        head: what to return of the first row of each file, beside the rows.
     """
     placed = frame.select(
         payload,
@@ -94,19 +94,17 @@ def number_rows(
         F.monotonically_increasing_id().alias(_ID),
     )
     counted = [F.min(_ID).alias(_FIRST), F.count(F.lit(1)).alias(_ROWS)]
-    if heads:
-        head = F.when(F.col(_BLOCK) == 0, F.substring(placed.columns[0], 1, _HEAD_BYTES))
-        counted.append(F.min_by(head, _ID).alias(_HEAD))
-    blocks = sorted(
-        placed.groupBy(_FILE, _BLOCK).agg(*counted).collect(), key=lambda row: (row[_FILE], row[_BLOCK])
-    )
+    if head is not None:
+        counted.append(F.min_by(F.when(F.col(_BLOCK) == 0, head), _ID).alias(_HEAD))
+    blocks = sorted(placed.groupBy(_FILE, _BLOCK).agg(*counted).collect(), key=lambda row: (row[_FILE], row[_BLOCK]))
     shifts = frame.sparkSession.createDataFrame(
         _shifts(blocks, source), f"{_FILE} string, {_BLOCK} long, {c.SOURCE} string, {_SHIFT} long"
     )
     numbered = placed.join(F.broadcast(shifts), on=[_FILE, _BLOCK], how="left").select(
         c.SOURCE, (F.col(_ID) + _or_fail(_SHIFT)).alias(c.LINE), placed.columns[0]
     )
-    return numbered, {readable_path(row[_FILE]): row[_HEAD] for row in blocks if heads and row[_BLOCK] == 0}
+    first_blocks = [row for row in blocks if head is not None and row[_BLOCK] == 0]
+    return numbered, {readable_path(row[_FILE]): row[_HEAD] for row in first_blocks}
 
 
 def _shifts(blocks: Sequence[Row], source: str) -> list[tuple[str, int, str, int]]:
@@ -128,9 +126,9 @@ def _or_fail(shift: str) -> Column:
 def _decoded(raw: Column, encoding: str, otherwise: str = "") -> Column:
     """The line's bytes as text; what fits no encoding becomes U+FFFD, so that the text can always be stored."""
     text = F.decode(raw.cast("binary"), encoding)
-    if not otherwise:
-        return text
-    return F.when(text.contains("\ufffd"), F.decode(raw.cast("binary"), otherwise)).otherwise(text)
+    if otherwise:
+        text = F.when(text.contains("\ufffd"), F.decode(raw.cast("binary"), otherwise)).otherwise(text)
+    return F.when(text.startswith(_BYTE_ORDER_MARK), F.translate(text, _BYTE_ORDER_MARK, "")).otherwise(text)
 
 
 def _charset(name: str) -> str:

@@ -23,6 +23,8 @@ def reading(spark: SparkSession, config: Ingest) -> Iterator[None]:
         # a text that is no number, or no time, becomes null: it is rejected with its row
         "spark.sql.ansi.enabled": "false",
         "spark.sql.legacy.timeParserPolicy": "CORRECTED",
+        # kept rows are read twice and let go: to pack them costs more than it saves
+        "spark.sql.inMemoryColumnarStorage.compressed": "false",
         # Spark 3.5 knows no nanoseconds; as numbers they can be read
         _NANOSECONDS: str(config.mapping.time_unit == "ns").lower(),
     }

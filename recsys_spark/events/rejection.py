@@ -135,9 +135,7 @@ def gate(judged: DataFrame, counts: Tally, what: str, config: Ingest) -> None:
     if bad <= config.max_rejected_share * counts.rows:
         return
     samples = judged.where(F.col(c.REASON).isNotNull()).orderBy(c.SOURCE, c.LINE).limit(_SAMPLES)
-    shown = samples.select(
-        c.SOURCE, c.LINE, c.REASON, c.DETAIL, F.substring(c.RAW, 1, _SAMPLE_LENGTH).alias(c.RAW)
-    )
+    shown = samples.select(c.SOURCE, c.LINE, c.REASON, c.DETAIL, F.substring(c.RAW, 1, _SAMPLE_LENGTH).alias(c.RAW))
     raise UserError(
         f"{what}: {bad:,} of {counts.rows:,} rows rejected ({bad / counts.rows:.1%}), more than "
         f"ingest.max_rejected_share={config.max_rejected_share} allows; nothing was written\n"
@@ -154,9 +152,7 @@ def _judged(rules: Sequence[Rule]) -> Transformer:
     # the first rule that applies decides, hence one coalesce over all of them
     verdict = F.coalesce(
         *[
-            F.when(
-                rule.applies, F.struct(F.lit(str(rule.reason)).alias(c.REASON), rule.detail.alias(c.DETAIL))
-            )
+            F.when(rule.applies, F.struct(F.lit(str(rule.reason)).alias(c.REASON), rule.detail.alias(c.DETAIL)))
             for rule in rules
         ]
     )

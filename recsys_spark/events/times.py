@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final
 
 from pyspark.sql import Column, SparkSession
@@ -11,14 +12,17 @@ from pyspark.sql.types import DataType, DateType, NumericType, TimestampNTZType,
 from recsys_spark.errors import UserError
 from recsys_spark.spark_errors import SparkFailure
 
-_MICROSECONDS: Final = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
+_MICROSECONDS: Final = {"s": 1e6, "ms": 1e3, "us": 1.0}
 # the years 1 to 9999, which Python and every reader of the tables can hold
 _LOWEST, _HIGHEST = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 
 def from_epoch(number: Column, unit: str = "s") -> Column:
-    """Time since 1970 as text or number, in s, ms, us or ns; exact to the microsecond."""
-    micros = F.round(number.cast("double") * F.lit(_MICROSECONDS[unit]))
+    """Time since 1970 as text or number, in s, ms, us or ns; exact to the microsecond, nanoseconds cut off."""
+    if unit == "ns":  # more digits than a double has
+        micros = F.floor(number.cast("decimal(20,0)") * F.lit(Decimal("0.001")))
+    else:
+        micros = F.round(number.cast("double") * F.lit(_MICROSECONDS[unit]))
     return F.when(micros.between(_LOWEST, _HIGHEST), F.timestamp_micros(micros.cast("long")))
 
 

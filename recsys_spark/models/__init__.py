@@ -21,7 +21,7 @@ def build_model(name: str, settings: Mapping[str, Any], n_users: int, n_items: i
     """A model with its weights drawn, by its name in the configuration: `neumf`, or one of its halves `gmf` and `mlp`.
 
     Args:
-        settings: the constructor's; those that concern training only, such as `pretrain`, are passed over.
+        settings: arguments of `NeuMF`; settings of its training, such as `pretrain`, are passed over.
         n_users: rows of the user tables: indices run from 0 to one below.
         n_items: rows of the item tables, likewise.
 

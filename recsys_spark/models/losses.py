@@ -16,5 +16,5 @@ def binary_cross_entropy(logits: Any) -> Any:
 
     Source: He et al. (2017), "Neural Collaborative Filtering", equation 7, as a mean.
     """
-    signs = tf.concat([[-1.0], tf.ones(tf.shape(logits)[1] - 1)], axis=0)
-    return tf.reduce_mean(tf.nn.softplus(logits * signs))
+    positives, negatives = logits[:, :1], logits[:, 1:]
+    return tf.reduce_mean(tf.nn.softplus(tf.concat([-positives, negatives], axis=1)))

@@ -7,22 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from recsys_spark.models.halves import Halves
+
 _MODES: Final = ("neumf", "gmf", "mlp")
 _EMBEDDING_STDDEV: Final = 0.01
-
-
-class Halves(NamedTuple):
-    """One tensor for each half of the network; None for a half that the model does not have."""
-
-    gmf: Any
-    mlp: Any
 
 
 @keras.saving.register_keras_serializable(package="recsys_spark")
@@ -37,7 +32,7 @@ class NeuMF(keras.Model):
     (A B) is the paper's first dense layer over r and s put together; in two parts, A r + c_1 is computed once for
     all the candidates of a row. Trained on binary cross-entropy (`losses.binary_cross_entropy`).
 
-    `{"user": (B,), "items": (B, C)}` of integer indices -> logits (B, C), float32.
+    `{"user": (B,), "items": (B, C)}` of integer indices -> logits (B, C), in the precision of the weights.
 
     Embeddings start as normal(0, 0.01), hidden layers as Glorot uniform and the prediction layer as LeCun
     uniform, as in the paper's own code. A batch that looks up more items than there are takes B s of the whole
@@ -78,7 +73,8 @@ class NeuMF(keras.Model):
         self.gmf_width, self.mlp_width, self.mlp_layers = gmf_width, mlp_width, tuple(mlp_layers)
         self.dropout, self.l2, self.mode, self.seed = dropout, l2, mode, seed
         self.has_gmf, self.has_mlp = mode != "mlp", mode != "gmf"
-        self.droppers = [keras.layers.Dropout(dropout, seed=seed + layer) for layer in range(len(mlp_layers))]
+        layers = range(len(mlp_layers)) if self.has_mlp else ()
+        self.droppers = [keras.layers.Dropout(dropout, seed=seed + k, dtype=self.dtype_policy) for k in layers]
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights, whose sizes hang on the constructor's arguments alone."""
@@ -112,7 +108,7 @@ class NeuMF(keras.Model):
         users, items = inputs["user"], inputs["items"]
         user_vectors = self.user_vectors(users)
         if self.l2 and training:
-            self.add_loss(self.l2 * (_mean_square(user_vectors) + _mean_square(self.item_vectors(items))))
+            self.add_loss(self.l2 * (self._square(user_vectors) + self._square(self.item_vectors(items))))
         return self.scores(self.user_part(user_vectors), self._part_of_items(items), training)
 
     def user_vectors(self, user_idx: Any) -> Halves:
@@ -155,7 +151,7 @@ class NeuMF(keras.Model):
             for kernel, bias, drop in further:
                 hidden = drop(tf.nn.relu(self._affine(hidden, kernel, bias)), training=training)
             logits += tf.squeeze(self._affine(hidden, self.output_mlp), axis=-1)
-        return tf.cast(logits, tf.float32)
+        return tf.cast(logits, self.variable_dtype)
 
     def check_indices(self, user_idx: npt.ArrayLike = (), item_idx: npt.ArrayLike = ()) -> None:
         """Raise a ValueError that names the first index outside the tables; for the place where data comes in."""
@@ -203,6 +199,11 @@ class NeuMF(keras.Model):
         catalogue = self._affine(self._read(self.item_mlp), self.item_kernel)
         return Halves(self._rows(self.item_gmf, items) if self.has_gmf else None, tf.gather(catalogue, items))
 
+    def _square(self, vectors: Halves) -> Any:
+        """The squared length of an embedding, summed over the halves: the mean over those given, a scalar."""
+        squares = [tf.square(tf.cast(half, self.variable_dtype)) for half in vectors if half is not None]
+        return sum(tf.reduce_mean(tf.reduce_sum(each, axis=-1)) for each in squares)
+
     def _rows(self, table: Any, indices: Any) -> Any:
         return tf.cast(tf.gather(table.value, indices), self.compute_dtype)
 
@@ -229,14 +230,6 @@ class NeuMF(keras.Model):
         return self.add_weight(shape=shape, initializer="zeros", name=name)
 
 
-def _mean_square(vectors: Halves) -> Any:
-    """The squared lengths of embeddings, summed over the halves: a mean over all but the last axis, scalar."""
-    squares = [tf.square(tf.cast(half, tf.float32)) for half in vectors if half is not None]
-    return sum(tf.reduce_mean(tf.reduce_sum(each, axis=-1)) for each in squares)
-
-
 def _sizes(tensor: Any) -> list[Any]:
     """A tensor's shape: numbers where they are known, tensors where they are not."""
-    return [
-        tf.shape(tensor)[axis] if size is None else size for axis, size in enumerate(tensor.shape)
-    ]
+    return [tf.shape(tensor)[axis] if size is None else size for axis, size in enumerate(tensor.shape)]

@@ -106,16 +106,15 @@ def _best_of_model(
     known = np.flatnonzero(users < policy.n_users)
     if len(known):
         scorer = load_scorer(policy.artifact)
-        exclude = _rows_of(indptr, seen, known, scorer.n_items) if policy.exclude_seen else None
+        exclude = _rows_of(indptr, seen, known) if policy.exclude_seen else None
         width = min(policy.n, scorer.n_items)
         items[known, :width], scores[known, :width] = scorer.top_n(users[known], width, exclude)
     return items, scores
 
 
-def _rows_of(indptr: npt.NDArray[Any], values: Ints, rows: npt.NDArray[Any], below: int) -> tuple[Any, Ints]:
-    """Some rows of a ragged array, without values that are `below` or more."""
+def _rows_of(indptr: npt.NDArray[Any], values: Ints, rows: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Ints]:
+    """Some rows of a ragged array, as one."""
     chosen = [values[indptr[row] : indptr[row + 1]] for row in rows]
-    chosen = [row[row < below] for row in chosen]
     return np.concatenate([[0], np.cumsum([len(row) for row in chosen])]), np.concatenate(chosen).astype(np.int32)
 
 

@@ -1,40 +1,40 @@
-"""A trained model behind the two questions that scoring asks: these items for these users, and the best of all items."""
+"""A trained model behind the questions that scoring asks. Numpy alone: a Spark worker need not start TensorFlow."""
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from recsys_spark.training.artifact import load_artifact
+from recsys_spark.models.scoring import BlockScorer
+from recsys_spark.storage import load_arrays, load_manifest
 
 Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 
 
 class ModelScorer:
-    """Scores of one artifact's model. Users and items are indices below `n_users` and `n_items`."""
+    """Scores of one artifact's model, as logits. Users and items are indices below `n_users` and `n_items`.
+
+    The tables are mapped into memory where the artifact lies on a local disk or volume, so that the workers of one
+    machine share one copy and only the users' rows that are scored are read.
+    """
 
     def __init__(self, location: str) -> None:
-        from recsys_spark.models.scoring import BlockScorer
-
-        artifact = load_artifact(location)
-        self.model_version = artifact.model_version
-        self.n_users, self.n_items = artifact.n_users, artifact.n_items
-        self._model: Any = artifact.model
-        self._blocks: Any = BlockScorer(artifact.model)
+        manifest = load_manifest(location)
+        self.model_version = str(manifest["model_version"])
+        self.n_users, self.n_items = (int(manifest["model"][size]) for size in ("n_users", "n_items"))
+        self._scorer = BlockScorer({name.rpartition("/")[2]: array for name, array in load_arrays(location).items()})
 
     def scores(self, user_idx: Ints, item_idx: Ints) -> Floats:
-        """(U,), (U, C) -> (U, C)."""
-        logits = self._model({"user": user_idx, "items": item_idx}, training=False)
-        return np.asarray(logits, dtype=np.float32)
+        """Users (U,) and for each of them items (U, C) -> (U, C)."""
+        return self._scorer.scores(user_idx, item_idx)
 
     def all_scores(self, user_idx: Ints) -> Floats:
-        """(U,) -> (U, n_items)."""
-        return np.asarray(self._blocks.all_scores(user_idx), dtype=np.float32)
+        """Users (U,) -> the whole catalogue (U, n_items)."""
+        return self._scorer.all_scores(user_idx)
 
     def top_n(self, user_idx: Ints, n: int, exclude: tuple[npt.NDArray[Any], Ints] | None) -> tuple[Ints, Floats]:
         """The n best items of each user, best first, ties to the lower index: (U, n) items and scores, -1 beyond.
@@ -42,21 +42,10 @@ class ModelScorer:
         Args:
             exclude: each user's items to leave out, as `(indptr (U+1,), indices)`.
         """
-        items, scores = self._blocks.top_n(user_idx, n, exclude)
-        return np.asarray(items, dtype=np.int32), np.asarray(scores, dtype=np.float32)
+        return self._scorer.top_n(user_idx, n, exclude)
 
 
 @lru_cache(maxsize=2)
 def load_scorer(location: str) -> ModelScorer:
-    """The scorer of an artifact, loaded once a Python process; workers of one machine each hold their own."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import tensorflow as tf
-
-    if "SPARK_ENV_LOADED" in os.environ or "PYTHON_WORKER_FACTORY_SECRET" in os.environ:
-        try:  # a Spark task has the cores that spark.task.cpus says, not the machine's
-            cores = int(os.environ.get("CPUS_PER_TASK", "1"))
-            tf.config.threading.set_intra_op_parallelism_threads(cores)
-            tf.config.threading.set_inter_op_parallelism_threads(1)
-        except RuntimeError:
-            pass  # this process has used TensorFlow before; it keeps its threads
+    """The scorer of an artifact, loaded once a Python process."""
     return ModelScorer(location)

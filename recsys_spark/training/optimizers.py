@@ -1,14 +1,14 @@
 """Optimizers that touch only a batch's rows of a large table, and the training step around them.
 
-A dense gradient gets the ordinary update, in one fused op. A `tf.IndexedSlices` gets a *lazy* one: of weights and
-moments only the rows in it are read and written, so a step costs the same whatever the table's size. The moments of rows
-that a batch leaves out do not decay meanwhile; that is how lazy Adam differs from Adam.
+A dense gradient gets the ordinary update, in one fused op. A `tf.IndexedSlices` gets a *lazy* one: only its rows of
+the weights and moments are read and written, so a step costs the same whatever the table's size. The moments of rows
+that a batch leaves out do not decay meanwhile; in that, lazy Adam differs from Adam.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -16,8 +16,6 @@ import tensorflow as tf
 from recsys_spark.models.losses import binary_cross_entropy
 
 Gradients = list[Any]
-
-_FLOAT16_LOSS_SCALE: Final = 2.0**12
 
 
 class Optimizer:
@@ -56,7 +54,9 @@ class Optimizer:
         Raises:
             ValueError: more or fewer gradients than variables, or one is None.
         """
-        missing = [target.name for (target, _), gradient in zip(self._targets, gradients, strict=True) if gradient is None]
+        missing = [
+            target.name for (target, _), gradient in zip(self._targets, gradients, strict=True) if gradient is None
+        ]
         if missing:
             raise ValueError(f"no gradient for {', '.join(missing)}: the loss does not depend on them")
         gradients = [_sum_repeats(each) if isinstance(each, tf.IndexedSlices) else each for each in gradients]
@@ -183,24 +183,25 @@ def make_step(
     dense_rows: int = 0,
     average: Callable[[Gradients], Gradients] = list,
 ) -> Callable[[Mapping[str, Any]], Any]:
-    """One training step, to be called inside a `tf.function`: a batch as `model` takes it -> its loss, a scalar.
+    """One training step, to be called in a `tf.function`: a batch as `model` takes it -> its loss, a scalar.
 
-    The model's column 0 is the positive. Batches of one static shape let the model choose its cheaper form.
+    Column 0 of the items is the positive. Batches of one static shape let the model choose its cheaper form.
 
     Args:
         dense_rows: see `densify`.
-        average: the mean of the gradients over ranks, dense and `tf.IndexedSlices` alike; it comes before the optimizer.
+        average: the mean of the gradients over ranks, dense and `tf.IndexedSlices` alike, before they are applied.
+
+    Raises:
+        ValueError: the model computes in float16.
     """
-    scale = _FLOAT16_LOSS_SCALE if model.compute_dtype == "float16" else 1.0
+    if model.compute_dtype == "float16":
+        raise ValueError("float16 loses small gradients without a scaled loss: use mixed_bfloat16, which does not")
 
     def step(batch: Mapping[str, Any]) -> Any:
         variables = [_tf_variable(variable) for variable in model.trainable_variables]
         with tf.GradientTape() as tape:
             loss = binary_cross_entropy(model(batch, training=True)) + sum(model.losses)
-            scaled = loss * scale
-        gradients = densify(tape.gradient(scaled, variables), variables, dense_rows)
-        if scale != 1.0:
-            gradients = [gradient / scale for gradient in gradients]
+        gradients = densify(tape.gradient(loss, variables), variables, dense_rows)
         optimizer.apply(average(gradients))
         return loss
 
@@ -214,4 +215,6 @@ def _tf_variable(variable: Any) -> Any:
 def _sum_repeats(slices: Any) -> Any:
     """The same gradient with each row once."""
     rows, places = tf.unique(slices.indices)
-    return tf.IndexedSlices(tf.math.unsorted_segment_sum(slices.values, places, tf.size(rows)), rows, slices.dense_shape)
+    return tf.IndexedSlices(
+        tf.math.unsorted_segment_sum(slices.values, places, tf.size(rows)), rows, slices.dense_shape
+    )

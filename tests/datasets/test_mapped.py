@@ -94,7 +94,7 @@ def test_parquet_nanoseconds_are_asked_for_by_their_unit(spark, tmp_path):
     config = load_config(settings=[*settings, "ingest.mapping.time_unit=ns"]).ingest
     with reading(spark, config):
         events = opened(spark, *[s.removeprefix("ingest.") for s in settings], "mapping.time_unit=ns").events
-        assert rows(events, "cast(event_time as string)") == [("2024-05-06 07:08:00.123457",)]
+        assert rows(events, "cast(event_time as string)") == [("2024-05-06 07:08:00.123456",)]
 
 
 def test_a_delta_table_is_one_source_whose_rows_have_no_lines(spark, tmp_path):

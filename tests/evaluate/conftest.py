@@ -53,6 +53,7 @@ class World:
 
     def __init__(self, spark: SparkSession, folder: Path) -> None:
         self.spark, self.folder, self.root = spark, folder, str(folder / "root")
+        self._metrics: dict[tuple[Any, ...], Any] | None = None
 
     def copied(self, folder: Path) -> World:
         """Another world with the same tables, in a folder of its own."""
@@ -81,15 +82,18 @@ class World:
 
         run = self.run(*settings)
         evaluate(run, matrix_scorer.load)
+        self._metrics = None
         return run
 
     def metrics(self) -> dict[tuple[Any, ...], Any]:
-        """The table by (model, protocol, split, segment, metric, k)."""
-        rows = self.spark.read.format("delta").load(f"{self.root}/metrics").collect()
-        keys = ("model_version", "protocol", "split", "segment", "metric", "k")
-        by_key = {tuple(row[key] for key in keys): row for row in rows if row.as_of_date == AS_OF}
-        assert len(by_key) == sum(row.as_of_date == AS_OF for row in rows)
-        return by_key
+        """The date's rows by (model, protocol, split, segment, metric, k)."""
+        if self._metrics is None:
+            table = self.spark.read.format("delta").load(f"{self.root}/metrics")
+            rows = [row for row in table.collect() if row.as_of_date == AS_OF]
+            keys = ("model_version", "protocol", "split", "segment", "metric", "k")
+            self._metrics = {tuple(row[key] for key in keys): row for row in rows}
+            assert len(self._metrics) == len(rows)
+        return self._metrics
 
 
 def make_world(spark: SparkSession, folder: Path) -> World:

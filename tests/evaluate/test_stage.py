@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 from numpy.testing import assert_allclose
 from sklearn.metrics import log_loss
 
@@ -47,8 +48,8 @@ def test_the_whole_catalogue(evaluated: tuple[World, Run]) -> None:
     }
     assert {metric: of_test[metric].value for metric in expected} == pytest.approx(expected)
     assert of_test["hr", 1].n == 4
-    # values 1, 1, 0, 1: a variance of 1/4, so a standard error of 1/4
-    assert_allclose([of_test["hr", 1].low, of_test["hr", 1].high], [0.75 - 1.96 / 4, 0.75 + 1.96 / 4], atol=1e-4)
+    # values 1, 1, 0, 1: a variance of 1/4, so a standard error of 1/4; the interval is cut at 1
+    assert_allclose([of_test["hr", 1].low, of_test["hr", 1].high], [0.75 - 1.96 / 4, 1.0], atol=1e-4)
 
 
 def test_validation_excludes_train_items_alone(evaluated: tuple[World, Run]) -> None:
@@ -166,36 +167,46 @@ def test_the_screen(evaluated: tuple[World, Run]) -> None:
     for name in ("matrix", "matrix (refit)", "popularity", "random"):
         assert f"\n {name} " in screen
     assert "matrix does not know 1 of 4 test users" in screen
-    assert "accuracy of matrix on test: 0.7778 at p >= 0.881 (always saying no: 0.6667)" in screen
+    assert "accuracy of matrix on test: 0.7778 at p >= 0.881 (the majority's answer: 0.6667)" in screen
 
 
 def test_again_replaces_what_it_measures_and_nothing_else(evaluated: tuple[World, Run], tmp_path: Path) -> None:
     world = evaluated[0].copied(tmp_path)
     before = world.metrics()
-    other_date = ("r0", date(2024, 1, 1), "m0", "matrix", "tiny", "full", "test", "all", "hr", 1, 0.5, None, None, 9)
-    world.append(schemas.METRICS, [other_date])
-    world.add_model("m2", "evaluate", [[0.0] * 6] * 3, created=NOON + timedelta(hours=1))
+    elsewhere = ("m0", "matrix", "tiny", "full", "test", "all", "hr", 1, 0.5, None, None, 9)
+    world.append(schemas.METRICS, [("r0", date(2024, 1, 1), *elsewhere)])
+    # a newer model, of an older index that ends before item 4
+    world.add_model("m2", "evaluate", [row[:4] for row in SCORES], created=NOON + timedelta(hours=1))
     # blocks of one user give the same figures
     again = world.evaluate("evaluate.protocols=[full]", "evaluate.splits=[test]", "evaluate.block_bytes=1")
     after = world.metrics()
     for key, row in before.items():
         model, protocol, split = key[:3]
-        measured_again = model in ("m2", "popularity", "random") and (protocol, split) == ("full", "test")
+        measured_again = model in ("popularity", "random") and (protocol, split) == ("full", "test")
         assert after[key].run_id == (again.run_id if measured_again else row.run_id)
         assert after[key].value == pytest.approx(row.value)
     assert {key[:3] for key in set(after) - set(before)} == {("m2", "full", "test")}
-    dates = {row.as_of_date for row in world.spark.read.format("delta").load(f"{world.root}/metrics").collect()}
-    assert dates == {AS_OF, date(2024, 1, 1)}
+    table = world.spark.read.format("delta").load(f"{world.root}/metrics")
+    assert {row.as_of_date for row in table.select("as_of_date").distinct().collect()} == {
+        AS_OF,
+        date(2024, 1, 1),
+    }
+    # user 2's target, item 4, is not in the older model
+    of_all = {key[4:]: row.value for key, row in after.items() if key[:4] == ("m2", "full", "test", "all")}
+    assert of_all["unranked_targets", None] == 1 / 4
+    assert of_all["recall", 1] == 3 / 4
+    assert of_all["coverage", 1] == 4 / 4
+    assert "25.0% of the test targets cannot be in matrix's lists" in "\n".join(again.notes)
 
 
-def test_an_older_model_misses_newer_items(world: World) -> None:
-    world.add_model("m1", "evaluate", [row[:4] for row in SCORES])
-    world.evaluate("evaluate.protocols=[full]", "evaluate.splits=[test]", "recommend.exclude_seen=false")
-    rows = world.metrics()
-    # user 2's target, item 4, is not in the model; with seen items in the way the others are at 3, 3 and 1
-    assert rows["m1", "full", "test", "all", "unranked_targets", None].value == 1 / 4
-    assert rows["m1", "full", "test", "all", "recall", 1].value == 1 / 4
-    assert rows["m1", "full", "test", "all", "coverage", 1].value == 1 / 4
+def test_without_a_validation_part_there_is_no_threshold(world: World) -> None:
+    DeltaTable(f"{world.root}/eval_examples").delete("part = 'validation'")
+    world.add_model("m1", "evaluate", SCORES)
+    run = world.evaluate("evaluate.protocols=[sampled]")
+    assert any("no validation part" in note for note in run.notes)
+    of_model = {key[2:] for key in world.metrics() if key[0] == "m1"}
+    assert {split for split, *_ in of_model} == {"train", "test"}
+    assert ("test", "all", "accuracy", None) not in of_model
 
 
 def test_missing_things_name_the_job(world: World) -> None:
@@ -209,7 +220,7 @@ def test_missing_things_name_the_job(world: World) -> None:
     with pytest.raises(UserError, match=r"m2.*no artifact.*jobs/train\.py"):
         world.evaluate()
     run = world.run(as_of=date(2023, 1, 1))
-    with pytest.raises(MissingTableError, match=r"as_of_date=2023-01-01.*jobs/train\.py"):
+    with pytest.raises(MissingTableError, match=r"as_of_date=2023-01-01.*jobs/features\.py"):
         evaluate(run, matrix_scorer.load)
 
 

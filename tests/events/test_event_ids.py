@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 
 import pytest
@@ -31,6 +32,16 @@ def test_the_hash_is_of_what_happened_and_not_of_where_it_was_read(spark):
     assert hashes[0] == hashes[1]
     assert len(set(hashes)) == 1 + len(different)
     assert {len(value) for value in hashes} == {32}
+
+
+def test_the_hash_never_changes(spark):
+    # ids that are stored must be found again by later versions
+    text = (
+        '{"user_id":"u","item_id":"i","event_time":1714953600000000,"event_type":"buy","event_value":1.5,'
+        '"context":[{"key":"x","value":"1"},{"key":"y","value":"ü"}]}'
+    )
+    found = frame(spark, event(value=1.5, context={"y": "ü", "x": "1"})).select(content_hash()).head()[0]
+    assert found == hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def test_equal_rows_of_one_file_stay_apart_and_those_of_two_files_become_one(spark):

@@ -26,9 +26,7 @@ SMALL = ["generate.events=40000", "generate.users=400", "generate.items=200", "g
 
 
 def world(*settings: str, seed: int = 42) -> World:
-    return World(
-        load_config(settings=[*SMALL, *(f"generate.{setting}" for setting in settings)]).generate, seed
-    )
+    return World(load_config(settings=[*SMALL, *(f"generate.{setting}" for setting in settings)]).generate, seed)
 
 
 def blocks(of: World) -> Iterator[Block]:
@@ -100,21 +98,23 @@ def test_another_seed_makes_other_events() -> None:
 
 
 def test_running_it_again_replaces_its_own_events_and_no_others(make_run: Callable[..., Run]) -> None:
-    def events_after(events: int) -> pd.DataFrame:
-        run = make_run("generate", f"generate.events={events}", "generate.users=50", "generate.items=20")
-        generate.run(run)
-        rows = run.tables.read("events").drop("run_id").toPandas()
-        return rows.sort_values("event_id", ignore_index=True)
+    def rows(events: DataFrame) -> pd.DataFrame:
+        return events.drop("run_id").toPandas().sort_values("event_id", ignore_index=True)
 
-    once = events_after(2000)
-    tables = make_run("generate").tables
+    few = ["generate.users=50", "generate.items=20"]
+    larger = make_run("generate", *few, "generate.events=3000")
+    generate.run(larger)
     theirs = {"event_id": F.lit("till-1"), "source": F.lit("till.csv")}
-    tables.append(EVENTS, tables.read("events").limit(1).withColumns(theirs).localCheckpoint())
-    twice = events_after(2000)
-    pd.testing.assert_frame_equal(twice[twice.source == "generated"], once)
-    assert twice[twice.source != "generated"].event_id.tolist() == ["till-1"]
-    assert len(events_after(1000)) == 1001
-    assert make_run("generate").tables.read("user_attributes").count() == 50
+    events = larger.tables.read("events")
+    larger.tables.append(EVENTS, events.limit(1).withColumns(theirs).localCheckpoint())
+
+    smaller = make_run("generate", *few, "generate.events=2000")
+    generate.run(smaller)
+    after = rows(smaller.tables.read("events"))
+    alone = rows(generate.made_events(smaller, World(smaller.config.generate, smaller.seed)))
+    pd.testing.assert_frame_equal(after[after.source == "generated"], alone)
+    assert after[after.source != "generated"].event_id.tolist() == ["till-1"]
+    assert smaller.tables.read("user_attributes").count() == 50
 
 
 def test_purchases_have_a_price_times_a_quantity_and_views_have_no_value(made: Run) -> None:
@@ -124,9 +124,7 @@ def test_purchases_have_a_price_times_a_quantity_and_views_have_no_value(made: R
     purchases = events.where("event_type = 'purchase'")
     share = purchases.count() / 40_000
     assert share == pytest.approx(0.3, abs=4 * math.sqrt(0.3 * 0.7 / 40_000))
-    assert purchases.where(
-        "price is null or abs(event_value / price - round(event_value / price)) > 0.01"
-    ).isEmpty()
+    assert purchases.where("price is null or abs(event_value / price - round(event_value / price)) > 0.01").isEmpty()
     assert purchases.where("event_value < price - 0.01 or event_value > 3 * price + 0.01").isEmpty()
 
 
@@ -141,9 +139,7 @@ def test_no_event_comes_before_its_item_is_launched_or_its_user_joined(made: Run
 
 
 def test_events_fall_on_the_configured_days(made: Run) -> None:
-    days = (
-        made.tables.read("events").agg(F.min(F.to_date("event_time")), F.max(F.to_date("event_time"))).head()
-    )
+    days = made.tables.read("events").agg(F.min(F.to_date("event_time")), F.max(F.to_date("event_time"))).head()
     assert tuple(days or ()) == (date(2024, 12, 4), date(2024, 12, 31))
 
 
@@ -165,9 +161,7 @@ def test_ranks_follow_the_zipf_mandelbrot_law(exponent: float) -> None:
 
 def test_the_most_popular_tenth_takes_at_least_what_the_exponent_says() -> None:
     # without launches, any choice among a few independent draws leaves each rank's expected share as drawn
-    counts = np.sort(np.bincount(frame_of(world("new_item_share=0", "repeat_share=0")).item, minlength=200))[
-        ::-1
-    ]
+    counts = np.sort(np.bincount(frame_of(world("new_item_share=0", "repeat_share=0")).item, minlength=200))[::-1]
     weights = [1 / (10.5 + rank) for rank in range(200)]
     expected = sum(weights[:20]) / sum(weights)
     assert counts[:20].sum() / counts.sum() > expected - 0.02
@@ -247,11 +241,7 @@ def test_tastes_show_in_the_categories(made: Run) -> None:
     even, odd = events[events.odd == 0], events[events.odd == 1]
     favourite = even.groupby("user_id").category.agg(lambda category: category.mode()[0])
     hits = (odd.category == odd.user_id.map(favourite)).mean()
-    chance = (
-        favourite.value_counts(normalize=True)
-        .mul(odd.category.value_counts(normalize=True), fill_value=0)
-        .sum()
-    )
+    chance = favourite.value_counts(normalize=True).mul(odd.category.value_counts(normalize=True), fill_value=0).sum()
     assert hits > 1.5 * chance
 
 
@@ -284,11 +274,7 @@ def test_the_context_has_the_position_of_biased_views_only(made: Run, make_run: 
     assert made.tables.read("events").where("context['position'] is not null").isEmpty()
     run = make_run("generate", "generate.events=2000", "generate.position_bias=1.0")
     biased = generate.made_events(run, World(run.config.generate, run.seed))
-    shown = (
-        biased.where("context['position'] is not null")
-        .selectExpr("event_type", "context.position")
-        .toPandas()
-    )
+    shown = biased.where("context['position'] is not null").selectExpr("event_type", "context.position").toPandas()
     assert set(shown.event_type) == {"view"}
     assert set(shown.position) == {str(n) for n in range(1, 9)}
 

@@ -18,7 +18,7 @@ def test_a_file_that_spark_names_takes_the_place_of_the_input():
         raise PySparkException(
             "Encountered error while reading file file:///data/x.parquet. Details: could not decode the dictionary"
         )
-    with pytest.raises(UserError, match="^input: this user may not read it"), explained("input"):
+    with pytest.raises(UserError, match=r"^input: this user may not read it"), explained("input"):
         raise PySparkException("java.io.IOException: Permission denied")
 
 

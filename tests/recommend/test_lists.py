@@ -27,7 +27,8 @@ class Matrix:
         if exclude is not None:
             indptr, indices = exclude
             for row in range(len(user_idx)):
-                scores[row, indices[indptr[row] : indptr[row + 1]]] = -np.inf
+                own = indices[indptr[row] : indptr[row + 1]]
+                scores[row, own[own < self.n_items]] = -np.inf
         items = np.argsort(-scores, axis=1, kind="stable")[:, :n].astype(np.int32)
         best = np.take_along_axis(scores, items, axis=1)
         items[best == -np.inf] = -1

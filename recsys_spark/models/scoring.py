@@ -1,0 +1,266 @@
+"""NeuMF over the whole catalogue: every item scored for a block of users, the best n kept. Numpy alone.
+
+The arithmetic is that of `NeuMF.scores`, put another way. A user's share in a layer, c, is the same for all items, and
+relu(x + c) = max(x, -c) + c, so a layer is one pass and one matrix product, and the c's travel on as a constant:
+
+    relu(x + c) W + b = max(x, -c) W + (c W + b)
+
+Items go by tiles whose hidden layers stay in a core's cache, and a tile meets all the users of a block before the next
+one is taken up. A user's scores are the same, to the bit, whoever else is in the block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
+
+from recsys_spark.models.halves import Halves
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+Ragged = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+
+_SELECTION_BYTES: Final = 32  # an item, at most, while the best of one user's scores are picked
+
+
+class BlockScorer:
+    """Scores of every item for blocks of users; what it holds does not grow with the users.
+
+    Args:
+        model: a `NeuMF`, or its weights by name as `NeuMF.arrays` gives them. User tables may be memory-mapped, of
+            which the block's rows alone are read, or left out where users come as vectors (`top_n_of`).
+        threads: of this process, which share a block's users among them.
+        block_users: users that one thread has in hand.
+        tile_items: items that one thread has in hand; the hidden layers of so many should fit a core's cache.
+        max_bytes: bound on what all threads hold at once, beside the weights and the answer.
+
+    Raises:
+        ValueError: `max_bytes` is too small for one block and tile.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        threads: int = 1,
+        block_users: int = 128,
+        tile_items: int = 512,
+        max_bytes: int = 256 << 20,
+    ) -> None:
+        self._weights: Mapping[str, Floats] = model if isinstance(model, Mapping) else model.arrays()
+        self._has_gmf, self._has_mlp = "item_gmf" in self._weights, "item_mlp" in self._weights
+        self._hidden = _hidden_layers(self._weights)
+        self._output_mlp: Any = np.ascontiguousarray(self._weights["output_mlp"][:, 0]) if self._has_mlp else None
+        self._threads, self._block_users, self._tile_items = threads, block_users, tile_items
+        self.n_items = len(self._weights["item_gmf" if self._has_gmf else "item_mlp"])
+        self._chunk_items = self._widest_chunk(max_bytes)
+        self._libraries = ThreadpoolController()
+
+    def top_n(self, user_idx: npt.ArrayLike, n: int, exclude: Ragged | None = None) -> tuple[Ints, Floats]:
+        """Each user's n best items, best first, equal scores by lower index: item_idx (U, n), score (U, n).
+
+        Where fewer than n items are left, -1 with a score of -inf fills the row.
+
+        Args:
+            exclude: items to leave out, `(indptr (U+1,), item_idx)`: user u's are
+                `item_idx[indptr[u]:indptr[u + 1]]`; those that the model does not know are passed over.
+
+        Raises:
+            ValueError: a user outside the tables, an `indptr` of another length, or scores that are not finite.
+        """
+        return self.top_n_of(self.user_vectors(user_idx), n, exclude)
+
+    def top_n_of(self, vectors: Halves, n: int, exclude: Ragged | None = None) -> tuple[Ints, Floats]:
+        """`top_n` of users given by their embeddings, (U, gmf_width) and (U, mlp_width)."""
+        users = _count(vectors)
+        if n < 1:
+            raise ValueError(f"n is {n}, expected 1 or more")
+        if exclude is not None and len(exclude[0]) != users + 1:
+            raise ValueError(
+                f"exclude's indptr has {len(exclude[0])} entries, expected {users + 1}: one more than users"
+            )
+        items = np.full((users, n), -1, dtype=np.int32)
+        scores = np.full((users, n), -np.inf, dtype=np.float32)
+
+        def keep_best(rows: slice) -> None:
+            block = _take(vectors, rows)
+            for start in range(0, self.n_items, self._chunk_items):
+                chunk = np.empty((_count(block), min(self._chunk_items, self.n_items - start)), dtype=np.float32)
+                self._score(block, start, chunk)
+                if exclude is not None:
+                    _bar(chunk, start, exclude, rows)
+                _merge(items[rows], scores[rows], chunk, start)
+
+        self._for_each_block(users, keep_best)
+        return items, scores
+
+    def all_scores(self, user_idx: npt.ArrayLike) -> Floats:
+        """Every item's score for each user: (U,) -> (U, n_items), which is the caller's to bound by U.
+
+        Raises:
+            ValueError: a user outside the tables, or scores that are not finite.
+        """
+        vectors = self.user_vectors(user_idx)
+        scores = np.empty((_count(vectors), self.n_items), dtype=np.float32)
+        self._for_each_block(len(scores), lambda rows: self._score(_take(vectors, rows), 0, scores[rows]))
+        return scores
+
+    def scores(self, user_idx: npt.ArrayLike, item_idx: npt.NDArray[Any]) -> Floats:
+        """Each user's own items: (U,) and (U, C) -> (U, C).
+
+        Raises:
+            ValueError: a user outside the tables.
+        """
+        w, vectors = self._weights, self.user_vectors(user_idx)
+        scores = np.full(item_idx.shape, w["output_bias"], dtype=np.float32)
+        with self._libraries.limit(limits=1, user_api="blas"):
+            for row, items in enumerate(item_idx):
+                if self._has_gmf:
+                    scores[row] += w["item_gmf"][items] @ (vectors.gmf[row] * w["output_gmf"])
+                if self._has_mlp:
+                    shifts = self._shifts(vectors.mlp[row])
+                    hidden = [np.empty((len(items), len(shift)), dtype=np.float32) for shift in shifts]
+                    part = w["item_mlp"][items] @ w["item_kernel"]
+                    scores[row] += self._mlp(part, [-shift for shift in shifts], hidden)
+                    scores[row] += shifts[-1] @ self._output_mlp
+        return scores
+
+    def user_vectors(self, user_idx: npt.ArrayLike) -> Halves:
+        """The users' embeddings: (U,) -> (U, gmf_width) and (U, mlp_width).
+
+        Raises:
+            ValueError: a user outside the tables, or there are none.
+        """
+        tables = Halves(self._weights.get("user_gmf"), self._weights.get("user_mlp"))
+        capacity = _count(tables)
+        indices = np.asarray(user_idx, dtype=np.int64)
+        outside = indices[(indices < 0) | (indices >= capacity)]
+        if outside.size:
+            raise ValueError(f"user index {outside[0]} is outside the model's {capacity} users: give it the fallback")
+        return _take(tables, indices)
+
+    def _score(self, vectors: Halves, first_item: int, scores: Floats) -> None:
+        """Fill scores (U, W) of the W items from `first_item` on."""
+        w = self._weights
+        scores[:] = w["output_bias"]
+        gmf = vectors.gmf * w["output_gmf"] if self._has_gmf else ()
+        shifts = [self._shifts(user) for user in vectors.mlp] if self._has_mlp else []
+        for row, of_user in enumerate(shifts):
+            scores[row] += of_user[-1] @ self._output_mlp
+        floors = [[-shift for shift in of_user] for of_user in shifts]
+        hidden = [np.empty((self._tile_items, len(floor)), dtype=np.float32) for floor in floors[0]] if floors else []
+        for start in range(0, scores.shape[1], self._tile_items):
+            tile = scores[:, start : start + self._tile_items]
+            items = slice(first_item + start, first_item + start + tile.shape[1])
+            for row, user in enumerate(gmf):
+                tile[row] += w["item_gmf"][items] @ user
+            part = w["item_mlp"][items] @ w["item_kernel"] if floors else None
+            into = [buffer[: tile.shape[1]] for buffer in hidden]
+            for row, of_user in enumerate(floors):
+                tile[row] += self._mlp(part, of_user, into)
+        if not np.isfinite(scores.sum()):
+            raise ValueError("scores are not finite: the model's weights are not; train it again at a lower rate")
+
+    def _shifts(self, user: Floats) -> list[Floats]:
+        """What a user (mlp_width,) adds in each hidden layer before its relu: c, layer by layer."""
+        shifts: list[Floats] = [user @ self._weights["user_kernel"] + self._weights["first_bias"]]
+        for kernel, bias in self._hidden:
+            shifts.append(shifts[-1] @ kernel + bias)
+        return shifts
+
+    def _mlp(self, part: Any, floors: list[Floats], hidden: list[Floats]) -> Any:
+        """One user's MLP logits of a tile's items but for the constant: (T, mlp_layers[0]) -> (T,).
+
+        Args:
+            floors: -c, layer by layer.
+            hidden: where to put each layer's output, (T, units).
+        """
+        values = np.maximum(part, floors[0], out=hidden[0])
+        for (kernel, _), floor, into in zip(self._hidden, floors[1:], hidden[1:], strict=True):
+            np.matmul(values, kernel, out=into)
+            values = np.maximum(into, floor, out=into)
+        return values @ self._output_mlp
+
+    def _for_each_block(self, users: int, work: Callable[[slice], None]) -> None:
+        size = max(1, min(self._block_users, -(-users // self._threads)))
+        blocks = [slice(start, min(start + size, users)) for start in range(0, users, size)]
+        with self._libraries.limit(limits=1, user_api="blas"):  # a thread of ours has a core for itself
+            if self._threads == 1:
+                for block in blocks:
+                    work(block)
+            else:
+                with ThreadPoolExecutor(self._threads) as pool:
+                    list(pool.map(work, blocks))
+
+    def _widest_chunk(self, max_bytes: int) -> int:
+        """Items whose scores a thread may hold for all users of its block: whole tiles, or the whole catalogue."""
+        units = sum(len(bias) for _, bias in self._hidden)
+        units += 2 * len(self._weights["first_bias"]) if self._has_mlp else 0
+        units += self._weights["item_gmf"].shape[1] if self._has_gmf else 0
+        of_tile = 4 * units * (self._tile_items + 2 * self._block_users)
+        of_item = 4 * self._block_users + _SELECTION_BYTES
+        room = (max_bytes // self._threads - of_tile) // of_item
+        if room < self._tile_items:
+            needed = self._threads * (of_tile + of_item * self._tile_items)
+            raise ValueError(
+                f"max_bytes is {max_bytes:,}, expected {needed:,} or more for {self._threads} threads with "
+                f"{self._block_users} users and {self._tile_items} items in hand: lower one of these, or raise it"
+            )
+        return min(self.n_items, room // self._tile_items * self._tile_items)
+
+
+def _hidden_layers(weights: Mapping[str, Floats]) -> list[tuple[Floats, Floats]]:
+    """Kernel and bias of each hidden layer but the first, which is split between users and items."""
+    layers: list[tuple[Floats, Floats]] = []
+    while (kernel := weights.get(f"hidden_kernel_{len(layers) + 2}")) is not None:
+        layers.append((kernel, weights[f"hidden_bias_{len(layers) + 2}"]))
+    return layers
+
+
+def _count(vectors: Halves) -> int:
+    """Rows of the half or halves that are there."""
+    for half in vectors:
+        if half is not None:
+            return len(half)
+    raise ValueError("there are no user vectors: the weights have no user tables, so give vectors to top_n_of")
+
+
+def _take(vectors: Halves, rows: Any) -> Halves:
+    return Halves(*(None if half is None else np.asarray(half[rows], dtype=np.float32) for half in vectors))
+
+
+def _bar(scores: Floats, first_item: int, exclude: Ragged, rows: slice) -> None:
+    """Set the scores of excluded items to -inf; `rows` says which users' these are."""
+    indptr, item_idx = exclude
+    for row, user in enumerate(range(rows.start, rows.stop)):
+        columns = item_idx[indptr[user] : indptr[user + 1]] - first_item
+        scores[row, columns[(columns >= 0) & (columns < scores.shape[1])]] = -np.inf
+
+
+def _merge(items: Ints, best: Floats, scores: Floats, first_item: int) -> None:
+    """Let new scores (U, W) compete with the best so far, items and best (U, n); those met first win ties."""
+    n = items.shape[1]
+    for row, new in enumerate(scores):
+        columns = _best_columns(new, n)
+        candidates = np.concatenate([best[row], new[columns]])
+        chosen = _best_columns(candidates, n)
+        best[row] = candidates[chosen]
+        items[row] = np.concatenate([items[row], columns + first_item])[chosen]
+    items[np.isneginf(best)] = -1
+
+
+def _best_columns(scores: Floats, n: int) -> npt.NDArray[np.int64]:
+    """The columns of the n highest scores, highest first, ties in their order; O(W) and O(n log n)."""
+    if len(scores) > n:
+        threshold = np.partition(scores, -n)[-n]
+        columns = np.flatnonzero(scores >= threshold)
+    else:
+        columns = np.arange(len(scores))
+    order: npt.NDArray[np.int64] = np.argsort(-scores[columns], kind="stable")[:n]
+    best: npt.NDArray[np.int64] = columns[order]
+    return best

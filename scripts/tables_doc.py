@@ -1,0 +1,189 @@
+"""Write docs/tables.md from recsys_spark/schemas.py: every table's columns, key, partitioning, and a query to try.
+
+  .venv/bin/python scripts/tables_doc.py
+
+Run it after a change of a schema; a test holds the page equal to what this would write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from recsys_spark.config import load_config
+from recsys_spark.schemas import TABLES, Table, train_examples
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "tables.md"
+
+INTRODUCTION = """\
+# Tables
+
+Written by `scripts/tables_doc.py` from `recsys_spark/schemas.py`; change them, not this page.
+
+Below a root that is a path, a table lies at `ROOT/TABLE`; below a root `catalog.schema` it is `catalog.schema.TABLE`.
+All are Delta tables. Times are UTC. A *slice* is what one run replaces: a date, and within it a fit, a part or a
+variant. `*_id` is what the business calls a thing, `*_idx` the dense integer that stands for it. The queries run as they
+are in Spark SQL and in DuckDB, over views of the tables' names. `jobs/generate.py` makes events and attributes in the
+place of `jobs/ingest.py`.
+"""
+
+# What a table is, and a query that shows it, by the table's name.
+PURPOSE = {
+    "events": (
+        "One row an event: the truth that all else is counted from. Append-only; the same file again adds nothing.",
+        """\
+SELECT event_type, COUNT(*) AS events, COUNT(DISTINCT user_id) AS users, MIN(event_time) AS first_event,
+       MAX(event_time) AS last_event
+FROM events
+GROUP BY event_type""",
+    ),
+    "events_rejected": (
+        "Rows that could not become events or attributes, as they came, each with its reason. Append-only.",
+        """\
+SELECT source, reason, COUNT(*) AS rejected
+FROM events_rejected
+GROUP BY source, reason
+ORDER BY rejected DESC""",
+    ),
+    "user_attributes": (
+        "What sources tell of users, the latest by id.",
+        "SELECT age, gender, COUNT(*) AS users\nFROM user_attributes\nGROUP BY age, gender",
+    ),
+    "item_attributes": (
+        "What sources tell of items, the latest by id.",
+        "SELECT item_id, title, brand, price\nFROM item_attributes\nWHERE category LIKE '%Comedy%'",
+    ),
+    "users": (
+        "The dense index of each user. Append-only: an index once given never moves.",
+        "SELECT COUNT(*) AS users, MAX(user_idx) + 1 AS next_index\nFROM users",
+    ),
+    "items": (
+        "The dense index of each item. Append-only: an index once given never moves.",
+        """\
+SELECT i.item_idx, i.item_id, a.title
+FROM items AS i
+LEFT JOIN item_attributes AS a ON a.item_id = i.item_id
+WHERE i.item_idx < 10""",
+    ),
+    "interactions": (
+        "One row a user and item, each part of the split counted apart (ADR 1).",
+        """\
+SELECT as_of_date, COUNT(*) AS pairs, SUM(train_positives) AS train, SUM(validation_positives) AS validation,
+       SUM(test_positives) AS test
+FROM interactions
+GROUP BY as_of_date""",
+    ),
+    "user_features": (
+        "What is known of a user at a fit's cut, over positive events.",
+        """\
+SELECT segment, COUNT(*) AS users, AVG(items) AS items_a_user
+FROM user_features
+WHERE fit = 'production'
+GROUP BY segment""",
+    ),
+    "item_features": (
+        "What is known of an item at a fit's cut, over positive events.",
+        """\
+SELECT a.title, f.users
+FROM item_features AS f
+JOIN items AS i ON i.item_idx = f.item_idx
+LEFT JOIN item_attributes AS a ON a.item_id = i.item_id
+WHERE f.fit = 'production'
+ORDER BY f.users DESC
+LIMIT 10""",
+    ),
+    "sequences": (
+        "Each user's latest positive events in order, `features.sequence_length` at most. No model reads it yet.",
+        "SELECT fit, AVG(length) AS mean_length, MAX(length) AS longest\nFROM sequences\nGROUP BY fit",
+    ),
+    "train_examples": (
+        "A positive beside its negatives, once for each draw of negatives. It has as many columns `negative_k` as the "
+        "largest `examples.negatives` it was written with (here the default). Training reads its files, one row group "
+        "each, not the table (ADR 3).",
+        "SELECT fit, draw, COUNT(*) AS examples\nFROM train_examples\nGROUP BY fit, draw",
+    ),
+    "eval_examples": (
+        "A user's held-out items, and what they are ranked among in the sampled protocol.",
+        "SELECT part, COUNT(*) AS users\nFROM eval_examples\nGROUP BY part",
+    ),
+    "models": (
+        "One row a model version: where its artifact lies, and which evaluate fit vouches for it (ADR 5).",
+        """\
+SELECT p.model_version, p.epochs, e.validation_ndcg, p.path
+FROM models AS p
+LEFT JOIN models AS e ON e.model_version = p.evaluated_by
+WHERE p.fit = 'production'
+ORDER BY p.created_at DESC""",
+    ),
+    "recommendations": (
+        "The lists of every date. A slice is a date and variant.",
+        """\
+SELECT as_of_date, variant, reason_code, COUNT(*) AS items
+FROM recommendations
+GROUP BY as_of_date, variant, reason_code""",
+    ),
+    "recommendations_current": (
+        "The published lists: the newest checked slice of each variant, put in place in one commit. Its columns are a "
+        "contract: none is renamed or changes its type.",
+        """\
+SELECT r.rank, a.title, r.score, r.reason_code
+FROM recommendations_current AS r
+LEFT JOIN item_attributes AS a ON a.item_id = r.item_id
+WHERE r.variant = 'default' AND r.user_id = '1'
+ORDER BY r.rank""",
+    ),
+    "metrics": (
+        "Models beside popularity and chance on held-out events. A run replaces what it measured of its date.",
+        """\
+SELECT model_name, metric, value, low, high
+FROM metrics
+WHERE protocol = 'full' AND split = 'test' AND segment = 'all' AND k = 10
+ORDER BY as_of_date DESC, metric, value DESC""",
+    ),
+    "runs": (
+        "One row a run of a stage, failed ones too: what it read, wrote and counted, under which configuration.",
+        """\
+SELECT stage, status, seconds, error
+FROM runs
+WHERE pipeline_id = (SELECT pipeline_id FROM runs ORDER BY started_at DESC LIMIT 1)
+ORDER BY started_at""",
+    ),
+}
+
+
+def page() -> str:
+    """The whole page."""
+    negatives = load_config().examples.negatives
+    tables = [train_examples(negatives) if name == "train_examples" else table for name, table in TABLES.items()]
+    overview = ["| table | made by | what it is |", "| --- | --- | --- |"]
+    for table in tables:
+        first_sentence = PURPOSE[table.name][0].split(". ")[0].rstrip(".")
+        overview.append(f"| [{table.name}](#{table.name}) | {_maker(table)} | {first_sentence} |")
+    return "\n".join([INTRODUCTION, *overview, *(line for table in tables for line in _section(table))]) + "\n"
+
+
+def _section(table: Table) -> Iterator[str]:
+    purpose, query = PURPOSE[table.name]
+    yield from ("", f"## {table.name}", purpose, "", f"- Made by {_maker(table)}.", f"- Key: {_names(table.key)}.")
+    if table.partitioned_by:
+        yield f"- Partitioned by {_names(table.partitioned_by)}."
+    if table.properties:
+        yield "- Properties: " + ", ".join(f"`{key}={value}`" for key, value in table.properties.items()) + "."
+    yield from ("", "| column | type | what it is |", "| --- | --- | --- |")
+    for column in table.schema:
+        comment = column.metadata["comment"].replace("|", "&#124;")
+        yield f"| `{column.name}` | `{column.dataType.simpleString()}` | {comment} |"
+    yield from ("", "```sql", query, "```")
+
+
+def _maker(table: Table) -> str:
+    return f"`jobs/{table.made_by}.py`" if " " not in table.made_by else table.made_by
+
+
+def _names(columns: tuple[str, ...]) -> str:
+    return ", ".join(f"`{column}`" for column in columns)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"wrote {PAGE}")

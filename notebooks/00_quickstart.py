@@ -9,8 +9,10 @@
 
 # COMMAND ----------
 
+from pathlib import Path
+
 # Parameters. ROOT is a path that every node reaches; CONFIG takes files such as conf/ml-1m.yaml, later ones win.
-ROOT = ".data/quickstart"
+ROOT = str(Path(".data/quickstart").absolute())
 CONFIG: list[str] = []
 SETTINGS = [
     "dataset=quickstart",
@@ -21,7 +23,8 @@ SETTINGS = [
     "split.repeats=true",  # ... and what was bought before may be bought again
     "recommend.exclude_seen=false",
     "examples.draws=2",
-    "training.epochs=5",
+    "training.batch_rows=256",  # few events: small batches make enough steps of them
+    "training.epochs=12",
     "run.shuffle_partitions=4",
 ]
 
@@ -160,5 +163,5 @@ spark.sql("""
 from recsys_spark import recommend_items
 
 someone = spark.sql("SELECT MIN(user_id) FROM recommendations_current").first()[0]
-print(recommend_items(someone, top_n=10, root=ROOT))
-print(recommend_items("nobody", top_n=3, root=ROOT))
+for user, n in ((someone, 10), ("nobody", 3)):
+    print(f"\n{user}\n" + recommend_items(user, top_n=n, root=ROOT).to_string(index=False))

@@ -12,7 +12,6 @@ from pyspark.sql.types import NumericType
 
 from recsys_spark.errors import UserError
 
-
 _BYTES_OF_TEXT_ROW = 200  # what a short row of text and numbers takes as Python objects
 
 

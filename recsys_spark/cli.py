@@ -39,11 +39,35 @@ def parse(stage: str, description: str, argv: Sequence[str] | None = None, more:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="exit codes: 0 done, 2 a mistake in arguments, configuration or data, 1 any other failure",
     )
-    parser.add_argument("--config", action="append", default=[], metavar="FILE", help="YAML over conf/default.yaml; may be given again, later files win")
-    parser.add_argument("--root", metavar="ROOT", help="where the tables live: a path or catalog.schema (default: the configuration's root)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="one setting, for example training.ranks=2; may be given again")
-    parser.add_argument("--as-of", type=_date, metavar="DATE", help="last day whose events count, YYYY-MM-DD (default: the day of the newest event)")
-    parser.add_argument("--print-config", action="store_true", help="print the effective configuration as YAML and stop")
+    parser.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="YAML over conf/default.yaml; may be given again, later files win",
+    )
+    parser.add_argument(
+        "--root",
+        metavar="ROOT",
+        help="where the tables live: a path or catalog.schema (default: the configuration's root)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="one setting, for example training.ranks=2; may be given again",
+    )
+    parser.add_argument(
+        "--as-of",
+        type=_date,
+        metavar="DATE",
+        help="last day whose events count, YYYY-MM-DD (default: the day of the newest event)",
+    )
+    parser.add_argument(
+        "--print-config", action="store_true", help="print the effective configuration as YAML and stop"
+    )
     if callable(more):
         more(parser)
     arguments = parser.parse_args(argv)

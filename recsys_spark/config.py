@@ -301,7 +301,7 @@ def _overlay(base: dict[str, Any], layer: Mapping[str, Any], origin: str, prefix
         if dotted not in known:
             # another section's key of the same name is as likely a slip as a misspelt one
             near = [name for name in known if name.rpartition(".")[2] == str(key)]
-            near = difflib.get_close_matches(dotted, known, n=1, cutoff=0.0) if not near else near
+            near = near or difflib.get_close_matches(dotted, known, n=1, cutoff=0.0)
             raise UserError(f"{origin}: unknown key `{dotted}`; did you mean `{near[0]}`?")
         is_section = any(name.startswith(f"{dotted}.") for name in known)
         if is_section and not isinstance(value, Mapping):

@@ -62,9 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         tensorflow_has_cuda = require_tensorflow()
         if tensorflow_has_cuda and cuda_home is None:
-            print(
-                "No nvcc on PATH nor under CUDA_HOME: building without NCCL, ranks will average through Gloo."
-            )
+            print("No nvcc on PATH nor under CUDA_HOME: building without NCCL, ranks will average through Gloo.")
         cuda_home = cuda_home if tensorflow_has_cuda else None
         require_compiler()
         environment = build_environment(os.environ, ensure_cmake(), cuda_home)

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -39,6 +39,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.tables = Tables(self.spark, self.root, self.run_id, self.config.storage.examples)
+        self.root = self.tables.root
 
     @property
     def as_of(self) -> date:
@@ -92,7 +93,7 @@ def run_stage(run: Run, stage: Stage) -> None:
 
 @contextmanager
 def _recorded(run: Run) -> Iterator[None]:
-    started, clock = datetime.now(timezone.utc), time.monotonic()
+    started, clock = datetime.now(UTC), time.monotonic()
     run.say("started")
     try:
         yield

@@ -325,7 +325,7 @@ METRICS: Final = Table(
             _column(c.N, _LONG, "users (or pairs) it is taken over"),
         ]
     ),
-    key=(c.MODEL_VERSION, c.PROTOCOL, c.SPLIT, c.SEGMENT, c.METRIC, c.K),
+    key=(c.AS_OF_DATE, c.MODEL_VERSION, c.PROTOCOL, c.SPLIT, c.SEGMENT, c.METRIC, c.K),
     partitioned_by=(c.AS_OF_DATE,),
 )
 

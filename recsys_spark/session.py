@@ -22,12 +22,12 @@ def get_session(name: str, options: RunOptions) -> SparkSession:
     """
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     spark = SparkSession.builder.appName(f"recsys-spark {name}").getOrCreate()
-    if "DeltaSparkSessionExtension" not in spark.conf.get("spark.sql.extensions", ""):
-        if "DATABRICKS_RUNTIME_VERSION" not in os.environ:
-            raise UserError(
-                "this Spark has no Delta: run `make setup`, or start it with spark.sql.extensions="
-                "io.delta.sql.DeltaSparkSessionExtension and delta-spark on its class path"
-            )
+    has_delta = "DeltaSparkSessionExtension" in (spark.conf.get("spark.sql.extensions", "") or "")
+    if not has_delta and "DATABRICKS_RUNTIME_VERSION" not in os.environ:
+        raise UserError(
+            "this Spark has no Delta: run `make setup`, or start it with spark.sql.extensions="
+            "io.delta.sql.DeltaSparkSessionExtension and delta-spark on its class path"
+        )
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     spark.conf.set("spark.sql.execution.arrow.pyspark.enabled", "true")
     if options.shuffle_partitions:

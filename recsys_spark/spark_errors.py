@@ -37,7 +37,7 @@ _CAUSES: Final = (
         "not a Parquet file that can be read; fetch it again, or check ingest.mapping.file_format",
     ),
     (r"Permission denied|AccessControlException|AccessDenied", "this user may not read it"),
-    (r"FileNotFoundException", "the file went away while it was read; run the job again"),
+    (r"FileNotFoundException|the files changed", "it changed while it was read; run the job again"),
 )
 _FILE: Final = re.compile(r"(?:reading file|footer for file:?|Path does not exist:) (?:FileStatus\{path=)?([^\s;,]+)")
 _BARE_FILE: Final = re.compile(r"(\S+) is not a Parquet file")

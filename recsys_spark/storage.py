@@ -24,6 +24,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 def join(location: str, *parts: str) -> str:
+    """A location below another: `join("s3://b/x", "y")` is `s3://b/x/y`."""
     return "/".join([location.rstrip("/"), *parts])
 
 

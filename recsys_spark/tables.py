@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import reduce
+from pathlib import Path
 from urllib.parse import unquote
 
 import pyarrow
@@ -46,6 +47,10 @@ class Tables:
     examples_root: str = ""
     versions_read: dict[str, int] = field(default_factory=dict)
     versions_written: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.in_catalog and ":" not in self.root:  # Delta takes a relative location for a table's name
+            self.root = str(Path(self.root).absolute())
 
     @property
     def in_catalog(self) -> bool:
@@ -160,7 +165,9 @@ class Tables:
         again = f"delete the table and run jobs/{TABLES[name].made_by}.py again"
         mapping = log.metadata().configuration.get("delta.columnMapping.mode", "none")
         if mapping != "none":
-            raise UserError(f"table `{name}` at {path} uses column mapping ({mapping}), so its files cannot be fed: {again}")
+            raise UserError(
+                f"table `{name}` at {path} uses column mapping ({mapping}), so its files cannot be fed: {again}"
+            )
         if "deletionVectors" in (log.protocol().reader_features or []) and any(
             batch.num_rows for batch in log.deletion_vectors()
         ):

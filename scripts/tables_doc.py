@@ -22,9 +22,9 @@ Written by `scripts/tables_doc.py` from `recsys_spark/schemas.py`; change them, 
 
 Below a root that is a path, a table lies at `ROOT/TABLE`; below a root `catalog.schema` it is `catalog.schema.TABLE`.
 All are Delta tables. Times are UTC. A *slice* is what one run replaces: a date, and within it a fit, a part or a
-variant. `*_id` is what the business calls a thing, `*_idx` the dense integer that stands for it. The queries run as they
-are in Spark SQL and in DuckDB, over views of the tables' names. `jobs/generate.py` makes events and attributes in the
-place of `jobs/ingest.py`.
+variant. `*_id` is what the business calls a thing, `*_idx` the dense integer that stands for it. The queries run as
+they are in Spark SQL and in DuckDB, over views of the tables' names. `jobs/generate.py` makes events and attributes in
+the place of `jobs/ingest.py`.
 """
 
 # What a table is, and a query that shows it, by the table's name.

@@ -20,7 +20,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from recsys_spark import cli
 from recsys_spark.config import load_config
-from recsys_spark.schemas import ITEM_ATTRIBUTES, RECOMMENDATIONS_CURRENT, TABLES, Table, train_examples
+from recsys_spark.schemas import ITEM_ATTRIBUTES, METRICS, RECOMMENDATIONS_CURRENT, TABLES, Table, train_examples
 
 HERE = Path(__file__).parent.parent
 PAGES = [
@@ -129,7 +129,7 @@ def test_the_readme_names_every_column_of_the_contract():
 
 @pytest.fixture
 def published(tmp_path: Path) -> Path:
-    """A folder with a demo's published tables: one user's list."""
+    """A folder with tables of a demo: one user's list, and one figure."""
     nothing = dict.fromkeys(ITEM_ATTRIBUTES.schema.names)
     rows = [
         {
@@ -147,21 +147,27 @@ def published(tmp_path: Path) -> Path:
     ]
     known = {**nothing, "valid_from": datetime(2017, 12, 31, tzinfo=UTC)}
     titles = [{**known, "item_id": row["item_id"], "title": f"Title of {row['item_id']}"} for row in rows]
-    for table, content in ((RECOMMENDATIONS_CURRENT, rows), (ITEM_ATTRIBUTES, titles)):
+    figure = {**dict.fromkeys(METRICS.schema.names), "as_of_date": date(2017, 12, 31), "model_name": "the model"}
+    figure |= {"protocol": "full", "split": "test", "segment": "all", "metric": "ndcg", "k": 10, "value": 1.0}
+    for table, content in ((RECOMMENDATIONS_CURRENT, rows), (ITEM_ATTRIBUTES, titles), (METRICS, [figure])):
+        written = pa.Table.from_pylist(content, schema=to_arrow_schema(table.schema))
         folder = tmp_path / ".data" / "demo" / table.name
-        write_deltalake(str(folder), pa.Table.from_pylist(content, schema=to_arrow_schema(table.schema)))
+        write_deltalake(str(folder), written, partition_by=list(table.partitioned_by) or None)
     return tmp_path
 
 
 def test_python_of_the_readme_reads_the_lists_without_spark(published, monkeypatch, capsys):
     monkeypatch.chdir(published)
     snippets = [code for code in blocks(HERE / "README.md", "python") if "pyspark" not in code]
-    assert len(snippets) == 2
+    printed = []
     for code in snippets:
         exec(compile(code, "README.md", "exec"), {})
-        printed = capsys.readouterr().out
-        assert "Title of item 1 " in printed
-        assert "Title of item 10 " in printed
+        printed.append(capsys.readouterr().out)
+    duckdb.sql("RESET disabled_optimizers")
+    with_duckdb, with_delta_rs, with_package = printed
+    assert "Title of item 10 " in with_duckdb
+    assert "the model" in with_delta_rs
+    assert "Title of item 10 " in with_package
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name)

@@ -35,7 +35,7 @@ def test_parts_broadcast_and_their_order_matters():
 
 def test_uniform_and_below_stay_in_range_and_are_even():
     hashes = hash_of(3, np.arange(100_000))
-    assert 0 <= uniform(hashes).min() and uniform(hashes).max() < 1
+    assert uniform(hashes).min() >= 0 and uniform(hashes).max() < 1
     counts = np.bincount(below(hashes, 7), minlength=7)
     # chi-squared with 6 degrees of freedom: 22.5 is its 99.9% quantile
     assert ((counts - 100_000 / 7) ** 2 / (100_000 / 7)).sum() < 22.5

@@ -124,7 +124,9 @@ def test_every_eligible_user_has_n_ranked_items(spark, night):
     )
     assert lists.count() == users
     assert lists.where((F.col("ranks") != F.array(*map(F.lit, range(1, 11)))) | (F.col("items") != 10)).count() == 0
-    assert published.where("item_id IS NULL OR score IS NULL OR model_version IS NULL OR reason_code IS NULL").count() == 0
+    assert (
+        published.where("item_id IS NULL OR score IS NULL OR model_version IS NULL OR reason_code IS NULL").count() == 0
+    )
     assert {r[0] for r in published.select("reason_code").distinct().collect()} <= {"model", "repeat"}
     falling = published.selectExpr("*", "lag(score) OVER (PARTITION BY user_id ORDER BY rank) AS before")
     assert falling.where("score > before").count() == 0
@@ -185,7 +187,9 @@ def test_no_negative_is_a_positive_and_no_fit_sees_past_its_cut(spark, night):
     assert trained.join(pairs.where("train_positives = 0"), ["user_idx", "item_idx"]).count() == 0
     assert trained.count() == pairs.where("train_positives > 0").count()
     negatives = [f"negative_{k}" for k in range(1, 5)]
-    everything = examples.where("fit = 'production'").select("user_idx", F.explode(F.array(*negatives)).alias("item_idx"))
+    everything = examples.where("fit = 'production'").select(
+        "user_idx", F.explode(F.array(*negatives)).alias("item_idx")
+    )
     assert everything.join(pairs, ["user_idx", "item_idx"], "left_semi").count() == 0
 
 

@@ -55,14 +55,16 @@ def test_a_slice_is_replaced_alone_and_twice_is_once(spark, tables):
 
 def test_rows_outside_the_slice_are_refused_and_nothing_changes(spark, tables):
     tables.replace(EVAL_EXAMPLES, held_out(spark, "test", 1), {"as_of_date": DAY, "part": "test"})
-    with pytest.raises(Exception, match="(?i)replacewhere|constraint"):
+    with pytest.raises(Exception, match=r"(?i)replacewhere|constraint"):
         tables.replace(EVAL_EXAMPLES, held_out(spark, "validation", 9), {"as_of_date": DAY, "part": "test"})
     assert [r[0] for r in Tables(spark, tables.root).read("eval_examples").select("user_idx").collect()] == [1]
 
 
 def test_a_frame_of_another_schema_says_what_came(spark, tables):
     frame = users(spark, ("a", 0)).withColumn("user_idx", F.col("user_idx").cast("long")).drop("run_id")
-    with pytest.raises(SchemaError, match=r"users: `user_idx`: expected int, got bigint; `run_id`: expected string, missing"):
+    with pytest.raises(
+        SchemaError, match=r"users: `user_idx`: expected int, got bigint; `run_id`: expected string, missing"
+    ):
         tables.append(USERS, frame)
 
 
@@ -112,3 +114,11 @@ def test_more_negatives_add_columns(spark, tables):
     wider = examples(spark, 4).withColumn("negative_2", F.lit(5))
     tables.replace(train_examples(2), wider, where)
     assert [r["negative_2"] for r in tables.read("train_examples").collect()] == [5] * 4
+
+
+def test_a_relative_root_is_below_the_working_folder(spark, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tables = Tables(spark, ".data/root")
+    tables.append(USERS, users(spark, ("a", 0)))
+    assert tables.root == str(tmp_path / ".data/root") and (tmp_path / ".data/root/users/_delta_log").is_dir()
+    assert not Tables(spark, "main.shop").root.startswith("/")

@@ -138,7 +138,7 @@ def _share(rows: DataFrame, wanted: int) -> float:
 
 
 def _collected(protocol: str, summary: DataFrame) -> list[MetricRow]:
-    """Finished metrics, some hundred rows however many users there are."""
+    """Finished metrics: a few hundred rows a model, however many users there are."""
 
     def row(of: Row) -> MetricRow:
         return MetricRow(

@@ -45,9 +45,7 @@ def run(run: Run) -> None:
     """
     made = run.config.generate
     if made.drift_day is not None and made.drift_day >= made.days:
-        raise UserError(
-            f"generate.drift_day is {made.drift_day}, expected less than generate.days: {made.days}"
-        )
+        raise UserError(f"generate.drift_day is {made.drift_day}, expected less than generate.days: {made.days}")
     world = World(made, run.seed)
     run.say(f"making {made.events:,} events of {made.users:,} users and {made.items:,} items")
     clock = time.monotonic()

@@ -119,7 +119,7 @@ def _shifts(blocks: Sequence[Row], source: str) -> list[tuple[str, int, str, int
 
 
 def _or_fail(shift: str) -> Column:
-    changed = F.lit("the files changed, or were cut otherwise, between two passes: run the job again")
+    changed = F.lit("the files changed, or were cut otherwise, between two passes")
     return F.coalesce(F.col(shift), F.raise_error(changed).cast("long"))
 
 

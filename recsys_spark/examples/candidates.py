@@ -36,7 +36,9 @@ def drawn_candidates(
     def to_examples(interactions: DataFrame) -> DataFrame:
         pairs = interactions.select(c.USER_IDX, c.ITEM_IDX, is_target.alias(_IS_TARGET))
         by_user = pairs.repartition(shuffle_partitions(pairs), c.USER_IDX).sortWithinPartitions(c.USER_IDX, c.ITEM_IDX)
-        return by_user.mapInArrow(_drawer(count, seed, _DRAW_OF_PART[part], pool), _DRAWN).transform(_slice(as_of, part))
+        return by_user.mapInArrow(_drawer(count, seed, _DRAW_OF_PART[part], pool), _DRAWN).transform(
+            _slice(as_of, part)
+        )
 
     return to_examples
 
@@ -47,7 +49,10 @@ def given_candidates(as_of: date, part: str, is_target: Column, negatives: DataF
     def to_examples(interactions: DataFrame) -> DataFrame:
         targets = interactions.where(is_target).groupBy(c.USER_IDX)
         collected = targets.agg(F.array_sort(F.collect_list(c.ITEM_IDX)).alias(c.TARGETS))
-        return collected.join(negatives, on=c.USER_IDX, how="inner").transform(_slice(as_of, part))
+        # some of the NCF paper's own files list a test item among its negatives too
+        listed = collected.join(negatives, on=c.USER_IDX, how="inner")
+        others = F.array_except(c.CANDIDATES, c.TARGETS)
+        return listed.withColumn(c.CANDIDATES, others).transform(_slice(as_of, part))
 
     return to_examples
 

@@ -44,9 +44,12 @@ class Pool:
     def pick(self, hashes: UInt64s) -> npt.NDArray[np.int32]:
         """One item for each hash, in the hashes' shape."""
         if self.cumulative is None:
-            return self.items[below(hashes, len(self.items))]
-        places = np.searchsorted(self.cumulative, uniform(hashes), side="right")
-        return self.items[np.minimum(places, len(self.items) - 1)]
+            places = below(hashes, len(self.items))
+        else:
+            places = np.searchsorted(self.cumulative, uniform(hashes), side="right")
+            places = np.minimum(places, len(self.items) - 1)
+        picked: npt.NDArray[np.int32] = self.items[places]
+        return picked
 
 
 def draw_negatives(

@@ -73,10 +73,14 @@ def _pool(run: Run, interactions: DataFrame, fit: Fit, uniform: bool = False) ->
     config = run.config.examples
     counted = positives_in(*PARTS_OF_FIT[fit]) if config.strict_train else F.col(c.POSITIVES)
     popularity = positives_in(*PARTS_OF_FIT[fit])
-    items = interactions.where(counted > 0).groupBy(c.ITEM_IDX).agg(
-        F.sum(F.when(popularity > 0, 1).otherwise(0)).alias(_POPULARITY)
+    items = (
+        interactions.where(counted > 0)
+        .groupBy(c.ITEM_IDX)
+        .agg(F.sum(F.when(popularity > 0, 1).otherwise(0)).alias(_POPULARITY))
     )
-    known = collect_columns(items, [c.ITEM_IDX, _POPULARITY], "the items to draw negatives from", run.config.run.driver_bytes)
+    known = collect_columns(
+        items, [c.ITEM_IDX, _POPULARITY], "the items to draw negatives from", run.config.run.driver_bytes
+    )
     if uniform or config.sampling == "uniform":
         return run.spark.sparkContext.broadcast(Pool.uniform(known[c.ITEM_IDX]))
     return run.spark.sparkContext.broadcast(Pool.weighted(known[c.ITEM_IDX], known[_POPULARITY], config.alpha))

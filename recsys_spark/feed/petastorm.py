@@ -75,4 +75,3 @@ def as_url(path: str) -> str:
         return "file://" + str(Path(path).absolute())
     scheme, _, rest = path.partition(_SCHEME)
     return {"s3a": "s3", "s3n": "s3", "abfss": "abfs"}.get(scheme, scheme) + _SCHEME + rest
-

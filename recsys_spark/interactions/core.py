@@ -39,9 +39,13 @@ def k_core(config: Interactions, say: Callable[[str], None] = lambda line: None)
                 break
             rows = left
         else:
-            raise UserError(f"the k-core did not settle in {config.max_core_rounds} rounds: raise interactions.max_core_rounds")
+            raise UserError(
+                f"the k-core did not settle in {config.max_core_rounds} rounds: raise interactions.max_core_rounds"
+            )
         if rows == 0:
-            raise UserError("the k-core leaves nothing: lower interactions.min_user_items or interactions.min_item_users")
+            raise UserError(
+                "the k-core leaves nothing: lower interactions.min_user_items or interactions.min_item_users"
+            )
         with_users = events.join(pairs.select(c.USER_IDX).distinct(), on=c.USER_IDX, how="left_semi")
         return with_users.join(pairs.select(c.ITEM_IDX).distinct(), on=c.ITEM_IDX, how="left_semi")
 

@@ -7,9 +7,9 @@ in the source file, which `events.event_order` still tells.
 
 from __future__ import annotations
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.utils import AnalysisException
 
 from recsys_spark import columns as c
 from recsys_spark.config import Split

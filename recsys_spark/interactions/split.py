@@ -7,7 +7,7 @@ is never in an earlier part than one before it, except under a given test, whose
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 from pyspark.sql import Column, DataFrame, Window
@@ -108,9 +108,7 @@ def _label_given(placed: DataFrame, given_test: DataFrame | None) -> DataFrame:
     return rest.withColumn(c.PART, F.when(is_test, TEST).otherwise(F.col(c.PART)))
 
 
-def _leave_last(
-    placed: DataFrame, held_out: Sequence[str], repeats: bool, among: Column | None = None
-) -> DataFrame:
+def _leave_last(placed: DataFrame, held_out: Sequence[str], repeats: bool, among: Column | None = None) -> DataFrame:
     """Hold out a user's latest targets, one a part; what stands after a target is in its part too.
 
     A target is a positive event, and, unless repeats may be targets, the first one of its item. A user keeps at least
@@ -134,4 +132,4 @@ def _leave_last(
 
 
 def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), tzinfo=timezone.utc)
+    return datetime.combine(day, time(), tzinfo=UTC)

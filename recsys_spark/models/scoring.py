@@ -52,7 +52,9 @@ class BlockScorer:
         tile_items: int = 512,
         max_bytes: int = 256 << 20,
     ) -> None:
-        self._weights: Mapping[str, Floats] = model if isinstance(model, Mapping) else model.arrays()
+        weights: Mapping[str, Floats] = model if isinstance(model, Mapping) else model.arrays()
+        # plain views: slicing a np.memmap costs more than scoring a user with the slice
+        self._weights = {name: np.asarray(array) for name, array in weights.items()}
         self._has_gmf, self._has_mlp = "item_gmf" in self._weights, "item_mlp" in self._weights
         self._hidden = _hidden_layers(self._weights)
         self._output_mlp: Any = np.ascontiguousarray(self._weights["output_mlp"][:, 0]) if self._has_mlp else None
@@ -114,9 +116,13 @@ class BlockScorer:
         """Each user's own items: (U,) and (U, C) -> (U, C).
 
         Raises:
-            ValueError: a user outside the tables.
+            ValueError: a user or an item outside the tables.
         """
         w, vectors = self._weights, self.user_vectors(user_idx)
+        if item_idx.size and not 0 <= item_idx.min() <= item_idx.max() < self.n_items:
+            raise ValueError(
+                f"item indices run from {item_idx.min()} to {item_idx.max()}, the model's from 0 to {self.n_items - 1}"
+            )
         scores = np.full(item_idx.shape, w["output_bias"], dtype=np.float32)
         with self._libraries.limit(limits=1, user_api="blas"):
             for row, items in enumerate(item_idx):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from recsys_spark import columns as c
-from recsys_spark.config import load_config
 from recsys_spark.errors import MissingTableError, UserError
 from recsys_spark.recommend.lists import BY_MODEL, POPULAR, POPULAR_SEGMENT, REPEAT
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROOT_VARIABLE: Final = "RECSYS_ROOT"
+DEMO_ROOT: Final = ".data/demo"
 
 _WORDS: Final = {
     BY_MODEL: "predicted for this user",
@@ -31,7 +31,7 @@ def recommend_items(user_id: int | str, top_n: int = 10, root: str | None = None
     knows gets the list of what is popular, and its `reason` says so.
 
     Args:
-        root: where the tables lie, as a path; by default the environment's RECSYS_ROOT, else that of conf/default.yaml.
+        root: where the tables lie, as a path; by default the environment's RECSYS_ROOT, else that of `make demo`.
 
     Raises:
         UserError: `top_n` is not positive, or nothing has been published under the root.
@@ -41,7 +41,7 @@ def recommend_items(user_id: int | str, top_n: int = 10, root: str | None = None
     """
     if top_n < 1:
         raise UserError(f"top_n is {top_n}, expected 1 or more")
-    root = root or os.environ.get(ROOT_VARIABLE) or load_config().root
+    root = root or os.environ.get(ROOT_VARIABLE) or DEMO_ROOT
     rows = _published(root, str(user_id), top_n)
     if len(rows) < top_n:
         rows = _made_now(root, str(user_id), top_n)
@@ -128,7 +128,8 @@ def _read(root: str, name: str, where: Any, columns: list[str] | None = None, mo
 
     rows = DeltaTable(_path(root, name)).to_pyarrow_dataset()
     found = rows.head(most, columns=columns) if most else rows.to_table(filter=where, columns=columns)
-    return found.to_pandas()
+    frame: pd.DataFrame = found.to_pandas()
+    return frame
 
 
 def _field(name: str) -> Any:

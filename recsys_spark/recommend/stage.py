@@ -44,7 +44,12 @@ def run(run: Run) -> None:
     )
     rows = lists.transform(
         recommendations(
-            run.as_of, config.variant, model[c.MODEL_VERSION], run.run_id, run.tables.read("users"), run.tables.read("items")
+            run.as_of,
+            config.variant,
+            model[c.MODEL_VERSION],
+            run.run_id,
+            run.tables.read("users"),
+            run.tables.read("items"),
         )
     )
     where: SliceKey = {c.AS_OF_DATE: run.as_of, c.VARIANT: config.variant}

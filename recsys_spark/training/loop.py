@@ -74,7 +74,9 @@ def _train_epoch(
             last_line = time.monotonic()
             rate = step * plan.batch_rows * ranks.size * (1 + job.negatives) / (last_line - started)
             left = (plan.steps - step) * (last_line - started) / step
-            say(f"epoch {number}: step {step:,} of {plan.steps:,}, {rate:,.0f} samples/s, {left:.0f} s left of the epoch")
+            say(
+                f"epoch {number}: step {step:,} of {plan.steps:,}, {rate:,.0f} samples/s, {left:.0f} s left of the epoch"
+            )
     total, steps = ranks.total(np.array([trainer.mean_loss() * plan.steps, plan.steps], dtype=np.float64))
     return float(total / steps), time.monotonic() - started
 

@@ -87,7 +87,16 @@ def environment() -> Mapping[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     versions = {"python": platform.python_version()}
-    for package in ("recsys-spark", "tensorflow", "tensorflow-cpu", "keras", "horovod", "petastorm", "numpy", "pyspark"):
+    for package in (
+        "recsys-spark",
+        "tensorflow",
+        "tensorflow-cpu",
+        "keras",
+        "horovod",
+        "petastorm",
+        "numpy",
+        "pyspark",
+    ):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:

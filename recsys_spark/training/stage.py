@@ -9,9 +9,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 from pyspark.sql import functions as F
 
@@ -140,7 +139,7 @@ def _publish(run: Run, fit: Fit, version: str, job: Job, outcome: Outcome, vouch
         outcome.best_epoch,
         best.validation.get(WATCHED),
         config.digest(),
-        datetime.now(timezone.utc),
+        datetime.now(UTC),
         run.run_id,
     )
     run.tables.upsert_latest(MODELS, run.spark.createDataFrame([row], MODELS.schema), newest="created_at")
@@ -148,7 +147,9 @@ def _publish(run: Run, fit: Fit, version: str, job: Job, outcome: Outcome, vouch
     record(uri, config.dataset, version, config.model_dump(mode="json"), outcome, path)
     storage.delete_folder(storage.join(run.artifacts, "checkpoints", version))
     run.counts[f"epochs_{fit}"], run.counts["parameters"] = outcome.best_epoch, outcome.parameters
-    run.notes.append(f"{fit} fit: {version}" + (f", validation {WATCHED} {best.validation[WATCHED]:.4f}" if best.validation else ""))
+    run.notes.append(
+        f"{fit} fit: {version}" + (f", validation {WATCHED} {best.validation[WATCHED]:.4f}" if best.validation else "")
+    )
     run.notes.append(f"artifact: {path}")
 
 
@@ -166,4 +167,3 @@ def _next_index(run: Run, table: str) -> int:
     highest = run.tables.read(table).agg(F.max(column)).head()
     assert highest is not None
     return int(highest[0]) + 1
-

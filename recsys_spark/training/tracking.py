@@ -28,9 +28,7 @@ def tracking_uri(configured: str, root: str, in_catalog: bool) -> str:
     return f"sqlite:///{Path(root).absolute()}/mlflow.db"
 
 
-def record(
-    uri: str, experiment: str, name: str, parameters: Mapping[str, Any], outcome: Outcome, artifact: str
-) -> str:
+def record(uri: str, experiment: str, name: str, parameters: Mapping[str, Any], outcome: Outcome, artifact: str) -> str:
     """One MLflow run for one fit; its id."""
     import mlflow
 
@@ -38,13 +36,19 @@ def record(
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     mlflow.set_tracking_uri(uri)
     if mlflow.get_experiment_by_name(experiment) is None:
-        files = Path(uri.removeprefix("sqlite:///")).parent / "mlflow-artifacts" if uri.startswith("sqlite:///") else None
+        files = (
+            Path(uri.removeprefix("sqlite:///")).parent / "mlflow-artifacts" if uri.startswith("sqlite:///") else None
+        )
         mlflow.create_experiment(experiment, artifact_location=files.as_uri() if files else None)
     mlflow.set_experiment(experiment)
     with mlflow.start_run(run_name=name) as run:
         mlflow.log_params({key: str(value)[:_LONGEST_VALUE] for key, value in _flat(parameters).items()})
         for epoch in outcome.history:
-            figures = {"loss": epoch.loss, "seconds": epoch.seconds, "samples_per_second": epoch.samples / epoch.seconds}
+            figures = {
+                "loss": epoch.loss,
+                "seconds": epoch.seconds,
+                "samples_per_second": epoch.samples / epoch.seconds,
+            }
             figures |= {f"validation_{key.replace('@', '_at_')}": value for key, value in epoch.validation.items()}
             mlflow.log_metrics(figures, step=epoch.number)
         mlflow.log_metric("best_epoch", outcome.best_epoch)

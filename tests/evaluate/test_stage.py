@@ -177,15 +177,19 @@ def test_again_replaces_what_it_measures_and_nothing_else(evaluated: tuple[World
     world.append(schemas.METRICS, [("r0", date(2024, 1, 1), *elsewhere)])
     # a newer model, of an older index that ends before item 4
     world.add_model("m2", "evaluate", [row[:4] for row in SCORES], created=NOON + timedelta(hours=1))
+    DeltaTable(f"{world.root}/eval_examples").delete("part = 'validation'")
     # blocks of one user give the same figures
-    again = world.evaluate("evaluate.protocols=[full]", "evaluate.splits=[test]", "evaluate.block_bytes=1")
+    again = world.evaluate("evaluate.block_bytes=1")
     after = world.metrics()
     for key, row in before.items():
-        model, protocol, split = key[:3]
-        measured_again = model in ("popularity", "random") and (protocol, split) == ("full", "test")
+        measured_again = key[0] in ("popularity", "random") and key[2] == "test"
         assert after[key].run_id == (again.run_id if measured_again else row.run_id)
         assert after[key].value == pytest.approx(row.value)
-    assert {key[:3] for key in set(after) - set(before)} == {("m2", "full", "test")}
+    assert {key[:3] for key in set(after) - set(before)} == {
+        ("m2", "sampled", "train"),
+        ("m2", "sampled", "test"),
+        ("m2", "full", "test"),
+    }
     table = world.spark.read.format("delta").load(f"{world.root}/metrics")
     assert {row.as_of_date for row in table.select("as_of_date").distinct().collect()} == {
         AS_OF,
@@ -196,17 +200,10 @@ def test_again_replaces_what_it_measures_and_nothing_else(evaluated: tuple[World
     assert of_all["unranked_targets", None] == 1 / 4
     assert of_all["recall", 1] == 3 / 4
     assert of_all["coverage", 1] == 4 / 4
+    # and without a validation part there is no threshold
+    assert not any(key[0] == "m2" and key[4] == "accuracy" for key in after)
+    assert any("no validation part" in note for note in again.notes)
     assert "25.0% of the test targets cannot be in matrix's lists" in "\n".join(again.notes)
-
-
-def test_without_a_validation_part_there_is_no_threshold(world: World) -> None:
-    DeltaTable(f"{world.root}/eval_examples").delete("part = 'validation'")
-    world.add_model("m1", "evaluate", SCORES)
-    run = world.evaluate("evaluate.protocols=[sampled]")
-    assert any("no validation part" in note for note in run.notes)
-    of_model = {key[2:] for key in world.metrics() if key[0] == "m1"}
-    assert {split for split, *_ in of_model} == {"train", "test"}
-    assert ("test", "all", "accuracy", None) not in of_model
 
 
 def test_missing_things_name_the_job(world: World) -> None:

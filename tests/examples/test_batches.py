@@ -10,9 +10,11 @@ from recsys_spark.examples.batches import by_whole_users
 @given(st.lists(st.integers(0, 6), max_size=40), st.lists(st.integers(1, 7), min_size=1, max_size=40))
 def test_no_user_is_split_and_no_row_is_lost(users, sizes):
     users = sorted(users)
-    rows = pa.RecordBatch.from_arrays([pa.array(users, pa.int32()), pa.array(range(len(users)), pa.int32())], ["user_idx", "n"])
+    rows = pa.RecordBatch.from_arrays(
+        [pa.array(users, pa.int32()), pa.array(range(len(users)), pa.int32())], ["user_idx", "n"]
+    )
     batches, start = [], 0
-    for size in sizes + [len(users)]:
+    for size in [*sizes, len(users)]:
         batches.append(rows.slice(start, size))
         start += size
     tables = list(by_whole_users(batches))

@@ -90,7 +90,12 @@ def test_held_out_lists_are_padded_and_shared_by_hash(tmp_path):
     files = [LiveFile(str(tmp_path / "a.parquet"), 4)]
     alone = held_out(files, 0, 1, most_users=0)
     assert alone.users.tolist() == [3, 4, 5, 6]
-    assert alone.items.tolist() == [[1, PADDING, 7, 8], [2, 3, 9, PADDING], [4, PADDING, 7, 9], [5, PADDING, 8, PADDING]]
+    assert alone.items.tolist() == [
+        [1, PADDING, 7, 8],
+        [2, 3, 9, PADDING],
+        [4, PADDING, 7, 9],
+        [5, PADDING, 8, PADDING],
+    ]
     assert alone.relevant.sum(axis=1).tolist() == [1, 2, 1, 1]
     shared = [held_out(files, rank, 2, most_users=0).users.tolist() for rank in (0, 1)]
     assert sorted(shared[0] + shared[1]) == [3, 4, 5, 6]

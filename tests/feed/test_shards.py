@@ -25,7 +25,7 @@ def test_a_shard_smaller_than_a_batch_makes_the_batch_smaller():
 
 
 def test_fewer_files_than_ranks_name_the_setting():
-    with pytest.raises(UserError, match="training.ranks.*examples.rows_per_file"):
+    with pytest.raises(UserError, match=r"training\.ranks.*examples.rows_per_file"):
         plan_epoch(files(100), ranks=2, batch_rows=10)
 
 

@@ -37,7 +37,11 @@ def test_pairs_count_the_parts_apart_and_keep_the_last_value(spark):
         INTERACTIONS.schema,
     )
     assert_df_equality(
-        labelled.transform(interactions(DAY)), expected, ignore_row_order=True, ignore_nullable=True, ignore_metadata=True
+        labelled.transform(interactions(DAY)),
+        expected,
+        ignore_row_order=True,
+        ignore_nullable=True,
+        ignore_metadata=True,
     )
 
 

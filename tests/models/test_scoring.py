@@ -62,6 +62,16 @@ def test_scores_are_the_models(mode: str, layers: tuple[int, ...]) -> None:
     np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("mode", ["neumf", "gmf", "mlp"])
+def test_scores_of_a_users_own_items_are_the_models(mode: str) -> None:
+    model, users = model_of(mode), np.array([3, 0, 3])
+    items = np.random.default_rng(4).integers(0, ITEMS, (3, 7)).astype(np.int32)
+    expected = model({"user": users, "items": items})
+    np.testing.assert_allclose(BlockScorer(model).scores(users, items), expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="item indices run from 0 to 45, the model's from 0 to 44"):
+        BlockScorer(model).scores([0], np.array([[0, ITEMS]]))
+
+
 def test_a_users_scores_do_not_depend_on_the_block() -> None:
     model = model_of()
     whole = BlockScorer(model).all_scores(np.arange(USERS))

@@ -30,7 +30,9 @@ def make_job(tmp_path: Path) -> Callable[..., Job]:
         path = tmp_path / f"part-{number}.parquet"
         pq.write_table(pa.table({name: part[:, place] for place, name in enumerate(columns)}), path)
         files.append(LiveFile(str(path), len(part)))
-    held = [(u, next(i for i in range(u % 2, ITEMS, 2) if (u + i) % 7 == 0)) for u in range(USERS) if (u % 7) in (0, 2, 4)]
+    held = [
+        (u, next(i for i in range(u % 2, ITEMS, 2) if (u + i) % 7 == 0)) for u in range(USERS) if (u % 7) in (0, 2, 4)
+    ]
     lists = {
         "user_idx": pa.array([u for u, _ in held], pa.int32()),
         "targets": pa.array([[i] for _, i in held], pa.list_(pa.int32())),

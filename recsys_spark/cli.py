@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import traceback
 import uuid
@@ -84,6 +85,7 @@ def main(*stages: str, description: str, argv: Sequence[str] | None = None) -> i
     A user's mistake is one message on stderr and exit code 2, without a stack trace.
     """
     name = stages[0] if len(stages) == 1 else "pipeline"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it once, when it is first imported
     try:
         arguments = parse(name, description, argv)
         if arguments is None:

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
 
 from recsys_spark.errors import UserError
 
@@ -40,6 +41,7 @@ _CAUSES: Final = (
     (r"FileNotFoundException|the files changed", "it changed while it was read; run the job again"),
 )
 _FILE: Final = re.compile(r"(?:reading file|footer for file:?|Path does not exist:) (?:FileStatus\{path=)?([^\s;,]+)")
+_TASK_LOGGERS: Final = ("org.apache.spark.executor.Executor", "org.apache.spark.scheduler.TaskSetManager")
 _BARE_FILE: Final = re.compile(r"(\S+) is not a Parquet file")
 
 
@@ -60,6 +62,20 @@ def explained(what: str) -> Iterator[None]:
         if words is None:
             raise
         raise UserError(f"{_file_named(str(error)) or what}: {words}") from error
+
+
+@contextmanager
+def quiet(spark: SparkSession) -> Iterator[None]:
+    """Failures of tasks are not logged within, where they are about to be said in words; they are still raised."""
+    log4j = spark.sparkContext._jvm.org.apache.logging.log4j  # type: ignore[union-attr]
+    before = {name: log4j.LogManager.getLogger(name).getLevel() for name in _TASK_LOGGERS}
+    try:
+        for name in before:
+            log4j.core.config.Configurator.setLevel(name, log4j.Level.OFF)
+        yield
+    finally:
+        for name, level in before.items():
+            log4j.core.config.Configurator.setLevel(name, level)
 
 
 def explanation(error: Exception) -> str | None:

@@ -26,7 +26,7 @@ from recsys_spark.events.reading import reading
 from recsys_spark.events.rejection import Tally, gate, judge_attributes, judge_events, raw_of_rejected, tally
 from recsys_spark.runs import Run
 from recsys_spark.schemas import EVENTS, EVENTS_REJECTED, ITEM_ATTRIBUTES, USER_ATTRIBUTES, Table
-from recsys_spark.spark_errors import explained
+from recsys_spark.spark_errors import explained, quiet
 
 Keep = Callable[[DataFrame], DataFrame]
 
@@ -55,7 +55,7 @@ def run(run: Run) -> None:
     what = config.path or config.format
     run.say(f"reading {what}")
     with reading(run.spark, config), _kept() as keep:
-        with explained(what):
+        with quiet(run.spark), explained(what):
             source = open_source(run.spark, config)
             events = _judge_events(run, source, keep)
             attributes = _judge_attributes(run, source, keep)
@@ -120,6 +120,8 @@ def _append_rejected(run: Run, *inputs: Judged) -> None:
 
 def _upsert(run: Run, judged: Judged, valid_from: int) -> int:
     latest = judged.good.transform(latest_by_id(judged.table, valid_from, run.run_id))
+    if not run.tables.exists(judged.table.name):
+        return run.tables.append(judged.table, latest)  # a merge into nothing costs a good deal more
     news = latest.transform(changed(judged.table, _stored(run, judged.table)))
     return 0 if news.isEmpty() else run.tables.upsert_latest(judged.table, news, c.VALID_FROM)
 

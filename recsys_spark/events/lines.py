@@ -61,17 +61,18 @@ def read_lines(spark: SparkSession, paths: Sequence[str], encoding: str = "UTF-8
     Raises:
         UserError: a file is missing, damaged or empty.
     """
+    what = ", ".join(shown(path) for path in paths)
     encodings = [_charset(name) for name in (encoding, otherwise) if name]
     files = [file for path in paths for file in list_files(spark, path)]
     text = spark.read.text(list(paths)).withColumnRenamed("value", c.RAW)
     head = _decoded(F.substring(c.RAW, 1, _HEAD_LENGTH), *encodings)
     try:
-        with explained(", ".join(paths)):
+        with explained(what):
             rows, heads = number_rows(text, F.col(c.RAW), head=head)
     except UserError:
         raise _about_the_file(spark, files) from None
     if not heads:
-        raise UserError(f"{', '.join(paths)}: the file is empty; expected at least one line")
+        raise UserError(f"{what}: the file is empty; expected at least one line")
     not_blank = rows.where(F.length(F.trim(c.RAW)) > 0)
     decoded = not_blank.withColumn(c.RAW, _decoded(F.col(c.RAW), *encodings))
     return Lines(decoded, heads)

@@ -32,7 +32,7 @@ def make_job(root: str, folder: str) -> Any:
     from deltalake import DeltaTable
 
     from recsys_spark.config import load_config
-    from recsys_spark.tables import LiveFile
+    from recsys_spark.files import LiveFile
     from recsys_spark.training.job import Job, ModelSpec
 
     config = load_config(settings=SIZES)
@@ -42,7 +42,8 @@ def make_job(root: str, folder: str) -> Any:
     files = tuple(
         LiveFile(f"{root}/train_examples/{action['path']}", action["num_records"])
         for action in actions
-        if (action["partition.as_of_date"], action["partition.fit"], action["partition.draw"]) == (newest, "evaluate", 0)
+        if (action["partition.as_of_date"], action["partition.fit"], action["partition.draw"])
+        == (newest, "evaluate", 0)
     )
     sizes = [len(DeltaTable(f"{root}/{name}").to_pyarrow_dataset().to_table(columns=[])) for name in ("users", "items")]
     spec = ModelSpec("neumf", config.model.neumf.model_dump() | {"seed": 42}, *sizes)
@@ -144,7 +145,9 @@ def main() -> None:
 def report(what: str, rates: list[float], ratios: list[float]) -> None:
     """One row of the table."""
     of_rates = f"{statistics.median(rates):,.0f} ({min(rates):,.0f}, {max(rates):,.0f})"
-    print(f"| {what} | {of_rates} | {statistics.median(ratios):.2f} ({min(ratios):.2f}, {max(ratios):.2f}) |", flush=True)
+    print(
+        f"| {what} | {of_rates} | {statistics.median(ratios):.2f} ({min(ratios):.2f}, {max(ratios):.2f}) |", flush=True
+    )
 
 
 if __name__ == "__main__":

@@ -212,14 +212,25 @@ class Config(Section):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
     def digest(self, *sections: str) -> str:
-        """Twelve hex digits over the named sections (all but `run` and `storage` when none is named).
+        """Twelve hex digits over the seed and the named sections (all but `run` and `storage` when none is named).
 
-        Where tables live and how a run is spread does not change what it means, so neither changes the digest.
+        Where files and tables lie and on what a run is spread does not change what it means, nor the digest.
         """
         content = self.model_dump(mode="json")
+        for section, key in _NO_MEANING:
+            del content[section][key]
         chosen = sections or tuple(key for key in content if key not in {"root", "run", "storage"})
-        canonical = json.dumps({key: content[key] for key in chosen}, sort_keys=True)
+        meaning = {key: content[key] for key in chosen} | {"seed": self.run.seed}
+        canonical = json.dumps(meaning, sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+_NO_MEANING = (
+    ("ingest", "path"),
+    ("ingest", "items_path"),
+    ("ingest", "users_path"),
+    ("training", "threads"),
+)
 
 
 def load_config(files: Sequence[str | Path] = (), settings: Iterable[str] = ()) -> Config:

@@ -17,20 +17,13 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.errors import MissingTableError, UserError
+from recsys_spark.files import LiveFile
 from recsys_spark.schemas import TABLES, Table
 from recsys_spark.transform import conform
 
 SliceKey = Mapping[str, str | int | date]
 
 _CATALOG = re.compile(r"^[A-Za-z_][\w-]*\.[A-Za-z_][\w-]*$")
-
-
-@dataclass(frozen=True)
-class LiveFile:
-    """One data file of a pinned version: where it lies and how many rows the log counts in it."""
-
-    url: str
-    rows: int
 
 
 @dataclass
@@ -65,6 +58,10 @@ class Tables:
         detail = self._handle(name).detail().select("location").head()
         assert detail is not None
         return str(detail[0])
+
+    def sql_name(self, name: str) -> str:
+        """The table as SQL names it."""
+        return f"{self.root}.{name}" if self.in_catalog else f"delta.`{self.path(name)}`"
 
     def exists(self, name: str) -> bool:
         if self.in_catalog:

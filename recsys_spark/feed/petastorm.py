@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys_spark.errors import UserError
-from recsys_spark.tables import LiveFile
+from recsys_spark.files import LiveFile
 
 _READ_AHEAD = 2  # row groups decoded before they are asked for
 _SCHEME = "://"

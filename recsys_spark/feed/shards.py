@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recsys_spark.errors import UserError
-from recsys_spark.tables import LiveFile
+from recsys_spark.files import LiveFile
 
 
 @dataclass(frozen=True)

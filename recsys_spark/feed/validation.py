@@ -13,8 +13,8 @@ from pyarrow import fs
 
 from recsys_spark import columns as c
 from recsys_spark.feed.petastorm import as_url
+from recsys_spark.files import LiveFile
 from recsys_spark.hashing import hash_of
-from recsys_spark.tables import LiveFile
 
 PADDING = -1
 

@@ -24,6 +24,13 @@ POPULAR_SEGMENT: Final = "popular_segment"
 POPULAR: Final = "popular"
 SEEN: Final = "seen"
 
+REASONS: Final = {
+    BY_MODEL: "predicted for this user",
+    REPEAT: "had before, and likely again",
+    POPULAR_SEGMENT: "popular with people like this user",
+    POPULAR: "popular with everyone",
+}
+
 Ints = npt.NDArray[np.int32]
 
 _LISTS = StructType(

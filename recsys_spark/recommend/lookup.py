@@ -8,20 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from recsys_spark import columns as c
 from recsys_spark.errors import MissingTableError, UserError
-from recsys_spark.recommend.lists import BY_MODEL, POPULAR, POPULAR_SEGMENT, REPEAT
+from recsys_spark.feed.petastorm import as_url
+from recsys_spark.recommend.lists import BY_MODEL, POPULAR, REASONS, REPEAT
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ROOT_VARIABLE: Final = "RECSYS_ROOT"
 DEMO_ROOT: Final = ".data/demo"
-
-_WORDS: Final = {
-    BY_MODEL: "predicted for this user",
-    REPEAT: "had before, and likely again",
-    POPULAR_SEGMENT: "popular with people like this user",
-    POPULAR: "popular with everyone",
-}
 
 
 def recommend_items(user_id: int | str, top_n: int = 10, root: str | None = None) -> pd.DataFrame:
@@ -46,7 +40,7 @@ def recommend_items(user_id: int | str, top_n: int = 10, root: str | None = None
     if len(rows) < top_n:
         rows = _made_now(root, str(user_id), top_n)
     rows = rows.merge(_titles(root, rows[c.ITEM_ID]), on=c.ITEM_ID, how="left")
-    rows["reason"] = rows[c.REASON_CODE].map(_WORDS)
+    rows["reason"] = rows[c.REASON_CODE].map(REASONS)
     ordered = [c.RANK, c.ITEM_ID, c.TITLE, c.SCORE, c.REASON_CODE, "reason"]
     return rows[ordered].reset_index(drop=True)
 
@@ -64,22 +58,22 @@ def _made_now(root: str, user_id: str, top_n: int) -> pd.DataFrame:
     import numpy as np
     import pandas as pd
 
-    current = _read(root, "recommendations_current", None, [c.MODEL_VERSION], most=1)
+    current = _read(root, "recommendations_current", columns=[c.MODEL_VERSION])
     model = _read(root, "models", _field(c.MODEL_VERSION) == current[c.MODEL_VERSION].iloc[0]).iloc[-1]
-    of_date = _field(c.AS_OF_DATE) == model[c.AS_OF_DATE]
-    features = _read(root, "item_features", of_date & (_field(c.FIT) == "production"), [c.ITEM_IDX, c.USERS])
+    as_of = model[c.AS_OF_DATE]
+    features = _read(root, "item_features", None, [c.ITEM_IDX, c.USERS], as_of_date=as_of, fit="production")
     popular = features.sort_values([c.USERS, c.ITEM_IDX], ascending=[False, True])
     known = _read(root, "users", _field(c.USER_ID) == user_id, [c.USER_IDX])
     items = pd.DataFrame({c.ITEM_IDX: popular[c.ITEM_IDX], c.SCORE: popular[c.USERS] / popular[c.USERS].max()})
     items[c.REASON_CODE] = POPULAR
     if len(known):
-        items = _by_model(str(model["path"]), int(known[c.USER_IDX].iloc[0]), root, of_date, items)
+        items = _by_model(str(model["path"]), int(known[c.USER_IDX].iloc[0]), root, as_of, items)
     best = items.head(top_n).assign(**{c.RANK: np.arange(1, min(top_n, len(items)) + 1)})
     ids = _read(root, "items", _field(c.ITEM_IDX).isin(best[c.ITEM_IDX].tolist()), [c.ITEM_ID, c.ITEM_IDX])
     return best.merge(ids, on=c.ITEM_IDX, how="inner").sort_values(c.RANK)
 
 
-def _by_model(path: str, user_idx: int, root: str, of_date: Any, popular: pd.DataFrame) -> pd.DataFrame:
+def _by_model(path: str, user_idx: int, root: str, as_of: Any, popular: pd.DataFrame) -> pd.DataFrame:
     """All items as the model ranks them for one user, without those that the published lists would leave out."""
     import numpy as np
 
@@ -91,7 +85,7 @@ def _by_model(path: str, user_idx: int, root: str, of_date: Any, popular: pd.Dat
     scores = scorer.all_scores(np.array([user_idx], dtype=np.int32))[0]
     known = popular[popular[c.ITEM_IDX] < scorer.n_items]
     scored = known.assign(**{c.SCORE: scores[known[c.ITEM_IDX].to_numpy()], c.REASON_CODE: BY_MODEL})
-    had = _read(root, "interactions", of_date & (_field(c.USER_IDX) == user_idx), [c.ITEM_IDX])[c.ITEM_IDX]
+    had = _read(root, "interactions", _field(c.USER_IDX) == user_idx, [c.ITEM_IDX], as_of_date=as_of)[c.ITEM_IDX]
     seen = scored[c.ITEM_IDX].isin(had)
     if _excludes_seen(root):
         scored = scored[~seen]
@@ -123,12 +117,19 @@ def _exists(root: str, name: str) -> bool:
     return bool(DeltaTable.is_deltatable(_path(root, name)))
 
 
-def _read(root: str, name: str, where: Any, columns: list[str] | None = None, most: int | None = None) -> pd.DataFrame:
+def _read(root: str, name: str, where: Any = None, columns: list[str] | None = None, **slice_of: Any) -> pd.DataFrame:
+    """Rows of the newest version, or of one slice of it: `slice_of` is by partition columns, `where` by the others."""
+    import pyarrow.dataset as ds
     from deltalake import DeltaTable
+    from pyarrow import fs
 
-    rows = DeltaTable(_path(root, name)).to_pyarrow_dataset()
-    found = rows.head(most, columns=columns) if most else rows.to_table(filter=where, columns=columns)
-    frame: pd.DataFrame = found.to_pandas()
+    log = DeltaTable(_path(root, name))
+    files = log.file_uris([(column, "=", str(value)) for column, value in slice_of.items()] or None)
+    if not files:
+        raise MissingTableError(f"table `{name}` under {root} has no rows for {slice_of}: run jobs/pipeline.py again")
+    filesystem, _ = fs.FileSystem.from_uri(as_url(files[0]))
+    paths = [fs.FileSystem.from_uri(as_url(file))[1] for file in files]
+    frame: pd.DataFrame = ds.dataset(paths, filesystem=filesystem).to_table(filter=where, columns=columns).to_pandas()
     return frame
 
 

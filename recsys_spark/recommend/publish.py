@@ -45,7 +45,7 @@ def problems(rows: DataFrame, n: int, users: int) -> list[str]:
 
     One aggregation by user: N rows, ranks 1..N, no item twice, nothing null, scores finite.
     """
-    unusable = F.col(c.ITEM_ID).isNull() | F.col(c.SCORE).isNull() | F.isnan(c.SCORE)
+    unusable = F.col(c.ITEM_ID).isNull() | F.col(c.SCORE).isNull() | F.isnan(c.SCORE) | (F.abs(c.SCORE) == float("inf"))
     lists = rows.groupBy(c.USER_ID).agg(
         F.count("*").alias("rows"),
         F.countDistinct(c.ITEM_ID).alias("items"),

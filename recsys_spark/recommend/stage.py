@@ -13,12 +13,14 @@ from recsys_spark import columns as c
 from recsys_spark.errors import MissingTableError, UserError
 from recsys_spark.interactions.split import until
 from recsys_spark.recommend.fallback import popular
-from recsys_spark.recommend.lists import POPULAR, POPULAR_SEGMENT, SEEN, Policy, top_n_lists
+from recsys_spark.recommend.lists import POPULAR, POPULAR_SEGMENT, REASONS, SEEN, Policy, top_n_lists
 from recsys_spark.recommend.publish import problems, recommendations
 from recsys_spark.runs import Run
-from recsys_spark.schemas import RECOMMENDATIONS, RECOMMENDATIONS_CURRENT
+from recsys_spark.schemas import ITEM_ATTRIBUTES, RECOMMENDATIONS, RECOMMENDATIONS_CURRENT
 from recsys_spark.storage import load_manifest
 from recsys_spark.tables import SliceKey
+
+_SHOWN_USERS, _SHOWN_ITEMS = 3, 5
 
 
 def run(run: Run) -> None:
@@ -104,6 +106,20 @@ def _publish(run: Run, where: SliceKey, eligible: int) -> None:
     run.tables.replace(RECOMMENDATIONS_CURRENT, written, {c.VARIANT: run.config.recommend.variant})
 
 
+def _examples(written: DataFrame, attributes: DataFrame) -> list[str]:
+    """The heads of three users' lists, for a person to look at."""
+    some = written.select(c.USER_ID).distinct().orderBy(F.xxhash64(c.USER_ID)).limit(_SHOWN_USERS)
+    heads = written.where(F.col(c.RANK) <= _SHOWN_ITEMS).join(F.broadcast(some), on=c.USER_ID, how="left_semi")
+    named = heads.join(attributes.select(c.ITEM_ID, c.TITLE, c.BRAND), on=c.ITEM_ID, how="left")
+    lines: list[str] = []
+    for row in named.orderBy(c.USER_ID, c.RANK).collect():
+        if row[c.RANK] == 1:
+            lines.append(f"for user {row[c.USER_ID]}:")
+        brand = f" ({row[c.BRAND]})" if row[c.BRAND] else ""
+        lines.append(f"  {row[c.RANK]}. {row[c.TITLE] or row[c.ITEM_ID]}{brand}: {REASONS[row[c.REASON_CODE]]}")
+    return lines
+
+
 def _report(run: Run, where: SliceKey, known: dict[str, Any], model: Row) -> None:
     written = run.tables.read("recommendations", where)
     by_reason = written.groupBy(c.REASON_CODE).count().orderBy(F.desc("count")).collect()
@@ -114,4 +130,8 @@ def _report(run: Run, where: SliceKey, known: dict[str, Any], model: Row) -> Non
     fallback = sum(row["count"] for row in by_reason if row[c.REASON_CODE] in (POPULAR, POPULAR_SEGMENT))
     if fallback:
         run.notes.append(f"{fallback:,} rows are fallback: what is popular in the user's segment, or overall")
-    run.notes.append("read them: SELECT * FROM recommendations_current WHERE user_id = '...' ORDER BY rank")
+    run.notes += _examples(written, run.tables.read_or_empty(ITEM_ATTRIBUTES))
+    run.notes.append("one user's list in Python: from recsys_spark import recommend_items; recommend_items(user_id)")
+    run.notes.append(
+        f"or with SQL: SELECT * FROM {run.tables.sql_name('recommendations_current')} WHERE user_id = '...'"
+    )

@@ -10,13 +10,15 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pyspark.sql import SparkSession
 
 from recsys_spark.errors import TrainingError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 Result = TypeVar("Result")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recsys_spark.config import Training
-from recsys_spark.tables import LiveFile
+from recsys_spark.files import LiveFile
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ from recsys_spark import storage
 from recsys_spark.config import Fit
 from recsys_spark.errors import MissingTableError, TrainingError
 from recsys_spark.feed.shards import plan_epoch
+from recsys_spark.files import LiveFile
 from recsys_spark.interactions.split import VALIDATION
 from recsys_spark.runs import Run
 from recsys_spark.schemas import MODELS
-from recsys_spark.tables import LiveFile, SliceKey
+from recsys_spark.tables import SliceKey
 from recsys_spark.training.artifact import model_version, save_artifact
 from recsys_spark.training.distributed import launch
 from recsys_spark.training.job import Job, ModelSpec, Outcome
@@ -44,6 +45,7 @@ class Fitted:
 
 def run(run: Run) -> None:
     """Train every configured fit, the evaluate fit first. O(epochs x examples); the driver holds the model at most."""
+    tracking_uri(run.config.storage.tracking_uri, run.root, run.tables.in_catalog)  # better now than after training
     vouching: Fitted | None = None
     for fit in sorted(run.config.examples.fits, key=("evaluate", "refit", "production").index):
         fitted = _fit(run, fit, vouching)
@@ -63,6 +65,8 @@ def _fit(run: Run, fit: Fit, vouching: Fitted | None) -> Fitted:
         job = _job(run, fit, version, phase, halves, vouching.epochs.get(phase) if vouching else None)
         run.say(_opening(job, config.training.ranks))
         outcome = launch(run.spark, config.training.ranks, partial(fit_on_rank, job), config.training.threads)
+        for line in outcome.summary.splitlines() if fit == "evaluate" else ():
+            run.say(line)
         if outcome.error:
             raise TrainingError(outcome.error)
         epochs[phase] = outcome.best_epoch

@@ -12,7 +12,7 @@ from recsys_spark.feed.batches import epoch_batches, pair_columns, rebatch
 from recsys_spark.feed.petastorm import as_url
 from recsys_spark.feed.shards import plan_epoch
 from recsys_spark.feed.validation import PADDING, held_out
-from recsys_spark.tables import LiveFile
+from recsys_spark.files import LiveFile
 
 COLUMNS = pair_columns(2)
 

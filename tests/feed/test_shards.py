@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from recsys_spark.errors import UserError
 from recsys_spark.feed.shards import plan_epoch
-from recsys_spark.tables import LiveFile
+from recsys_spark.files import LiveFile
 
 
 def files(*rows: int) -> list[LiveFile]:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys_spark.config import load_config
-from recsys_spark.tables import LiveFile
+from recsys_spark.files import LiveFile
 from recsys_spark.training.job import Job, ModelSpec
 
 USERS, ITEMS = 24, 20

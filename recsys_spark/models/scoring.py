@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 Ragged = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
-_SELECTION_BYTES: Final = 32  # an item, at most, while the best of one user's scores are picked
+_SELECTION_BYTES: Final = 40  # an item, at most, while the best of one user's scores are picked
 
 
 class BlockScorer:
@@ -252,21 +252,16 @@ def _merge(items: Ints, best: Floats, scores: Floats, first_item: int) -> None:
     """Let new scores (U, W) compete with the best so far, items and best (U, n); those met first win ties."""
     n = items.shape[1]
     for row, new in enumerate(scores):
-        columns = _best_columns(new, n)
-        candidates = np.concatenate([best[row], new[columns]])
-        chosen = _best_columns(candidates, n)
+        candidates = np.concatenate([best[row], new])
+        chosen = _highest(candidates, n)
         best[row] = candidates[chosen]
-        items[row] = np.concatenate([items[row], columns + first_item])[chosen]
+        items[row] = np.where(chosen < n, items[row].take(chosen, mode="clip"), chosen - n + first_item)
     items[np.isneginf(best)] = -1
 
 
-def _best_columns(scores: Floats, n: int) -> npt.NDArray[np.int64]:
-    """The columns of the n highest scores, highest first, ties in their order; O(W) and O(n log n)."""
-    if len(scores) > n:
-        threshold = np.partition(scores, -n)[-n]
-        columns = np.flatnonzero(scores >= threshold)
-    else:
-        columns = np.arange(len(scores))
-    order: npt.NDArray[np.int64] = np.argsort(-scores[columns], kind="stable")[:n]
-    best: npt.NDArray[np.int64] = columns[order]
-    return best
+def _highest(scores: Floats, n: int) -> npt.NDArray[np.int64]:
+    """Where the n highest of more scores stand, highest first, ties in their order."""
+    threshold = np.partition(scores, -n)[-n]
+    places = np.flatnonzero(scores >= threshold)
+    order = np.argsort(-scores[places], kind="stable")[:n]
+    return np.asarray(places[order])

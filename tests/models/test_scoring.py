@@ -94,7 +94,7 @@ def test_top_n_is_a_brute_force_sort(data: st.DataObject) -> None:
         threads=data.draw(st.integers(1, 2)),
         block_users=data.draw(st.integers(1, 4)),
         tile_items=8,
-        max_bytes=2 * (8 * (4 * 4 + 32) + 4 * 5 * (8 + 2 * 4)) + data.draw(st.integers(0, 4000)),
+        max_bytes=2 * (8 * (4 * 4 + 40) + 4 * 5 * (8 + 2 * 4)) + data.draw(st.integers(0, 4000)),
     )
     found_items, found_scores = scorer.top_n(np.arange(users), n, as_ragged(excluded))
     expected_items, expected_scores = brute_force(scores, n, excluded)
@@ -104,7 +104,7 @@ def test_top_n_is_a_brute_force_sort(data: st.DataObject) -> None:
 
 
 def test_equal_scores_go_by_index_across_tiles_and_chunks() -> None:
-    scorer = BlockScorer(of_fixed_scores(np.zeros((1, 40))), block_users=1, tile_items=8, max_bytes=8 * 36 + 4 * 10)
+    scorer = BlockScorer(of_fixed_scores(np.zeros((1, 40))), block_users=1, tile_items=8, max_bytes=8 * 44 + 4 * 10)
     np.testing.assert_array_equal(scorer.top_n([0], 12)[0], [np.arange(12)])
 
 

@@ -131,7 +131,7 @@ def launch(spark: SparkSession, ranks: int, train: Callable[[Ranks], Result], th
         )
     except Exception as error:
         raise TrainingError(
-            f"training on {ranks} ranks ended early, the last whole epoch is kept: {error}. Run the job again to go on "
+            f"training on {ranks} ranks ended early, the last whole epoch is kept: {' '.join(str(error).split())} Run the job again to go on "
             "from there; if it fails again, look at the executors' logs, or train with --set training.ranks=1"
         ) from error
     return results[0]
@@ -157,10 +157,10 @@ def _set_up_device(local_rank: int, local_size: int, threads: int) -> None:
         if gpus:
             tf.config.set_visible_devices(gpus[local_rank % len(gpus)], "GPU")
             tf.config.experimental.set_memory_growth(gpus[local_rank % len(gpus)], True)
-        fair = max(1, len(os.sched_getaffinity(0)) // local_size) if local_size > 1 else 0
-        if threads or fair:
-            tf.config.threading.set_intra_op_parallelism_threads(threads or fair)
-            tf.config.threading.set_inter_op_parallelism_threads(threads or fair)
+        fair = max(1, len(os.sched_getaffinity(0)) // local_size)
+        # a step's operations are short: running them beside each other gains more than splitting each
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(threads or fair)
     except RuntimeError:
         pass  # TensorFlow has been used in this process before: its threads and devices stay as they are
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from recsys_spark import storage
+from recsys_spark.errors import TrainingError
 from recsys_spark.feed.shards import plan_epoch
 from recsys_spark.training import loop
 from recsys_spark.training.checkpoint import set_weights
@@ -133,3 +134,37 @@ def test_two_horovod_ranks_exchange_and_train_with_equal_weights(spark, make_job
     assert outcome.error == ""  # the loop itself compares the ranks' weights after every epoch
     assert len(outcome.history) == 3
     assert outcome.history[-1].loss < 0.5 * outcome.history[0].loss
+
+
+def fit_and_die(job, ranks):
+    """Rank 1 is killed once the first epoch is safe."""
+    import os
+    import signal
+    import threading
+    import time
+
+    def die():
+        while not storage.has_folder(f"{job.checkpoint}/last-1"):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if ranks.rank == 1:
+        threading.Thread(target=die, daemon=True).start()
+    return loop.fit(job, ranks)
+
+
+@pytest.mark.slow
+def test_a_rank_that_is_killed_ends_the_training_and_the_next_one_goes_on(spark, make_job):
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    settings = ("training.patience=0", "training.ranks=2", "training.batch_rows=32")
+    with pytest.raises(TrainingError, match=r"ended early.*the last whole epoch is kept.*Run the job again"):
+        launch(spark, 2, partial(fit_and_die, make_job("training.epochs=5000", *settings)), threads=1)
+    left = max(
+        storage.load_manifest(place)["epoch"]
+        for turn in (0, 1)
+        if storage.has_folder(place := f"{make_job().checkpoint}/last-{turn}")
+    )
+    assert left >= 1
+    outcome = loop.fit(make_job(f"training.epochs={left + 1}", *settings), OneRank())
+    assert outcome.error == ""
+    assert len(outcome.history) == left + 1

@@ -130,8 +130,9 @@ def launch(spark: SparkSession, ranks: int, train: Callable[[Ranks], Result], th
             stderr=_WithoutPrefix(sys.stderr),
         )
     except Exception as error:
+        why = " ".join(str(error).split())
         raise TrainingError(
-            f"training on {ranks} ranks ended early, the last whole epoch is kept: {' '.join(str(error).split())} Run the job again to go on "
+            f"training on {ranks} ranks ended early, the last whole epoch is kept: {why} Run the job again to go on "
             "from there; if it fails again, look at the executors' logs, or train with --set training.ranks=1"
         ) from error
     return results[0]

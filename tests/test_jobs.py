@@ -9,6 +9,7 @@ from datetime import date
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -179,7 +180,7 @@ def test_the_artifact_loads_and_says_what_it_was_trained_on(spark, night):
     artifact = load_artifact(models["production"]["path"])
     assert artifact.n_users == HOUSEHOLDS
     assert artifact.manifest["versions"]["train_examples"] >= 0
-    assert artifact.model({"user": [0], "items": [[0, 1]]}).shape == (1, 2)
+    assert artifact.model({"user": np.array([0]), "items": np.array([[0, 1]])}).shape == (1, 2)
 
 
 def test_no_negative_is_a_positive_and_no_fit_sees_past_its_cut(spark, night):

@@ -31,12 +31,7 @@ def given_test(config: Split, events: DataFrame, users: DataFrame, items: DataFr
     fields = F.split("value", "\t")
     pairs = lines.select(fields[0].alias(c.USER_ID), fields[1].alias(c.ITEM_ID)).distinct()
     known = pairs.transform(lambda frame: _to_indices(frame, config, events, users, items))
-    given, found = pairs.count(), known.count()
-    if found < given:
-        raise UserError(
-            f"split.test_file {config.test_file}: {given - found:,} of {given:,} pairs name a user or item that `events` "
-            f"does not have; check split.given_ids (now {config.given_ids}) and that all ratings were ingested"
-        )
+    _check_all_known(pairs, known, config, f"split.test_file {config.test_file}")
     return known
 
 
@@ -44,7 +39,7 @@ def given_negatives(config: Split, events: DataFrame, users: DataFrame, items: D
     """The test candidates as `(user_idx, candidates array<int>)`, sorted by item_idx.
 
     Raises:
-        UserError: the file is missing, or has lines of another form.
+        UserError: the file is missing, has lines of another form, or names ids that the events do not.
     """
     lines = _lines(users.sparkSession, config.negatives_file, "split.negatives_file")
     fields = F.split("value", "\t")
@@ -57,7 +52,17 @@ def given_negatives(config: Split, events: DataFrame, users: DataFrame, items: D
         )
     rows = lines.select(user.alias(c.USER_ID), F.explode(F.slice(fields, 2, F.size(fields) - 1)).alias(c.ITEM_ID))
     known = _to_indices(rows, config, events, users, items)
+    _check_all_known(rows, known, config, f"split.negatives_file {config.negatives_file}")
     return known.groupBy(c.USER_IDX).agg(F.array_sort(F.collect_set(c.ITEM_IDX)).alias(c.CANDIDATES))
+
+
+def _check_all_known(pairs: DataFrame, known: DataFrame, config: Split, file: str) -> None:
+    given, found = pairs.count(), known.count()
+    if found < given:
+        raise UserError(
+            f"{file}: {given - found:,} of {given:,} pairs name a user or item that `events` does not have; check "
+            f"split.given_ids (now {config.given_ids}) and that all ratings were ingested"
+        )
 
 
 def _to_indices(pairs: DataFrame, config: Split, events: DataFrame, users: DataFrame, items: DataFrame) -> DataFrame:

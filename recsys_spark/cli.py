@@ -22,14 +22,10 @@ class Arguments:
     config: Config
     root: str
     as_of: date | None
-    extra: argparse.Namespace
 
 
-def parse(stage: str, description: str, argv: Sequence[str] | None = None, more: object = None) -> Arguments | None:
+def parse(stage: str, description: str, argv: Sequence[str] | None = None) -> Arguments | None:
     """Parse a job's arguments; None when `--print-config` was all that was asked.
-
-    Args:
-        more: a function that adds the job's own arguments to the parser.
 
     Raises:
         UserError: the configuration does not hold.
@@ -69,14 +65,12 @@ def parse(stage: str, description: str, argv: Sequence[str] | None = None, more:
     parser.add_argument(
         "--print-config", action="store_true", help="print the effective configuration as YAML and stop"
     )
-    if callable(more):
-        more(parser)
     arguments = parser.parse_args(argv)
     config = load_config(arguments.config, arguments.settings)
     if arguments.print_config:
         print(config.as_yaml(), end="")
         return None
-    return Arguments(config, arguments.root or config.root, arguments.as_of, arguments)
+    return Arguments(config, arguments.root or config.root, arguments.as_of)
 
 
 def main(*stages: str, description: str, argv: Sequence[str] | None = None) -> int:

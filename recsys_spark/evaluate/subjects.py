@@ -102,7 +102,7 @@ def each_subject(batches: Batches, plan: Plan, rows: int) -> Iterator[tuple[Subj
 
 
 def load_model(path: str) -> Scorer:
-    """The scorer of a trained model's artifact; TensorFlow is imported only now."""
+    """The scorer of a trained model's artifact."""
     from recsys_spark.recommend.scorer import load_scorer
 
     scorer: Scorer = load_scorer(path)

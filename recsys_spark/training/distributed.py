@@ -180,5 +180,5 @@ class _WithoutPrefix:
 
 
 def _environment() -> dict[str, str]:
-    """The driver's environment for the ranks, quiet, and with gloo on the machine's own address."""
+    """The driver's environment for the ranks, with TensorFlow quiet."""
     return dict(os.environ) | {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from pyspark.sql import functions as F
-
 from recsys_spark import columns as c
 from recsys_spark import storage
 from recsys_spark.config import Fit
 from recsys_spark.errors import MissingTableError, TrainingError
 from recsys_spark.feed.shards import plan_epoch
 from recsys_spark.files import LiveFile
+from recsys_spark.interactions.index import next_index
 from recsys_spark.interactions.split import VALIDATION
 from recsys_spark.runs import Run
 from recsys_spark.schemas import MODELS
@@ -84,7 +83,12 @@ def _job(run: Run, fit: Fit, version: str, phase: str, halves: tuple[str, ...], 
     )
     validation = _validation_files(run) if fit == "evaluate" else ()
     settings = config.model.neumf.model_dump() | {"seed": config.run.seed}
-    spec = ModelSpec(phase, settings, *(_next_index(run, table) for table in ("users", "items")))
+    spec = ModelSpec(
+        phase,
+        settings,
+        next_index(run.tables.read("users"), c.USER_IDX),
+        next_index(run.tables.read("items"), c.ITEM_IDX),
+    )
     finetuned = bool(halves)
     versions = {name: run.tables.pin(name) for name in ("users", "items", "train_examples", "eval_examples")}
     return Job(
@@ -164,10 +168,3 @@ def _opening(job: Job, ranks: int) -> str:
         f"{job.title}: {job.model.name}, {job.model.n_users:,} users x {job.model.n_items:,} items, {samples:,} samples an "
         f"epoch in {plan.steps:,} steps on {ranks} rank(s), at most {job.epochs} epochs"
     )
-
-
-def _next_index(run: Run, table: str) -> int:
-    column = {"users": c.USER_IDX, "items": c.ITEM_IDX}[table]
-    highest = run.tables.read(table).agg(F.max(column)).head()
-    assert highest is not None
-    return int(highest[0]) + 1

@@ -12,17 +12,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import os
-import platform
 import shutil
 import statistics
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
+from bench import header, local_session, timed
 from pyspark.sql import SparkSession
 
 from recsys_spark.config import Config, load_config
@@ -51,13 +47,11 @@ class Timing:
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = parse(argv)
-    print(header(arguments.settings), flush=True)
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = SparkSession.builder.master("local[*]").config("spark.ui.enabled", "false")
-    spark = builder.config("spark.driver.memory", arguments.driver_memory).getOrCreate()
-    spark.sparkContext.setLogLevel("ERROR")
+    all_settings = [*SETTINGS, *arguments.settings]
+    print(header(load_config(settings=all_settings).run.seed, *all_settings), flush=True)
+    spark = local_session(arguments.driver_memory)
     sizes = sorted(arguments.events)
-    configs = {size: config_for(size, [*SETTINGS, *arguments.settings]) for size in sizes}
+    configs = {size: config_for(size, all_settings) for size in sizes}
     spark = get_session("benchmark", configs[sizes[0]].run)
     roots = {size: made_root(spark, arguments.root, configs[size]) for size in sizes}
     measure(spark, configs[sizes[0]], roots[sizes[0]])  # warms the code up
@@ -67,20 +61,21 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__ or "")
     parser.add_argument("--events", type=int, nargs="+", default=[1_000_000, 10_000_000], help="sizes to measure")
-    parser.add_argument("--root", type=Path, default=Path(".data/benchmark"), help="where made events are kept")
     parser.add_argument("--repeats", type=int, default=3, help="timed runs a size, after one to warm up")
     parser.add_argument("--driver-memory", default="6g", help="heap of the session, which is local")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="settings",
-        help="a setting of the stages",
-    )
     return parser.parse_args(argv)
+
+
+def parser_of(description: str) -> argparse.ArgumentParser:
+    """The arguments of all benchmarks on made events."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, default=Path(".data/benchmark"), help="where made events are kept")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="a setting of the stages"
+    )
+    return parser
 
 
 def config_for(events: int, settings: Sequence[str]) -> Config:
@@ -132,43 +127,6 @@ def emptied(folder: Path) -> Iterator[None]:
         yield
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def timed() -> Iterator[list[float]]:
-    """A list that holds the seconds taken once the block is done."""
-    seconds: list[float] = []
-    clock = time.monotonic()
-    yield seconds
-    seconds.append(time.monotonic() - clock)
-
-
-def header(settings: Sequence[str]) -> str:
-    """Date, command, seed and machine, so that the figures can be had again."""
-    config = load_config(settings=[*SETTINGS, *settings])
-    return "\n".join(
-        [
-            f"- {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, seed {config.run.seed}, {', '.join([*SETTINGS, *settings])}",
-            f"- `{' '.join(['python', *sys.argv])}`",
-            f"- {machine()}",
-        ]
-    )
-
-
-def machine() -> str:
-    """The processor, its cores and memory, how busy it is, and the versions that matter."""
-    model = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError):
-        names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-        model = names[0].partition(":")[2].strip() if names else model
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    load = os.getloadavg()[0]
-    import pyspark
-
-    return (
-        f"{os.cpu_count()} cores ({model}), {memory:.0f} GiB, load {load:.1f} at the start; "
-        f"Python {platform.python_version()}, Spark {pyspark.__version__}"
-    )
 
 
 def report(timings: dict[int, list[Timing]]) -> str:

@@ -23,10 +23,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data_stages import SETTINGS, config_for, header, made_root
+from bench import header
+from data_stages import SETTINGS, config_for, made_root, parser_of
 from pyspark.sql import SparkSession
 
-from recsys_spark.config import Config
+from recsys_spark.config import Config, load_config
 from recsys_spark.runs import Run
 from recsys_spark.session import get_session
 from recsys_spark.stages import stage_named
@@ -67,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.only:
         print(json.dumps(one_size(arguments)))
         return
-    print(header(arguments.settings), flush=True)
+    all_settings = [*SETTINGS, *arguments.settings]
+    print(header(load_config(settings=all_settings).run.seed, *all_settings), flush=True)
     print(
         f"- driver heap {arguments.driver_memory}; one executor of {arguments.cores} cores and "
         f"{arguments.executor_mib} MiB in a process of its own; stages {', '.join(STAGES)}",
@@ -85,21 +87,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__ or "")
     parser.add_argument("--events", type=int, default=1_000_000, help="the smaller size, a tenth of the larger")
-    parser.add_argument("--root", type=Path, default=Path(".data/benchmark"), help="where made events are kept")
     parser.add_argument("--driver-memory", default="512m", help="the driver's heap, the same at both sizes")
     parser.add_argument("--cores", type=int, default=os.cpu_count(), help="of the executor")
     parser.add_argument("--executor-mib", type=int, default=2048, help="heap of the executor")
     parser.add_argument("--every", type=float, default=1.0, help="seconds between two samples of the heap")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="settings",
-        help="a setting of the stages",
-    )
     parser.add_argument("--only", choices=["make", "measure"], help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 

@@ -1,24 +1,26 @@
-"""Training speed: the loop as it runs, against the same loop fed from memory, and two ranks against two trainings.
+"""Training speed: the loop as it runs, against itself fed from memory, RecBole's, and two trainings at once.
 
-    .venv/bin/python benchmarks/training.py --root .data/ncf-ml-1m [--repeats 5] [--ranks]
+    .venv/bin/python benchmarks/training.py --root .data/ncf-ml-1m [--repeats 5] [--ranks] [--recbole PYTHON]
 
 Reads the examples of a root that `jobs/pipeline.py` has made. A sample is one user-item pair, positive or negative.
 Figures are medians over the repeats, each repeat taking the alternatives in turn; the ratio is taken within a repeat.
+What `--recbole` needs is said in `recbole_neumf.py`.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from datetime import date
 from functools import partial
+from pathlib import Path
 from typing import Any
+
+from bench import header, seconds_of, spread
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -61,32 +63,33 @@ def make_job(root: str, folder: str) -> Any:
     )
 
 
-def seconds_of(step: Callable[[Any], None], batches: Iterable[Any]) -> float:
-    """How long it takes to train on all the batches."""
-    started = time.perf_counter()
-    for batch in batches:
-        step(batch)
-    return time.perf_counter() - started
+def train_on(steps: Callable[[Any], None], stacks: Iterable[Any]) -> None:
+    """Train on all the batches, and wait for the last."""
+    for stack in stacks:
+        steps(stack)
 
 
 def fed_and_from_memory(job: Any, repeats: int) -> list[tuple[float, float]]:
     """Samples a second, (fed by Petastorm, fed from memory), for each repeat."""
     import tensorflow as tf
 
-    from recsys_spark.feed.batches import dataset, epoch_batches, pair_columns
+    from recsys_spark.feed.batches import dataset, epoch_stacks, pair_columns
     from recsys_spark.feed.shards import plan_epoch
     from recsys_spark.training.distributed import OneRank
     from recsys_spark.training.setup import build
 
     plan, columns = plan_epoch(job.draws[0], 1, job.training.batch_rows), pair_columns(NEGATIVES)
     _, trainer = build(job, OneRank())
-    held = [tf.constant(batch) for batch in epoch_batches(plan, columns, 0, 1, 0)]
+    at_once = job.training.steps_per_call
+    held = [tf.constant(stack) for stack in epoch_stacks(plan, columns, 0, 1, 0, at_once)]
     samples = plan.rows * (1 + NEGATIVES)
-    seconds_of(trainer.step, held[:50])
+    for warm_up in (held, dataset(plan, columns, 0, 1, 0, at_once)):
+        train_on(trainer.steps, warm_up)
     rates = []
     for repeat in range(repeats):
-        fed = seconds_of(trainer.step, dataset(plan, columns, 0, 1, repeat + 1))
-        rates.append((samples / fed, samples / seconds_of(trainer.step, held)))
+        stacks = dataset(plan, columns, 0, 1, repeat + 1, at_once)
+        fed = seconds_of(lambda stacks=stacks: train_on(trainer.steps, stacks))
+        rates.append((samples / fed, samples / seconds_of(lambda: train_on(trainer.steps, held))))
     return rates
 
 
@@ -119,12 +122,39 @@ def two_trainings(root: str) -> float:
     return sum(float(process.communicate()[0].splitlines()[-1]) for process in running)
 
 
+def recbole(python: str, pairs: Path) -> float:
+    """Samples a second of RecBole's NeuMF of the same sizes on the same positives."""
+    program = Path(__file__).with_name("recbole_neumf.py")
+    done = subprocess.run([python, str(program), str(pairs)], stdout=subprocess.PIPE, text=True, check=True)
+    return float(done.stdout.splitlines()[-1])
+
+
+def ours(root: str) -> float:
+    """Samples a second of one training in a process of its own, on all cores."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--root", root, "--alone"], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return float(done.stdout.splitlines()[-1])
+
+
+def write_pairs(job: Any, path: Path) -> Path:
+    """The positives of a job as lines `user,item`."""
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet as pq
+
+    tables = [pq.read_table(file.url, columns=["user_idx", "item_idx"], partitioning=None) for file in job.draws[0]]
+    pyarrow.csv.write_csv(pa.concat_tables(tables), path, pyarrow.csv.WriteOptions(include_header=False))
+    return path
+
+
 def main() -> None:
     """Print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", required=True)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--ranks", action="store_true", help="also compare two ranks with two trainings")
+    parser.add_argument("--recbole", metavar="PYTHON", help="also compare with RecBole, of that environment")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -133,21 +163,23 @@ def main() -> None:
 
             print(rate_of_fit(make_job(options.root, folder), OneRank()))
             return
-        print(f"{date.today()}, {os.cpu_count()} cores, `{' '.join(sys.argv)}`, seed 42\n")
-        print("| | samples/s, median (min, max) | ratio, median (min, max) |\n| --- | --- | --- |")
-        rates = fed_and_from_memory(make_job(options.root, folder), options.repeats)
+        print(header(42) + "\n")
+        print("| | samples/s, median (min to max) | ratio, median (min to max) |\n| --- | --- | --- |", flush=True)
+        job = make_job(options.root, folder)
+        rates = fed_and_from_memory(job, options.repeats)
         report("fed by Petastorm / from memory", [fed for fed, _ in rates], [fed / held for fed, held in rates])
         if options.ranks:
             pairs = [(two_ranks(options.root, folder), two_trainings(options.root)) for _ in range(options.repeats)]
             report("2 ranks / 2 trainings at once", [one for one, _ in pairs], [one / two for one, two in pairs])
+        if options.recbole:
+            positives = write_pairs(job, Path(folder) / "pairs.csv")
+            pairs = [(ours(options.root), recbole(options.recbole, positives)) for _ in range(options.repeats)]
+            report("a training of ours / RecBole's", [one for one, _ in pairs], [one / two for one, two in pairs])
 
 
 def report(what: str, rates: list[float], ratios: list[float]) -> None:
     """One row of the table."""
-    of_rates = f"{statistics.median(rates):,.0f} ({min(rates):,.0f}, {max(rates):,.0f})"
-    print(
-        f"| {what} | {of_rates} | {statistics.median(ratios):.2f} ({min(ratios):.2f}, {max(ratios):.2f}) |", flush=True
-    )
+    print(f"| {what} | {spread(rates)} | {spread(ratios, '.2f')} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -137,6 +137,7 @@ class Training(Section):
     warmup_steps: NotNegative
     clip_norm: Annotated[float, Field(ge=0.0)]
     dense_rows: NotNegative
+    steps_per_call: Positive
     mixed_precision: bool
     validation_users: NotNegative
     threads: NotNegative

@@ -22,7 +22,7 @@ def pair_columns(negatives: int) -> list[str]:
 
 
 def rebatch(blocks: Iterable[Block], rows: int, rng: np.random.Generator) -> Iterator[Block]:
-    """Blocks of any length -> shuffled blocks of `rows` rows; fewer than `rows` at the end are left out.
+    """Blocks (n, columns) of any length -> shuffled stacks of batches (m, rows, columns); what is over is left out.
 
     A block is permuted with what was left of the one before it, so memory is one block and one batch.
     """
@@ -31,25 +31,45 @@ def rebatch(blocks: Iterable[Block], rows: int, rng: np.random.Generator) -> Ite
         pool = block if left is None or not len(left) else np.concatenate([left, block])
         pool = pool[rng.permutation(len(pool))]
         whole = len(pool) - len(pool) % rows
-        yield from (pool[start : start + rows] for start in range(0, whole, rows))
+        if whole:
+            yield pool[:whole].reshape(-1, rows, pool.shape[1])
         left = pool[whole:]
 
 
-def epoch_batches(plan: Plan, columns: Sequence[str], rank: int, seed: int, epoch: int) -> Iterator[Block]:
-    """One rank's batches of one epoch: exactly `plan.steps` of `plan.batch_rows` rows, in the seed's order."""
+def epoch_stacks(
+    plan: Plan, columns: Sequence[str], rank: int, seed: int, epoch: int, most: int = 1
+) -> Iterator[Block]:
+    """One rank's batches of one epoch, in stacks (1 to `most`, plan.batch_rows, columns), `plan.steps` batches in all."""
     drawn = int(hash_of(seed, epoch, rank)[0])
     groups = row_groups(plan.shards[rank], columns, drawn)
-    batches = rebatch(groups, plan.batch_rows, np.random.default_rng(drawn))
-    for step, batch in enumerate(batches):
-        if step < plan.steps:  # read on past the last step, so that the reader can check its counts
-            yield batch
+    left = plan.steps
+    for stack in rebatch(groups, plan.batch_rows, np.random.default_rng(drawn)):
+        wanted = stack[:left]  # reading goes on past the last step, so that the reader can check its counts
+        left -= len(wanted)
+        yield from (wanted[start : start + most] for start in range(0, len(wanted), most))
 
 
-def dataset(plan: Plan, columns: Sequence[str], rank: int, seed: int, epoch: int) -> Any:
-    """The same as a `tf.data.Dataset` of int32 (batch_rows, columns), read ahead of the training step."""
+def dataset(plan: Plan, columns: Sequence[str], rank: int, seed: int, epoch: int, most: int = 1) -> Iterator[Any]:
+    """The same by way of a `tf.data.Dataset` of int32, read ahead of the training step.
+
+    Raises:
+        UserError: the files are not as Delta's log says; `tf.data` would hide it in an error of its own.
+    """
     import tensorflow as tf
 
-    return tf.data.Dataset.from_generator(
-        lambda: epoch_batches(plan, columns, rank, seed, epoch),
-        output_signature=tf.TensorSpec((plan.batch_rows, len(columns)), tf.int32),
-    ).prefetch(2)
+    failures: list[Exception] = []
+
+    def stacks() -> Iterator[Block]:
+        try:
+            yield from epoch_stacks(plan, columns, rank, seed, epoch, most)
+        except Exception as failure:
+            failures.append(failure)
+            raise
+
+    signature = tf.TensorSpec((None, plan.batch_rows, len(columns)), tf.int32)
+    try:
+        yield from tf.data.Dataset.from_generator(stacks, output_signature=signature).prefetch(2)
+    except tf.errors.OpError:
+        if failures:
+            raise failures[0] from None
+        raise

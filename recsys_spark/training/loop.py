@@ -64,11 +64,14 @@ def _train_epoch(
 ) -> tuple[float, float]:
     """One pass over this rank's shard: (mean loss over all ranks, seconds)."""
     started = last_line = time.monotonic()
-    batches = dataset(plan, pair_columns(job.negatives), ranks.rank, job.seed, number)
+    columns, at_once = pair_columns(job.negatives), job.training.steps_per_call
     trainer.start_epoch()
-    for step, batch in enumerate(batches, start=1):
-        trainer.step(batch)
-        if step % _STEPS_BETWEEN_CHECKS == 0 or step == plan.steps:
+    step = checked = 0
+    for stack in dataset(plan, columns, ranks.rank, job.seed, number, at_once):
+        trainer.steps(stack)
+        step += len(stack)
+        if step - checked >= _STEPS_BETWEEN_CHECKS or step == plan.steps:
+            checked = step
             _check_finite(trainer, ranks, number, job)
         if time.monotonic() - last_line > _SECONDS_BETWEEN_LINES:
             last_line = time.monotonic()

@@ -19,7 +19,10 @@ _HALVES = ("gmf", "mlp")
 
 
 class Trainer:
-    """The compiled step of one model on one rank, and what it keeps count of without leaving the graph."""
+    """The compiled steps of one model on one rank, and what they keep count of without leaving the graph.
+
+    `steps` takes a stack of batches (m, B, 2 + K): m steps in one call, which costs less than m calls.
+    """
 
     def __init__(self, model: Any, job: Job, ranks: Ranks) -> None:
         import tensorflow as tf
@@ -34,6 +37,7 @@ class Trainer:
         self._first_bad = tf.Variable(0, dtype=tf.int64, trainable=False)
         inner = make_step(model, self._optimizer, training.dense_rows, ranks.average)
 
+        @tf.autograph.experimental.do_not_convert
         def step(batch: Any) -> None:
             loss = inner({"user": batch[:, 0], "items": batch[:, 1:]})
             number = self._steps.assign_add(1)
@@ -41,7 +45,11 @@ class Trainer:
             is_first_bad = tf.logical_and(tf.equal(self._first_bad, 0), ~tf.math.is_finite(loss))
             self._first_bad.assign(tf.where(is_first_bad, number, self._first_bad))
 
-        self.step: Any = tf.function(step)
+        def steps(stack: Any) -> None:
+            for place in tf.range(tf.shape(stack)[0]):
+                step(stack[place])
+
+        self.steps: Any = tf.function(steps, reduce_retracing=True)
 
     @property
     def variables(self) -> list[Any]:

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys_spark.errors import UserError
-from recsys_spark.feed.batches import epoch_batches, pair_columns, rebatch
+from recsys_spark.feed.batches import dataset, epoch_stacks, pair_columns, rebatch
 from recsys_spark.feed.petastorm import as_url
 from recsys_spark.feed.shards import plan_epoch
 from recsys_spark.feed.validation import PADDING, held_out
@@ -30,45 +30,64 @@ def write(folder: Path, sizes: list[int], row_group: int | None = None) -> list[
     return made
 
 
+def rows_of(stacks) -> np.ndarray:
+    return np.concatenate(list(stacks)).reshape(-1, len(COLUMNS))
+
+
 def test_an_epoch_has_every_row_once_whole_and_in_another_order(tmp_path):
     plan = plan_epoch(write(tmp_path, [50, 40, 30]), ranks=1, batch_rows=12)
-    first, second = (np.concatenate(list(epoch_batches(plan, COLUMNS, 0, 1, epoch))) for epoch in (1, 2))
+    first, second = (rows_of(epoch_stacks(plan, COLUMNS, 0, 1, epoch)) for epoch in (1, 2))
     for rows in (first, second):
         assert rows.dtype == np.int32
         assert sorted(rows[:, 0].tolist()) == list(range(120))
         np.testing.assert_array_equal(rows - rows[:, :1], np.tile([0, 1000, 2000, 3000], (120, 1)))
     assert first[:, 0].tolist() != second[:, 0].tolist()
-    again = np.concatenate(list(epoch_batches(plan, COLUMNS, 0, 1, 1)))
-    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first, rows_of(epoch_stacks(plan, COLUMNS, 0, 1, 1)))
+
+
+def test_stacks_hold_at_most_so_many_batches_and_all_of_an_epoch(tmp_path):
+    plan = plan_epoch(write(tmp_path, [50, 40, 30]), ranks=1, batch_rows=12)
+    stacks = list(epoch_stacks(plan, COLUMNS, 0, 1, 1, most=3))
+    assert {stack.shape[1:] for stack in stacks} == {(12, 4)}
+    assert max(len(stack) for stack in stacks) == 3
+    assert sum(len(stack) for stack in stacks) == plan.steps == 10
+    np.testing.assert_array_equal(rows_of(stacks), rows_of(epoch_stacks(plan, COLUMNS, 0, 1, 1)))
 
 
 def test_ranks_share_no_row_and_make_equal_steps(tmp_path):
     plan = plan_epoch(write(tmp_path, [40, 40, 40, 44]), ranks=2, batch_rows=16)
-    per_rank = [list(epoch_batches(plan, COLUMNS, rank, 1, 1)) for rank in (0, 1)]
+    per_rank = [list(epoch_stacks(plan, COLUMNS, rank, 1, 1)) for rank in (0, 1)]
     assert [len(batches) for batches in per_rank] == [plan.steps, plan.steps]
-    assert {len(batch) for batches in per_rank for batch in batches} == {16}
-    users = [set(np.concatenate(batches)[:, 0].tolist()) for batches in per_rank]
+    assert {batch.shape for batches in per_rank for batch in batches} == {(1, 16, 4)}
+    users = [set(rows_of(batches)[:, 0].tolist()) for batches in per_rank]
     assert not users[0] & users[1]
 
 
 def test_a_file_of_two_row_groups_is_refused(tmp_path):
     plan = plan_epoch(write(tmp_path, [40], row_group=20), ranks=1, batch_rows=10)
     with pytest.raises(UserError, match="rows_per_file"):
-        list(epoch_batches(plan, COLUMNS, 0, 1, 1))
+        list(epoch_stacks(plan, COLUMNS, 0, 1, 1))
 
 
 def test_a_file_with_other_rows_than_the_log_counts_is_refused(tmp_path):
     (file,) = write(tmp_path, [40])
     plan = plan_epoch([LiveFile(file.url, 39)], ranks=1, batch_rows=10)
     with pytest.raises(UserError, match="Delta's log"):
-        list(epoch_batches(plan, COLUMNS, 0, 1, 1))
+        list(epoch_stacks(plan, COLUMNS, 0, 1, 1))
+
+
+def test_what_is_wrong_with_a_file_reaches_the_training_in_its_own_words(tmp_path):
+    (file,) = write(tmp_path, [40])
+    plan = plan_epoch([LiveFile(file.url, 39)], ranks=1, batch_rows=10)
+    with pytest.raises(UserError, match="Delta's log"):
+        list(dataset(plan, COLUMNS, 0, 1, 1, most=2))
 
 
 def test_rebatch_carries_over_what_a_block_leaves():
     blocks = [np.arange(start, start + 5, dtype=np.int32)[:, None] for start in range(0, 20, 5)]
-    batches = list(rebatch(blocks, 4, np.random.default_rng(0)))
-    assert [len(batch) for batch in batches] == [4] * 5
-    assert sorted(np.concatenate(batches)[:, 0].tolist()) == list(range(20))
+    stacks = list(rebatch(blocks, 4, np.random.default_rng(0)))
+    assert [stack.shape for stack in stacks] == [(1, 4, 1), (1, 4, 1), (1, 4, 1), (2, 4, 1)]
+    assert sorted(np.concatenate(stacks).ravel().tolist()) == list(range(20))
 
 
 def test_urls():

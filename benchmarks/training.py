@@ -1,6 +1,7 @@
 """Training speed: the loop as it runs, against itself fed from memory, RecBole's, and two trainings at once.
 
     .venv/bin/python benchmarks/training.py --root .data/ncf-ml-1m [--repeats 5] [--ranks] [--recbole PYTHON]
+        [--batch-rows 1638]
 
 Reads the examples of a root that `jobs/pipeline.py` has made. A sample is one user-item pair, positive or negative.
 Figures are medians over the repeats, each repeat taking the alternatives in turn; the ratio is taken within a repeat.
@@ -28,7 +29,7 @@ NEGATIVES = 4
 SIZES = ["model.neumf.gmf_width=64", "model.neumf.mlp_width=64", "model.neumf.mlp_layers=[128, 64]"]
 
 
-def make_job(root: str, folder: str) -> Any:
+def make_job(root: str, folder: str, batch_rows: int) -> Any:
     """A job over the evaluate fit's first draw, for the sizes that are compared everywhere."""
     import pyarrow as pa
     from deltalake import DeltaTable
@@ -37,7 +38,7 @@ def make_job(root: str, folder: str) -> Any:
     from recsys_spark.files import LiveFile
     from recsys_spark.training.job import Job, ModelSpec
 
-    config = load_config(settings=SIZES)
+    config = load_config(settings=[*SIZES, f"training.batch_rows={batch_rows}"])
     log = DeltaTable(f"{root}/train_examples")
     actions = pa.table(log.get_add_actions(flatten=True)).to_pylist()
     newest = max(action["partition.as_of_date"] for action in actions)
@@ -69,17 +70,16 @@ def train_on(steps: Callable[[Any], None], stacks: Iterable[Any]) -> None:
         steps(stack)
 
 
-def fed_and_from_memory(job: Any, repeats: int) -> list[tuple[float, float]]:
+def fed_and_from_memory(job: Any, repeats: int, ranks: Any) -> list[tuple[float, float]]:
     """Samples a second, (fed by Petastorm, fed from memory), for each repeat."""
     import tensorflow as tf
 
     from recsys_spark.feed.batches import dataset, epoch_stacks, pair_columns
     from recsys_spark.feed.shards import plan_epoch
-    from recsys_spark.training.distributed import OneRank
     from recsys_spark.training.setup import build
 
     plan, columns = plan_epoch(job.draws[0], 1, job.training.batch_rows), pair_columns(NEGATIVES)
-    _, trainer = build(job, OneRank())
+    _, trainer = build(job, ranks)
     at_once = job.training.steps_per_call
     held = [tf.constant(stack) for stack in epoch_stacks(plan, columns, 0, 1, 0, at_once)]
     samples = plan.rows * (1 + NEGATIVES)
@@ -93,6 +93,14 @@ def fed_and_from_memory(job: Any, repeats: int) -> list[tuple[float, float]]:
     return rates
 
 
+def in_process(train: Callable[[Any], Any]) -> Any:
+    """What `train` returns of one rank in this process, with its threads as the job sets them."""
+    from recsys_spark.training.distributed import launch
+
+    no_session: Any = None  # one rank needs none
+    return launch(no_session, 1, train, threads=0)
+
+
 def rate_of_fit(job: Any, ranks: Any) -> float:
     """Samples a second, over all ranks, of the second epoch of a training: the first one compiles."""
     import dataclasses
@@ -103,19 +111,26 @@ def rate_of_fit(job: Any, ranks: Any) -> float:
     return outcome.history[1].samples / outcome.history[1].seconds
 
 
-def two_ranks(root: str, folder: str) -> float:
+def fresh(job: Any) -> Any:
+    """The same job with no checkpoint to go on from."""
+    import dataclasses
+
+    return dataclasses.replace(job, identity=str(time.time()))
+
+
+def two_ranks(job: Any) -> float:
     """Samples a second of two ranks, one core each."""
     from pyspark.sql import SparkSession
 
     from recsys_spark.training.distributed import launch
 
     spark = SparkSession.builder.master("local[2]").getOrCreate()
-    return launch(spark, 2, partial(rate_of_fit, make_job(root, folder)), threads=1)
+    return launch(spark, 2, partial(rate_of_fit, job), threads=1)
 
 
-def two_trainings(root: str) -> float:
+def two_trainings(root: str, batch_rows: int) -> float:
     """Samples a second of two trainings at once, a core each, added up."""
-    command = [sys.executable, __file__, "--root", root, "--alone"]
+    command = alone(root, batch_rows)
     running = [
         subprocess.Popen(["taskset", "-c", str(core), *command], stdout=subprocess.PIPE, text=True) for core in (0, 1)
     ]
@@ -129,12 +144,15 @@ def recbole(python: str, pairs: Path) -> float:
     return float(done.stdout.splitlines()[-1])
 
 
-def ours(root: str) -> float:
+def ours(root: str, batch_rows: int) -> float:
     """Samples a second of one training in a process of its own, on all cores."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--root", root, "--alone"], stdout=subprocess.PIPE, text=True, check=True
-    )
+    done = subprocess.run(alone(root, batch_rows), stdout=subprocess.PIPE, text=True, check=True)
     return float(done.stdout.splitlines()[-1])
+
+
+def alone(root: str, batch_rows: int) -> list[str]:
+    """The command of one training, which prints its samples a second last."""
+    return [sys.executable, __file__, "--root", root, "--batch-rows", str(batch_rows), "--alone"]
 
 
 def write_pairs(job: Any, path: Path) -> Path:
@@ -153,27 +171,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", required=True)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--batch-rows", type=int, default=1638, help="of one rank: 1638 are 8,190 samples")
     parser.add_argument("--ranks", action="store_true", help="also compare two ranks with two trainings")
     parser.add_argument("--recbole", metavar="PYTHON", help="also compare with RecBole, of that environment")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if options.alone:
-            from recsys_spark.training.distributed import OneRank
-
-            print(rate_of_fit(make_job(options.root, folder), OneRank()))
+            print(in_process(partial(rate_of_fit, make_job(options.root, folder, options.batch_rows))))
             return
         print(header(42) + "\n")
         print("| | samples/s, median (min to max) | ratio, median (min to max) |\n| --- | --- | --- |", flush=True)
-        job = make_job(options.root, folder)
-        rates = fed_and_from_memory(job, options.repeats)
+        job = make_job(options.root, folder, options.batch_rows)
+        rates = in_process(partial(fed_and_from_memory, job, options.repeats))
         report("fed by Petastorm / from memory", [fed for fed, _ in rates], [fed / held for fed, held in rates])
         if options.ranks:
-            pairs = [(two_ranks(options.root, folder), two_trainings(options.root)) for _ in range(options.repeats)]
+            pairs = [
+                (two_ranks(fresh(job)), two_trainings(options.root, options.batch_rows)) for _ in range(options.repeats)
+            ]
             report("2 ranks / 2 trainings at once", [one for one, _ in pairs], [one / two for one, two in pairs])
         if options.recbole:
             positives = write_pairs(job, Path(folder) / "pairs.csv")
-            pairs = [(ours(options.root), recbole(options.recbole, positives)) for _ in range(options.repeats)]
+            pairs = [
+                (ours(options.root, options.batch_rows), recbole(options.recbole, positives))
+                for _ in range(options.repeats)
+            ]
             report("a training of ours / RecBole's", [one for one, _ in pairs], [one / two for one, two in pairs])
 
 

@@ -67,8 +67,12 @@ def dataset(plan: Plan, columns: Sequence[str], rank: int, seed: int, epoch: int
             raise
 
     signature = tf.TensorSpec((None, plan.batch_rows, len(columns)), tf.int32)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = 1  # else a reader that waits keeps one of the step's threads waiting
+    ahead = tf.data.Dataset.from_generator(stacks, output_signature=signature).prefetch(2).with_options(options)
     try:
-        yield from tf.data.Dataset.from_generator(stacks, output_signature=signature).prefetch(2)
+        yield from ahead
     except tf.errors.OpError:
         if failures:
             raise failures[0] from None

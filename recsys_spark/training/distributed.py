@@ -159,11 +159,19 @@ def _set_up_device(local_rank: int, local_size: int, threads: int) -> None:
             tf.config.set_visible_devices(gpus[local_rank % len(gpus)], "GPU")
             tf.config.experimental.set_memory_growth(gpus[local_rank % len(gpus)], True)
         fair = max(1, len(os.sched_getaffinity(0)) // local_size)
+        if local_size > 1 and not gpus:
+            _keep_to_cores(sorted(os.sched_getaffinity(0))[local_rank * fair : (local_rank + 1) * fair])
         # a step's operations are short: running them beside each other gains more than splitting each
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(threads or fair)
     except RuntimeError:
         pass  # TensorFlow has been used in this process before: its threads and devices stay as they are
+
+
+def _keep_to_cores(cores: Sequence[int]) -> None:
+    """Bind this process to cores of its own: ranks that wander between cores wait for each other in every step."""
+    for thread in os.listdir("/proc/self/task") if cores else ():
+        os.sched_setaffinity(int(thread), cores)
 
 
 class _WithoutPrefix:
@@ -181,4 +189,4 @@ class _WithoutPrefix:
 
 def _environment() -> dict[str, str]:
     """The driver's environment for the ranks, with TensorFlow quiet."""
-    return dict(os.environ) | {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
+    return {"TF_CPP_MIN_LOG_LEVEL": "2"} | dict(os.environ)

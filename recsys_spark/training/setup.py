@@ -35,7 +35,7 @@ class Trainer:
         self._steps = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._loss_sum = tf.Variable(0.0, dtype=tf.float64, trainable=False)
         self._first_bad = tf.Variable(0, dtype=tf.int64, trainable=False)
-        inner = make_step(model, self._optimizer, training.dense_rows, ranks.average)
+        inner = make_step(model, self._optimizer, training.dense_rows, ranks.average, ranks.size)
 
         @tf.autograph.experimental.do_not_convert
         def step(batch: Any) -> None:

@@ -102,6 +102,7 @@ class Features(Section):
 
 class Examples(Section):
     fits: Annotated[list[Fit], Field(min_length=1)]
+    positives: Literal["pairs", "events"]
     negatives: Annotated[int, Field(gt=0, le=1000)]
     draws: Positive
     sampling: Literal["uniform", "popularity"]

@@ -221,6 +221,8 @@ SEQUENCES: Final = Table(
 def train_examples(negatives: int) -> Table:
     """The pairs table for K negatives: one row a positive and draw, `(user_idx, item_idx, negative_1..K)`, all flat.
 
+    With `examples.positives: events` a pair has a row for each time it was a positive.
+
     Deletion vectors and column mapping stay off: the feed reads the files themselves.
     """
     drawn = [_column(c.negative(k), _INT, "item_idx of a negative") for k in range(1, negatives + 1)]

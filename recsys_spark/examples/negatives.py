@@ -1,6 +1,6 @@
 """Negatives drawn by hash: the same for the same seed on any number of partitions, and never one of the user's own.
 
-A draw is a hash of (seed, draw, user, item, place, attempt); one that hits a barred item is drawn again with the next
+A draw is a hash of (seed, draw, user, item, repeat, place, attempt); one that hits a barred item is drawn again with the next
 attempt. After `_ATTEMPTS` the few that are left, users who have nearly everything, choose from what they lack.
 """
 
@@ -53,19 +53,20 @@ class Pool:
 
 
 def draw_negatives(
-    seed: int, draw: int, users: Ints, items: Ints, count: int, barred: UInt64s, pool: Pool
+    seed: int, draw: int, users: Ints, items: Ints, repeat: Ints, count: int, barred: UInt64s, pool: Pool
 ) -> npt.NDArray[np.int32]:
     """`count` negatives for each pair `(users[i], items[i])`: (n, count) item indices.
 
     Each is drawn by itself, so the same negative may come twice beside a positive, as in the NCF paper's code.
 
     Args:
+        repeat: which of its pair's positives each is, from 0, where a pair counts more than once.
         barred: sorted `pair_keys` of what must not be drawn.
 
     Returns:
         The negatives; `NONE_LEFT` throughout a row whose user has the whole pool. O(n count log barred).
     """
-    row = hash_of(seed, draw, users, items)
+    row = hash_of(seed, draw, users, items, repeat)
     places = extend(row[:, None], np.arange(count))
     chosen = np.empty(places.shape, dtype=np.int32)
     open_rows, open_places = np.nonzero(np.ones(places.shape, dtype=bool))

@@ -20,11 +20,11 @@ from recsys_spark.examples.negatives import NONE_LEFT, Pool, draw_negatives, pai
 from recsys_spark.schemas import train_examples
 from recsys_spark.transform import Transformer, conform, shuffle_partitions
 
-IS_EXAMPLE: Final = "is_example"
+_TIMES: Final = "times"
 
 
 def train_pairs(
-    config: Examples, seed: int, as_of: date, fit: Fit, is_example: Column, pool: Broadcast[Pool], files: int
+    config: Examples, seed: int, as_of: date, fit: Fit, times: Column, pool: Broadcast[Pool], files: int
 ) -> Transformer:
     """Interactions -> `schemas.train_examples(K)`: one row a positive of the fit and draw, its K negatives beside it.
 
@@ -33,16 +33,16 @@ def train_pairs(
     into `files`, to be read in any order. O(positives x draws x K), memory one batch and one user's history.
 
     Args:
-        is_example: whether an interaction is a positive of the fit.
+        times: how often an interaction is a positive of the fit, each time with negatives of its own.
         pool: what negatives are drawn from, broadcast.
     """
     table = train_examples(config.negatives)
     drawn = StructType([field for field in table.schema if field.name not in (c.AS_OF_DATE, c.FIT)])
 
     def to_examples(interactions: DataFrame) -> DataFrame:
-        pairs = interactions.select(c.USER_IDX, c.ITEM_IDX, is_example.alias(IS_EXAMPLE))
+        pairs = interactions.select(c.USER_IDX, c.ITEM_IDX, times.cast("int").alias(_TIMES))
         if config.strict_train:
-            pairs = pairs.where(IS_EXAMPLE)
+            pairs = pairs.where(F.col(_TIMES) > 0)
         by_user = pairs.repartition(shuffle_partitions(pairs), c.USER_IDX).sortWithinPartitions(c.USER_IDX, c.ITEM_IDX)
         examples = by_user.mapInArrow(_drawer(config, seed, pool), drawn).repartition(files)
         sliced = examples.withColumn(c.AS_OF_DATE, F.lit(as_of)).withColumn(c.FIT, F.lit(fit))
@@ -58,10 +58,11 @@ def _drawer(config: Examples, seed: int, pool: Broadcast[Pool]):  # type: ignore
         for pairs in by_whole_users(batches):
             users, items = (pairs.column(name).to_numpy() for name in (c.USER_IDX, c.ITEM_IDX))
             barred = pair_keys(users, items)
-            chosen = pairs.column(IS_EXAMPLE).to_numpy()
-            users, items = users[chosen], items[chosen]
+            times = pairs.column(_TIMES).to_numpy()
+            users, items = np.repeat(users, times), np.repeat(items, times)
+            repeat = np.arange(len(users)) - np.repeat(np.cumsum(times) - times, times)
             for nth in range(config.draws):
-                negatives = draw_negatives(seed, nth, users, items, config.negatives, barred, pool.value)
+                negatives = draw_negatives(seed, nth, users, items, repeat, config.negatives, barred, pool.value)
                 kept = negatives[:, 0] != NONE_LEFT
                 columns = [np.full(int(kept.sum()), nth, dtype=np.int32), users[kept], items[kept], *negatives[kept].T]
                 yield pa.RecordBatch.from_arrays([pa.array(column, pa.int32()) for column in columns], names)

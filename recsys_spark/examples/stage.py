@@ -6,7 +6,7 @@ from datetime import date
 from math import ceil
 
 from pyspark import Broadcast
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
@@ -36,11 +36,12 @@ def run(run: Run) -> None:
 def _write_train_examples(run: Run, interactions: DataFrame, fit: Fit) -> None:
     config = run.config.examples
     of_fit = positives_in(*PARTS_OF_FIT[fit])
-    positives = interactions.where(of_fit > 0).count()
+    times = of_fit if config.positives == "events" else (of_fit > 0).cast("int")
+    positives = _sum(interactions, times)
     files = _files(positives, config.rows_per_file, run.config.training.ranks)
     pool = _pool(run, interactions, fit)
     barred = interactions.where(F.col(c.POSITIVES) > 0)
-    examples = barred.transform(train_pairs(config, run.seed, run.as_of, fit, of_fit > 0, pool, files))
+    examples = barred.transform(train_pairs(config, run.seed, run.as_of, fit, times, pool, files))
     where: dict[str, str | int | date] = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
     rows = run.tables.replace(train_examples(config.negatives), examples, where)
     run.counts[f"positives_{fit}"], run.counts[f"train_examples_{fit}"] = positives, rows
@@ -62,6 +63,11 @@ def _write_eval_examples(run: Run, interactions: DataFrame, part: str) -> None:
         examples = taken.transform(drawn_candidates(run.as_of, part, targets, count, run.seed, pool))
     where: dict[str, str | int | date] = {c.AS_OF_DATE: run.as_of, c.PART: part}
     run.counts[f"eval_examples_{part}"] = run.tables.replace(EVAL_EXAMPLES, examples, where)
+
+
+def _sum(rows: DataFrame, what: Column) -> int:
+    total = rows.agg(F.coalesce(F.sum(what), F.lit(0)).alias("total")).head()
+    return int(total["total"]) if total else 0
 
 
 def _files(positives: int, rows_per_file: int, ranks: int) -> int:

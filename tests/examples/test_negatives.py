@@ -15,7 +15,7 @@ histories = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 11)), min_size=
 def test_no_negative_is_a_positive_of_that_user_and_all_are_of_the_pool(pairs, seed, count):
     users, items = (np.array(column, dtype=np.int32) for column in zip(*sorted(pairs), strict=True))
     pool = Pool.uniform(np.arange(12))
-    negatives = draw_negatives(seed, 0, users, items, count, pair_keys(users, items), pool)
+    negatives = draw_negatives(seed, 0, users, items, np.zeros_like(users), count, pair_keys(users, items), pool)
     assert negatives.shape == (len(users), count)
     had = set(pairs)
     for user, row in zip(users.tolist(), negatives.tolist(), strict=True):
@@ -28,21 +28,23 @@ def test_no_negative_is_a_positive_of_that_user_and_all_are_of_the_pool(pairs, s
 
 def test_a_pair_has_the_same_negatives_whoever_stands_beside_it():
     users, items = np.array([1, 1, 2, 9]), np.array([3, 4, 3, 0])
-    barred, pool = pair_keys(users, items), Pool.uniform(np.arange(1000))
-    together = draw_negatives(7, 2, users, items, 4, barred, pool)
-    alone = [draw_negatives(7, 2, users[n : n + 1], items[n : n + 1], 4, barred, pool)[0] for n in range(4)]
+    barred, pool, once = pair_keys(users, items), Pool.uniform(np.arange(1000)), np.zeros(4, dtype=int)
+    together = draw_negatives(7, 2, users, items, once, 4, barred, pool)
+    rows = [slice(n, n + 1) for n in range(4)]
+    alone = [draw_negatives(7, 2, users[row], items[row], once[row], 4, barred, pool)[0] for row in rows]
     np.testing.assert_array_equal(together, alone)
 
 
-def test_another_draw_or_seed_gives_other_negatives():
+def test_another_draw_seed_or_repeat_gives_other_negatives():
     users, items = np.zeros(50, dtype=int), np.arange(50)
     pool = Pool.uniform(np.arange(10_000))
 
-    def drawn(seed, draw):
-        return draw_negatives(seed, draw, users, items, 4, pair_keys(users, items), pool)
+    def drawn(seed, draw, repeat=0):
+        return draw_negatives(seed, draw, users, items, users + repeat, 4, pair_keys(users, items), pool)
 
     assert not np.array_equal(drawn(1, 0), drawn(1, 1))
     assert not np.array_equal(drawn(1, 0), drawn(2, 0))
+    assert not np.array_equal(drawn(1, 0), drawn(1, 0, repeat=1))
     np.testing.assert_array_equal(drawn(1, 0), drawn(1, 0))
 
 
@@ -50,14 +52,16 @@ def test_a_user_with_nearly_everything_still_gets_what_is_left():
     items = np.arange(9_999)
     users = np.zeros_like(items)
     pool = Pool.uniform(np.arange(10_000))
-    negatives = draw_negatives(3, 0, users[:5], items[:5], 3, pair_keys(users, items), pool)
+    negatives = draw_negatives(3, 0, users[:5], items[:5], users[:5], 3, pair_keys(users, items), pool)
     assert (negatives == 9_999).all()
 
 
 def test_uniform_draws_are_uniform():
     users = np.arange(20_000)
     nothing = np.empty(0, dtype=np.uint64)
-    drawn = draw_negatives(5, 0, users, np.zeros_like(users), 5, nothing, Pool.uniform(np.arange(10)))
+    drawn = draw_negatives(
+        5, 0, users, np.zeros_like(users), np.zeros_like(users), 5, nothing, Pool.uniform(np.arange(10))
+    )
     counts = np.bincount(drawn.ravel(), minlength=10)
     # chi-squared with 9 degrees of freedom: 27.9 is its 99.9% quantile
     assert ((counts - 10_000) ** 2 / 10_000).sum() < 27.9
@@ -67,7 +71,7 @@ def test_weighted_draws_follow_popularity_to_the_power():
     users = np.arange(30_000)
     nothing = np.empty(0, dtype=np.uint64)
     pool = Pool.weighted(np.array([4, 2, 7]), np.array([1, 16, 81]), alpha=0.5)  # weights 1, 4, 9
-    drawn = draw_negatives(5, 0, users, np.zeros_like(users), 2, nothing, pool)
+    drawn = draw_negatives(5, 0, users, np.zeros_like(users), np.zeros_like(users), 2, nothing, pool)
     shares = np.array([(drawn == item).mean() for item in (4, 2, 7)])
     np.testing.assert_allclose(shares, np.array([1, 4, 9]) / 14, atol=0.01)
 

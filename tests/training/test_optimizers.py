@@ -10,7 +10,15 @@ import pytest
 import tensorflow as tf
 
 from recsys_spark.models import binary_cross_entropy, build_model
-from recsys_spark.training.optimizers import Adagrad, Adam, Optimizer, build_optimizer, densify, make_step
+from recsys_spark.training.optimizers import (
+    Adagrad,
+    Adam,
+    Optimizer,
+    build_optimizer,
+    cheaper_to_exchange,
+    densify,
+    make_step,
+)
 
 SHAPE = (6, 2)
 ROWS = [[4, 1, 4], [0, 4, 4], [1, 1, 1], [5, 0, 2]]  # of four steps, with repeats; row 3 never
@@ -189,8 +197,8 @@ def test_densify_makes_small_tables_dense_and_leaves_large_ones() -> None:
     assert sparse is given[1]
 
 
-@pytest.mark.parametrize("dense_rows", [0, 100])
-def test_the_step_is_the_loss_and_its_gradients(dense_rows: int) -> None:
+@pytest.mark.parametrize(("dense_rows", "ranks"), [(0, 1), (100, 1), (100, 100)])
+def test_the_step_is_the_loss_and_its_gradients(dense_rows: int, ranks: int) -> None:
     """Against Keras's own Adam, on a batch that meets every row, so that lazy and dense agree."""
     batch = {"user": tf.range(6), "items": tf.constant([[k, (k + 1) % 5, (k + 2) % 5] for k in [0, 1, 2, 3, 4, 0]])}
     ours, theirs = (build_model("neumf", {"seed": 1}, 6, 5) for _ in range(2))
@@ -202,7 +210,7 @@ def test_the_step_is_the_loss_and_its_gradients(dense_rows: int) -> None:
         seen.extend(isinstance(gradient, tf.IndexedSlices) for gradient in gradients)
         return gradients
 
-    step = tf.function(make_step(ours, optimizer, dense_rows, average))
+    step = tf.function(make_step(ours, optimizer, dense_rows, average, ranks))
     for _ in range(5):
         loss = step(batch)
         with tf.GradientTape() as tape:
@@ -211,7 +219,7 @@ def test_the_step_is_the_loss_and_its_gradients(dense_rows: int) -> None:
         # dense: Keras's Adam squares the slices of a repeated row one by one
         reference.apply([tf.convert_to_tensor(each) for each in gradients], theirs.trainable_variables)
         assert float(loss) == pytest.approx(float(expected), rel=1e-4)
-    assert any(seen) is (dense_rows == 0)
+    assert any(seen) is (ranks == 1)  # many ranks exchange tables so small as a whole
     for variable, other in zip(ours.trainable_variables, theirs.trainable_variables, strict=True):
         np.testing.assert_allclose(variable.numpy(), other.numpy(), rtol=1e-2, atol=1e-5)
 
@@ -221,7 +229,9 @@ def test_averaging_comes_between_gradients_and_update() -> None:
     optimizer = Adam()
     optimizer.build(model.trainable_variables)
     before = model.arrays()
-    step = make_step(model, optimizer, 100, average=lambda gradients: [0.0 * gradient for gradient in gradients])
+    step = make_step(
+        model, optimizer, 100, average=lambda gradients: [0.0 * tf.convert_to_tensor(each) for each in gradients]
+    )
     step({"user": tf.constant([0, 1]), "items": tf.constant([[0, 1], [2, 3]])})
     for name, array in model.arrays().items():
         np.testing.assert_array_equal(array, before[name])
@@ -230,3 +240,18 @@ def test_averaging_comes_between_gradients_and_update() -> None:
 def test_float16_is_refused() -> None:
     with pytest.raises(ValueError, match="mixed_bfloat16"):
         make_step(build_model("gmf", {"dtype": "mixed_float16"}, 4, 4), Adam())
+
+
+def test_a_gradient_is_exchanged_in_the_smaller_of_its_forms() -> None:
+    dense = tf.zeros(SHAPE)
+    of_three_rows = slices([4, 1, 4], np.ones((3, 2)))  # of a table of six
+
+    def is_sparse(ranks: int) -> list[bool]:
+        chosen = cheaper_to_exchange([dense, of_three_rows], [dense, dense], ranks)
+        return [isinstance(gradient, tf.IndexedSlices) for gradient in chosen]
+
+    assert is_sparse(1) == [False, True]  # nothing is exchanged
+    assert is_sparse(4) == [False, True]  # gathered 4 x 3 rows, reduced 2 x 6: alike
+    assert is_sparse(5) == [False, False]
+    summed = cheaper_to_exchange([of_three_rows], [dense], 5)[0]
+    np.testing.assert_array_equal(summed.numpy()[:, 0], [0, 1, 0, 0, 2, 0])

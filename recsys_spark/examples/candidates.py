@@ -14,11 +14,11 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from recsys_spark import columns as c
-from recsys_spark.examples.batches import by_whole_users
 from recsys_spark.examples.negatives import Pool, draw_candidates, pair_keys
 from recsys_spark.interactions.split import TEST, VALIDATION
 from recsys_spark.schemas import EVAL_EXAMPLES
 from recsys_spark.transform import Transformer, conform, shuffle_partitions
+from recsys_spark.whole_users import by_whole_users
 
 _IS_TARGET: Final = "is_target"
 _DRAW_OF_PART: Final = {VALIDATION: 0, TEST: 1}

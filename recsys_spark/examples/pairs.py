@@ -15,10 +15,10 @@ from pyspark.sql.types import StructType
 
 from recsys_spark import columns as c
 from recsys_spark.config import Examples, Fit
-from recsys_spark.examples.batches import by_whole_users
 from recsys_spark.examples.negatives import NONE_LEFT, Pool, draw_negatives, pair_keys
 from recsys_spark.schemas import train_examples
 from recsys_spark.transform import Transformer, conform, shuffle_partitions
+from recsys_spark.whole_users import by_whole_users
 
 _TIMES: Final = "times"
 

@@ -6,18 +6,31 @@ is never in an earlier part than one before it, except under a given test, whose
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
-from pyspark.sql import Column, DataFrame, Window
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    BooleanType,
+    ByteType,
+    DoubleType,
+    IntegerType,
+    StructField,
+    StructType,
+    TimestampType,
+)
 
 from recsys_spark import columns as c
 from recsys_spark.config import Interactions, Split
 from recsys_spark.errors import UserError
+from recsys_spark.interactions.places import held_out, positions
 from recsys_spark.schemas import LABELLED_EVENTS
-from recsys_spark.transform import Transformer, conform
+from recsys_spark.transform import Transformer, conform, shuffle_partitions
+from recsys_spark.whole_users import by_whole_users
 
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"
@@ -29,8 +42,27 @@ PARTS_OF_FIT: Final = {
     "production": (TRAIN, VALIDATION, TEST),
 }
 
+_HELD_OUT_PARTS: Final = {
+    "leave_last_one": (TEST,),
+    "leave_last_two": (TEST, VALIDATION),
+    "given": (VALIDATION,),
+}
+
 _GIVEN_TEST = "given_test"
-_FIRST_OF_PAIR = "first_of_pair"
+_NTH_LAST = "nth_last"
+_CARRIED = 6  # columns that come with the event; the others are added
+_PLACED = StructType(
+    [
+        StructField(c.USER_IDX, IntegerType()),
+        StructField(c.ITEM_IDX, IntegerType()),
+        StructField(c.EVENT_TIME, TimestampType()),
+        StructField(c.EVENT_VALUE, DoubleType()),
+        StructField(c.POSITIVE, BooleanType()),
+        StructField(_GIVEN_TEST, BooleanType()),
+        StructField(c.POSITION, IntegerType()),
+        StructField(_NTH_LAST, ByteType()),
+    ]
+)
 
 
 def until(as_of: date) -> Column:
@@ -66,7 +98,8 @@ def positive(config: Interactions) -> Transformer:
 def labelled(config: Split, as_of: date, given_test: DataFrame | None = None) -> Transformer:
     """Indexed events with `positive` -> `schemas.LABELLED_EVENTS`.
 
-    One shuffle by user and a sort within it: O(n log h) for histories of length h; nothing is taken over all users.
+    One shuffle by user and a sort within it, then numpy over whole users: O(n log h) for histories of length h, memory one
+    batch and one user's history; nothing is taken over all users.
 
     Args:
         given_test: `(user_idx, item_idx)` pairs that are the test, for `kind: given`.
@@ -76,14 +109,14 @@ def labelled(config: Split, as_of: date, given_test: DataFrame | None = None) ->
     """
 
     def label(events: DataFrame) -> DataFrame:
-        history = Window.partitionBy(c.USER_IDX).orderBy(c.EVENT_TIME, c.EVENT_ORDER, c.EVENT_ID)
-        placed = events.withColumn(c.POSITION, F.row_number().over(history))
-        if config.kind == "time":
-            return placed.withColumn(c.PART, _part_by_time(config, as_of))
-        if config.kind == "given":
-            return _label_given(placed, given_test)
-        held_out = [TEST] if config.kind == "leave_last_one" else [TEST, VALIDATION]
-        return _leave_last(placed, held_out, repeats=config.repeats)
+        marked = _with_given(events, given_test) if config.kind == "given" else _without_given(events)
+        chosen = marked.select(*_PLACED.names[:_CARRIED], c.EVENT_ORDER, c.EVENT_ID)
+        by_user = chosen.repartition(shuffle_partitions(chosen), c.USER_IDX)
+        in_order = by_user.sortWithinPartitions(c.USER_IDX, c.EVENT_TIME, c.EVENT_ORDER, c.EVENT_ID)
+        parts = _HELD_OUT_PARTS.get(config.kind, ())
+        repeats = config.repeats and config.kind != "given"
+        placed = in_order.drop(c.EVENT_ORDER, c.EVENT_ID).mapInArrow(_placer(len(parts), repeats), _PLACED)
+        return placed.withColumn(c.PART, _part_by_time(config, as_of) if config.kind == "time" else _part(parts))
 
     return lambda events: label(events).transform(conform(LABELLED_EVENTS, "labelled events"))
 
@@ -98,37 +131,38 @@ def _part_by_time(config: Split, as_of: date) -> Column:
     )
 
 
-def _label_given(placed: DataFrame, given_test: DataFrame | None) -> DataFrame:
+def _part(held_out: Sequence[str]) -> Column:
+    """The part of a placed event, whose `nth_last` counts the held-out targets from the last one, 1."""
+    part = F.lit(TRAIN)
+    for nth, name in enumerate(held_out, start=1):
+        part = F.when(F.col(_NTH_LAST) == nth, name).otherwise(part)
+    return F.when(F.col(_GIVEN_TEST), TEST).otherwise(part)
+
+
+def _with_given(events: DataFrame, given_test: DataFrame | None) -> DataFrame:
     if given_test is None:
         raise UserError("split.kind is `given`, but split.test_file names no file")
     marked = given_test.select(c.USER_IDX, c.ITEM_IDX, F.lit(True).alias(_GIVEN_TEST))
-    known = placed.join(marked, on=[c.USER_IDX, c.ITEM_IDX], how="left")
-    is_test = F.coalesce(F.col(_GIVEN_TEST), F.lit(False))
-    rest = _leave_last(known, [VALIDATION], repeats=False, among=~is_test)
-    return rest.withColumn(c.PART, F.when(is_test, TEST).otherwise(F.col(c.PART)))
+    known = events.join(marked, on=[c.USER_IDX, c.ITEM_IDX], how="left")
+    return known.withColumn(_GIVEN_TEST, F.coalesce(F.col(_GIVEN_TEST), F.lit(False)))
 
 
-def _leave_last(placed: DataFrame, held_out: Sequence[str], repeats: bool, among: Column | None = None) -> DataFrame:
-    """Hold out a user's latest targets, one a part; what stands after a target is in its part too.
+def _without_given(events: DataFrame) -> DataFrame:
+    return events.withColumn(_GIVEN_TEST, F.lit(False))
 
-    A target is a positive event, and, unless repeats may be targets, the first one of its item. A user keeps at least
-    one target in train: one with two targets is left out of validation, one with a single target of both.
-    """
-    eligible = F.col(c.POSITIVE) & (F.lit(True) if among is None else among)
-    if not repeats:
-        of_pair = Window.partitionBy(c.USER_IDX, c.ITEM_IDX).orderBy(c.POSITION)
-        seen_before = F.sum(eligible.cast("int")).over(of_pair.rowsBetween(Window.unboundedPreceding, -1))
-        placed = placed.withColumn(_FIRST_OF_PAIR, F.coalesce(seen_before, F.lit(0)) == 0)
-        eligible &= F.col(_FIRST_OF_PAIR)
-    by_user = Window.partitionBy(c.USER_IDX).orderBy(c.POSITION)
-    newer = by_user.rowsBetween(1, Window.unboundedFollowing)
-    whole = by_user.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-    still_to_come = F.coalesce(F.sum(eligible.cast("int")).over(newer), F.lit(0))
-    targets = F.sum(eligible.cast("int")).over(whole)
-    part = F.lit(TRAIN)
-    for nth, name in reversed(list(enumerate(held_out, start=1))):
-        part = F.when((still_to_come < nth) & (targets > nth), name).otherwise(part)
-    return placed.withColumn(c.PART, part)
+
+def _placer(most: int, repeats: bool) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Events in the order of their users and times -> the same with their places."""
+
+    def place(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for events in by_whole_users(batches):
+            users, items = (events.column(name).to_numpy() for name in (c.USER_IDX, c.ITEM_IDX))
+            eligible = pc.and_not(events.column(c.POSITIVE), events.column(_GIVEN_TEST)).to_numpy()
+            placed = events.append_column(c.POSITION, pa.array(positions(users), pa.int32()))
+            nth = pa.array(held_out(users, items, eligible, most, repeats), pa.int8())
+            yield from placed.append_column(_NTH_LAST, nth).combine_chunks().to_batches()
+
+    return place
 
 
 def _midnight(day: date) -> datetime:

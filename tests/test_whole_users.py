@@ -4,7 +4,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_spark.examples.batches import by_whole_users
+from recsys_spark.whole_users import by_whole_users
 
 
 @given(st.lists(st.integers(0, 6), max_size=40), st.lists(st.integers(1, 7), min_size=1, max_size=40))

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark import recommend_items
 from recsys_spark.cli import main
+from recsys_spark.errors import UserError
 from recsys_spark.stages import PIPELINE
 
 JOBS = Path(__file__).parent.parent / "jobs"
@@ -208,6 +209,8 @@ def test_recommend_items_answers_from_the_published_table_the_model_and_the_fall
     assert longer["rank"].tolist() == list(range(1, 26))
     stranger = recommend_items("nobody", top_n=5, root=str(night))
     assert set(stranger["reason_code"]) == {"popular"} and len(stranger) == 5
+    with pytest.raises(UserError, match="no variant 'other' is published"):
+        recommend_items(someone, root=str(night), variant="other")
 
 
 @pytest.mark.slow

@@ -18,7 +18,9 @@ ROOT_VARIABLE: Final = "RECSYS_ROOT"
 DEMO_ROOT: Final = ".data/demo"
 
 
-def recommend_items(user_id: int | str, top_n: int = 10, root: str | None = None) -> pd.DataFrame:
+def recommend_items(
+    user_id: int | str, top_n: int = 10, root: str | None = None, variant: str = "default"
+) -> pd.DataFrame:
     """The best `top_n` items of a user: `rank, item_id, title, score, reason_code, reason`.
 
     The published list answers where it has enough rows; a longer list is made by the model it names. A user whom neither
@@ -26,9 +28,10 @@ def recommend_items(user_id: int | str, top_n: int = 10, root: str | None = None
 
     Args:
         root: where the tables lie, as a path; by default the environment's RECSYS_ROOT, else that of `make demo`.
+        variant: which of the published variants to read.
 
     Raises:
-        UserError: `top_n` is not positive, or nothing has been published under the root.
+        UserError: `top_n` is not positive, or nothing has been published under the root, or not this variant.
 
     Example:
         >>> recommend_items(user_id=123, top_n=10)  # doctest: +SKIP
@@ -36,29 +39,33 @@ def recommend_items(user_id: int | str, top_n: int = 10, root: str | None = None
     if top_n < 1:
         raise UserError(f"top_n is {top_n}, expected 1 or more")
     root = root or os.environ.get(ROOT_VARIABLE) or DEMO_ROOT
-    rows = _published(root, str(user_id), top_n)
+    rows = _published(root, str(user_id), top_n, variant)
     if len(rows) < top_n:
-        rows = _made_now(root, str(user_id), top_n)
+        rows = _made_now(root, str(user_id), top_n, variant)
     rows = rows.merge(_titles(root, rows[c.ITEM_ID]), on=c.ITEM_ID, how="left")
     rows["reason"] = rows[c.REASON_CODE].map(REASONS)
     ordered = [c.RANK, c.ITEM_ID, c.TITLE, c.SCORE, c.REASON_CODE, "reason"]
     return rows[ordered].reset_index(drop=True)
 
 
-def _published(root: str, user_id: str, top_n: int) -> pd.DataFrame:
+def _published(root: str, user_id: str, top_n: int, variant: str) -> pd.DataFrame:
     if not _exists(root, "recommendations_current"):
         raise MissingTableError(f"nothing is published under {root}: run jobs/pipeline.py, or jobs/recommend.py, first")
-    is_user = _field(c.USER_ID) == user_id
+    is_user = (_field(c.USER_ID) == user_id) & (_field(c.VARIANT) == variant)
     rows = _read(root, "recommendations_current", is_user, [c.RANK, c.ITEM_ID, c.SCORE, c.REASON_CODE])
     return rows[rows[c.RANK] <= top_n].sort_values(c.RANK)
 
 
-def _made_now(root: str, user_id: str, top_n: int) -> pd.DataFrame:
+def _made_now(root: str, user_id: str, top_n: int, variant: str) -> pd.DataFrame:
     """A list that is not published: by the model for a user it knows, else of what is popular."""
     import numpy as np
     import pandas as pd
 
-    current = _read(root, "recommendations_current", columns=[c.MODEL_VERSION])
+    current = _read(root, "recommendations_current", _field(c.VARIANT) == variant, [c.MODEL_VERSION])
+    if current.empty:
+        raise UserError(
+            f"no variant {variant!r} is published under {root}: see recommendations_current for those that are"
+        )
     model = _read(root, "models", _field(c.MODEL_VERSION) == current[c.MODEL_VERSION].iloc[0]).iloc[-1]
     as_of = model[c.AS_OF_DATE]
     features = _read(root, "item_features", None, [c.ITEM_IDX, c.USERS], as_of_date=as_of, fit="production")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -20,6 +22,7 @@ from recsys_spark import recommend_items
 from recsys_spark.cli import main
 from recsys_spark.errors import UserError
 from recsys_spark.stages import PIPELINE
+from recsys_spark.storage import load_manifest
 
 JOBS = Path(__file__).parent.parent / "jobs"
 HOUSEHOLDS = 119  # of those numbered up to 120, one never bought anything
@@ -139,7 +142,6 @@ def test_every_eligible_user_has_n_ranked_items(spark, night):
 
 def test_the_published_rows_are_the_same_for_spark_delta_rs_and_duckdb(spark, night):
     import duckdb
-    from deltalake import DeltaTable
 
     columns = ["as_of_date", "variant", "user_id", "rank", "item_id", "score", "model_version"]
     by_spark = rows(table(spark, night, "recommendations_current").select(columns))
@@ -232,8 +234,23 @@ def test_again_is_the_same_and_another_date_stands_beside_it(spark, night, groce
 
 
 @pytest.mark.slow
+def test_halves_are_trained_first_and_joined(night, groceries, tmp_path):
+    root = shutil.copytree(night, tmp_path / "root")
+    pretrained = {"model__neumf__pretrain": "true", "training__epochs": 2, "examples__fits": "[evaluate,refit]"}
+    argv = arguments(root, groceries, **pretrained)
+    assert main("examples", description="test", argv=argv) == 0
+    assert main("train", description="test", argv=argv) == 0
+    models = DeltaTable(str(root / "models")).to_pyarrow_dataset().to_table().to_pylist()
+    for fit in ("evaluate", "refit"):
+        newest = max((row for row in models if row["fit"] == fit), key=lambda row: row["created_at"])
+        manifest = load_manifest(newest["path"])
+        assert manifest["model"]["name"] == "neumf"
+        # from halves that have learnt, the first epoch starts below the loss of guessing
+        assert manifest["history"][0]["loss"] < 0.5
+
+
+@pytest.mark.slow
 def test_a_stale_model_gives_new_users_the_fallback_and_does_not_score_new_items(spark, night, groceries, tmp_path):
-    import shutil
 
     root = tmp_path / "later"
     shutil.copytree(night, root)

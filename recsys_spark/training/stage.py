@@ -61,7 +61,8 @@ def _fit(run: Run, fit: Fit, vouching: Fitted | None) -> Fitted:
     halves: tuple[str, ...] = ()
     outcome: Outcome | None = None
     for phase in phases:
-        job = _job(run, fit, version, phase, halves, vouching.epochs.get(phase) if vouching else None)
+        joined = halves if phase == name else ()
+        job = _job(run, fit, version, phase, joined, vouching.epochs.get(phase) if vouching else None)
         run.say(_opening(job, config.training.ranks))
         outcome = launch(run.spark, config.training.ranks, partial(fit_on_rank, job), config.training.threads)
         for line in outcome.summary.splitlines() if fit == "evaluate" else ():

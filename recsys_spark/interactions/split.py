@@ -91,8 +91,8 @@ def positive(config: Interactions) -> Transformer:
     if config.positive_types:
         condition &= F.col(c.EVENT_TYPE).isin(*config.positive_types)
     if config.positive_min_value is not None:
-        condition &= F.coalesce(F.col(c.EVENT_VALUE) >= config.positive_min_value, F.lit(False))
-    return lambda events: events.withColumn(c.POSITIVE, condition)
+        condition &= F.col(c.EVENT_VALUE) >= config.positive_min_value
+    return lambda events: events.withColumn(c.POSITIVE, F.coalesce(condition, F.lit(False)))
 
 
 def labelled(config: Split, as_of: date, given_test: DataFrame | None = None) -> Transformer:

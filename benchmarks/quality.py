@@ -11,7 +11,6 @@ chosen on validation. Prints Markdown: a line a fit and seed, and the means over
 from __future__ import annotations
 
 import argparse
-import statistics
 import subprocess
 import sys
 from collections import defaultdict
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from bench import header, seconds_of
+from bench import header, seconds_of, spread
 from deltalake import DeltaTable
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -51,10 +50,8 @@ def main() -> None:
                 flush=True,
             )
     for fit, means in found.items():
-        of_each = (
-            f"{statistics.mean(each):.4f} ({min(each):.4f} to {max(each):.4f})" for each in zip(*means, strict=True)
-        )
-        print(f"| {fit} | mean of {len(means)} | | | {' | '.join(of_each)} |")
+        of_each = (spread(each, ".4f") for each in zip(*means, strict=True))
+        print(f"| {fit} | median of {len(means)} | | | {' | '.join(of_each)} |")
 
 
 def run_job(job: str, options: argparse.Namespace, seed: int) -> float:

@@ -9,6 +9,7 @@ share one. `pairs.csv` has a line `user,item` for each positive.
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
@@ -17,8 +18,8 @@ from pathlib import Path
 NEGATIVES, BATCH = 4, 8192
 
 
-def main(pairs: Path) -> float:
-    """Samples a second, a sample being one user-item pair, positive or negative."""
+def main(pairs: str) -> float:
+    """Samples a second, a sample being one user-item pair, positive or negative; `pairs` is the CSV's text."""
     from recbole.config import Config
     from recbole.data import create_dataset, data_preparation
     from recbole.model.general_recommender import NeuMF
@@ -26,9 +27,10 @@ def main(pairs: Path) -> float:
     from recbole.utils import init_seed
 
     with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)  # RecBole leaves logs in the working directory
         atomic = Path(folder) / "pairs" / "pairs.inter"
         atomic.parent.mkdir()
-        atomic.write_text("user_id:token\titem_id:token\n" + pairs.read_text().replace(",", "\t"))
+        atomic.write_text("user_id:token\titem_id:token\n" + pairs.replace(",", "\t"))
         settings = {
             "data_path": folder,
             "checkpoint_dir": folder,
@@ -57,4 +59,4 @@ def main(pairs: Path) -> float:
 
 
 if __name__ == "__main__":
-    print(main(Path(sys.argv[1])))
+    print(main(Path(sys.argv[1]).read_text()))

@@ -83,19 +83,19 @@ def alternatives(spark: SparkSession, interactions: DataFrame, artifact: str) ->
     als = ALS(
         rank=RANK, maxIter=3, implicitPrefs=True, userCol=c.USER_IDX, itemCol=c.ITEM_IDX, ratingCol="rating", seed=42
     ).fit(pairs)
+    units = len(weights["hidden_kernel_2"])
+    hidden = np.random.default_rng(0).standard_normal((sizes["n_items"], units), dtype=np.float32)
     return {
         "job": lambda: lists.write.format("noop").mode("overwrite").save(),
         "scorer": lambda: scorer.top_n(user_idx, N, (indptr, seen)),
-        "product": lambda: product(len(user_idx), sizes["n_items"], weights["hidden_kernel_2"]),
+        "product": lambda: product(len(user_idx), hidden, np.asarray(weights["hidden_kernel_2"])),
         "ALS": lambda: als.recommendForAllUsers(N).write.format("noop").mode("overwrite").save(),
     }
 
 
-def product(users: int, items: int, kernel: Any) -> None:
+def product(users: int, hidden: Any, kernel: Any) -> None:
     """One (items, m) @ (m, k) for each user, into the same place."""
-    hidden = np.random.default_rng(0).standard_normal((items, kernel.shape[0]), dtype=np.float32)
-    into = np.empty((items, kernel.shape[1]), dtype=np.float32)
-    kernel = np.array(kernel)
+    into = np.empty((len(hidden), kernel.shape[1]), dtype=np.float32)
     for _ in range(users):
         np.matmul(hidden, kernel, out=into)
 

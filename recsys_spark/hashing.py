@@ -43,6 +43,11 @@ def extend(state: UInt64s, *parts: int | npt.NDArray[Any]) -> UInt64s:
     return state
 
 
+def pair_keys(users: npt.NDArray[Any], items: npt.NDArray[Any]) -> UInt64s:
+    """(user, item) as one integer that sorts by user, then item."""
+    return (np.asarray(users).astype(np.uint64) << np.uint64(32)) | np.asarray(items).astype(np.uint64)
+
+
 def uniform(hashes: UInt64s) -> npt.NDArray[np.float64]:
     """Hashes as uniform doubles in [0, 1), 53 bits each."""
     return (hashes >> np.uint64(11)).astype(np.float64) * (1.0 / (1 << 53))

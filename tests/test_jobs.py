@@ -251,7 +251,6 @@ def test_halves_are_trained_first_and_joined(night, groceries, tmp_path):
 
 @pytest.mark.slow
 def test_a_stale_model_gives_new_users_the_fallback_and_does_not_score_new_items(spark, night, groceries, tmp_path):
-
     root = tmp_path / "later"
     shutil.copytree(night, root)
     newest = table(spark, root, "events").agg(F.max("event_time")).head()[0]

@@ -43,7 +43,7 @@ def movielens(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder to type the commands in; one epoch is enough, and fewer made events."""
+    """A folder to type the commands in; one epoch is enough."""
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("jobs", ".venv", "recsys_spark"):
         (folder / name).symlink_to(HERE / name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Final
 
@@ -14,11 +14,12 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from recsys_spark import columns as c
-from recsys_spark.examples.negatives import Pool, draw_candidates, pair_keys
+from recsys_spark.examples.negatives import Pool, draw_candidates
+from recsys_spark.hashing import pair_keys
 from recsys_spark.interactions.split import TEST, VALIDATION
 from recsys_spark.schemas import EVAL_EXAMPLES
-from recsys_spark.transform import Transformer, conform, shuffle_partitions
-from recsys_spark.whole_users import by_whole_users
+from recsys_spark.transform import Transformer, conform
+from recsys_spark.whole_users import map_whole_users
 
 _IS_TARGET: Final = "is_target"
 _DRAW_OF_PART: Final = {VALIDATION: 0, TEST: 1}
@@ -35,10 +36,8 @@ def drawn_candidates(
 
     def to_examples(interactions: DataFrame) -> DataFrame:
         pairs = interactions.select(c.USER_IDX, c.ITEM_IDX, is_target.alias(_IS_TARGET))
-        by_user = pairs.repartition(shuffle_partitions(pairs), c.USER_IDX).sortWithinPartitions(c.USER_IDX, c.ITEM_IDX)
-        return by_user.mapInArrow(_drawer(count, seed, _DRAW_OF_PART[part], pool), _DRAWN).transform(
-            _slice(as_of, part)
-        )
+        draw = _drawer(count, seed, _DRAW_OF_PART[part], pool)
+        return pairs.transform(map_whole_users(draw, _DRAWN, c.ITEM_IDX)).transform(_slice(as_of, part))
 
     return to_examples
 
@@ -57,32 +56,23 @@ def given_candidates(as_of: date, part: str, is_target: Column, negatives: DataF
     return to_examples
 
 
-def _drawer(
-    count: int, seed: int, nth: int, pool: Broadcast[Pool]
-) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    def draw(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for pairs in by_whole_users(batches):
-            users, items = (pairs.column(name).to_numpy() for name in (c.USER_IDX, c.ITEM_IDX))
-            wanted = pairs.column(_IS_TARGET).to_numpy()
-            keys = pair_keys(users, items)
-            starts = np.flatnonzero(np.diff(users, prepend=-1))
-            rows: dict[str, list[object]] = {c.USER_IDX: [], c.TARGETS: [], c.CANDIDATES: []}
-            for first, end in zip(starts, [*starts[1:], len(users)], strict=True):
-                targets = items[first:end][wanted[first:end]]
-                if len(targets):
-                    rows[c.USER_IDX].append(users[first])
-                    rows[c.TARGETS].append(targets)
-                    rows[c.CANDIDATES].append(
-                        draw_candidates(seed, nth, int(users[first]), count, keys[first:end], pool.value)
-                    )
-            yield pa.RecordBatch.from_arrays(
-                [
-                    pa.array(rows[c.USER_IDX], pa.int32()),
-                    pa.array(rows[c.TARGETS], pa.list_(pa.int32())),
-                    pa.array(rows[c.CANDIDATES], pa.list_(pa.int32())),
-                ],
-                [c.USER_IDX, c.TARGETS, c.CANDIDATES],
-            )
+def _drawer(count: int, seed: int, nth: int, pool: Broadcast[Pool]) -> Callable[[pa.Table], Iterator[pa.RecordBatch]]:
+    def draw(pairs: pa.Table) -> Iterator[pa.RecordBatch]:
+        users, items = (pairs.column(name).to_numpy() for name in (c.USER_IDX, c.ITEM_IDX))
+        wanted = pairs.column(_IS_TARGET).to_numpy()
+        keys = pair_keys(users, items)
+        starts = np.flatnonzero(np.diff(users, prepend=-1))
+        rows: dict[str, list[object]] = {c.USER_IDX: [], c.TARGETS: [], c.CANDIDATES: []}
+        for first, end in zip(starts, [*starts[1:], len(users)], strict=True):
+            targets = items[first:end][wanted[first:end]]
+            if len(targets):
+                user = int(users[first])
+                rows[c.USER_IDX].append(user)
+                rows[c.TARGETS].append(targets)
+                rows[c.CANDIDATES].append(draw_candidates(seed, nth, user, count, keys[first:end], pool.value))
+        kinds = (pa.int32(), pa.list_(pa.int32()), pa.list_(pa.int32()))
+        arrays = [pa.array(values, kind) for values, kind in zip(rows.values(), kinds, strict=True)]
+        yield pa.RecordBatch.from_arrays(arrays, list(rows))
 
     return draw
 

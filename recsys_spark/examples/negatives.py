@@ -1,7 +1,7 @@
 """Negatives drawn by hash: the same for the same seed on any number of partitions, and never one of the user's own.
 
-A draw is a hash of (seed, draw, user, item, repeat, place, attempt); one that hits a barred item is drawn again with the next
-attempt. After `_ATTEMPTS` the few that are left, users who have nearly everything, choose from what they lack.
+A draw is a hash of (seed, draw, user, item, repeat, place, attempt); one that hits a barred item is drawn again with the
+next attempt. After `_ATTEMPTS` the few that are left, users who have nearly everything, choose from what they lack.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recsys_spark.hashing import UInt64s, below, extend, hash_of, uniform
+from recsys_spark.hashing import UInt64s, below, extend, hash_of, pair_keys, uniform
 
 Ints = npt.NDArray[np.integer[Any]]
 
@@ -102,11 +102,6 @@ def draw_candidates(seed: int, draw: int, user: int, count: int, barred: UInt64s
     left = np.setdiff1d(_not_barred(user, barred, pool), chosen)
     order = np.argsort(hash_of(seed, draw, user, _ATTEMPTS, left), kind="stable")
     return np.sort(np.concatenate([chosen, left[order][: count - len(chosen)]]))
-
-
-def pair_keys(users: Ints, items: Ints) -> UInt64s:
-    """(user, item) as one integer that sorts by user, then item."""
-    return (np.asarray(users).astype(np.uint64) << np.uint64(32)) | np.asarray(items).astype(np.uint64)
 
 
 def is_barred(keys: UInt64s, barred: UInt64s) -> npt.NDArray[np.bool_]:

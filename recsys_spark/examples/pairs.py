@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Final
 
@@ -15,10 +15,11 @@ from pyspark.sql.types import StructType
 
 from recsys_spark import columns as c
 from recsys_spark.config import Examples, Fit
-from recsys_spark.examples.negatives import NONE_LEFT, Pool, draw_negatives, pair_keys
+from recsys_spark.examples.negatives import NONE_LEFT, Pool, draw_negatives
+from recsys_spark.hashing import pair_keys
 from recsys_spark.schemas import train_examples
-from recsys_spark.transform import Transformer, conform, shuffle_partitions
-from recsys_spark.whole_users import by_whole_users
+from recsys_spark.transform import Transformer, conform
+from recsys_spark.whole_users import map_whole_users
 
 _TIMES: Final = "times"
 
@@ -43,28 +44,26 @@ def train_pairs(
         pairs = interactions.select(c.USER_IDX, c.ITEM_IDX, times.cast("int").alias(_TIMES))
         if config.strict_train:
             pairs = pairs.where(F.col(_TIMES) > 0)
-        by_user = pairs.repartition(shuffle_partitions(pairs), c.USER_IDX).sortWithinPartitions(c.USER_IDX, c.ITEM_IDX)
-        examples = by_user.mapInArrow(_drawer(config, seed, pool), drawn).repartition(files)
+        examples = pairs.transform(map_whole_users(_drawer(config, seed, pool), drawn, c.ITEM_IDX)).repartition(files)
         sliced = examples.withColumn(c.AS_OF_DATE, F.lit(as_of)).withColumn(c.FIT, F.lit(fit))
         return sliced.transform(conform(table.schema, table.name))
 
     return to_examples
 
 
-def _drawer(config: Examples, seed: int, pool: Broadcast[Pool]):  # type: ignore[no-untyped-def]
+def _drawer(config: Examples, seed: int, pool: Broadcast[Pool]) -> Callable[[pa.Table], Iterator[pa.RecordBatch]]:
     names = [c.DRAW, c.USER_IDX, c.ITEM_IDX, *(c.negative(k) for k in range(1, config.negatives + 1))]
 
-    def draw(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for pairs in by_whole_users(batches):
-            users, items = (pairs.column(name).to_numpy() for name in (c.USER_IDX, c.ITEM_IDX))
-            barred = pair_keys(users, items)
-            times = pairs.column(_TIMES).to_numpy()
-            users, items = np.repeat(users, times), np.repeat(items, times)
-            repeat = np.arange(len(users)) - np.repeat(np.cumsum(times) - times, times)
-            for nth in range(config.draws):
-                negatives = draw_negatives(seed, nth, users, items, repeat, config.negatives, barred, pool.value)
-                kept = negatives[:, 0] != NONE_LEFT
-                columns = [np.full(int(kept.sum()), nth, dtype=np.int32), users[kept], items[kept], *negatives[kept].T]
-                yield pa.RecordBatch.from_arrays([pa.array(column, pa.int32()) for column in columns], names)
+    def draw(pairs: pa.Table) -> Iterator[pa.RecordBatch]:
+        users, items = (pairs.column(name).to_numpy() for name in (c.USER_IDX, c.ITEM_IDX))
+        barred = pair_keys(users, items)
+        times = pairs.column(_TIMES).to_numpy()
+        users, items = np.repeat(users, times), np.repeat(items, times)
+        repeat = np.arange(len(users)) - np.repeat(np.cumsum(times) - times, times)
+        for nth in range(config.draws):
+            negatives = draw_negatives(seed, nth, users, items, repeat, config.negatives, barred, pool.value)
+            kept = negatives[:, 0] != NONE_LEFT
+            columns = [np.full(int(kept.sum()), nth, dtype=np.int32), users[kept], items[kept], *negatives[kept].T]
+            yield pa.RecordBatch.from_arrays([pa.array(column, pa.int32()) for column in columns], names)
 
     return draw

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from recsys_spark.hashing import pair_keys
+
 Ints = npt.NDArray[np.integer[Any]]
 Bools = npt.NDArray[np.bool_]
 
@@ -42,8 +44,7 @@ def _runs(users: Ints) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
 def _first_of_pair(users: Ints, items: Ints, eligible: Bools) -> Bools:
     """The eligible rows, without those whose user had the item in an eligible row before."""
     rows = np.flatnonzero(eligible)
-    pairs = users[rows].astype(np.int64) << 32 | items[rows]
-    _, first = np.unique(pairs, return_index=True)
+    _, first = np.unique(pair_keys(users[rows], items[rows]), return_index=True)
     chosen = np.zeros(len(users), dtype=np.bool_)
     chosen[rows[first]] = True
     return chosen

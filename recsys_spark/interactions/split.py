@@ -6,7 +6,7 @@ is never in an earlier part than one before it, except under a given test, whose
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
@@ -29,8 +29,8 @@ from recsys_spark.config import Interactions, Split
 from recsys_spark.errors import UserError
 from recsys_spark.interactions.places import held_out, positions
 from recsys_spark.schemas import LABELLED_EVENTS
-from recsys_spark.transform import Transformer, conform, shuffle_partitions
-from recsys_spark.whole_users import by_whole_users
+from recsys_spark.transform import Transformer, conform
+from recsys_spark.whole_users import map_whole_users
 
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"
@@ -50,8 +50,8 @@ _HELD_OUT_PARTS: Final = {
 
 _GIVEN_TEST = "given_test"
 _NTH_LAST = "nth_last"
-_CARRIED = 6  # columns that come with the event; the others are added
-_PLACED = StructType(
+_CARRIED = (c.USER_IDX, c.ITEM_IDX, c.EVENT_TIME, c.EVENT_VALUE, c.POSITIVE, _GIVEN_TEST)
+_PLACED = StructType(  # what is carried, and the places
     [
         StructField(c.USER_IDX, IntegerType()),
         StructField(c.ITEM_IDX, IntegerType()),
@@ -110,12 +110,10 @@ def labelled(config: Split, as_of: date, given_test: DataFrame | None = None) ->
 
     def label(events: DataFrame) -> DataFrame:
         marked = _with_given(events, given_test) if config.kind == "given" else _without_given(events)
-        chosen = marked.select(*_PLACED.names[:_CARRIED], c.EVENT_ORDER, c.EVENT_ID)
-        by_user = chosen.repartition(shuffle_partitions(chosen), c.USER_IDX)
-        in_order = by_user.sortWithinPartitions(c.USER_IDX, c.EVENT_TIME, c.EVENT_ORDER, c.EVENT_ID)
         parts = _HELD_OUT_PARTS.get(config.kind, ())
-        repeats = config.repeats and config.kind != "given"
-        placed = in_order.drop(c.EVENT_ORDER, c.EVENT_ID).mapInArrow(_placer(len(parts), repeats), _PLACED)
+        place = _placer(len(parts), repeats=config.repeats and config.kind != "given")
+        in_order = map_whole_users(place, _PLACED, c.EVENT_TIME, c.EVENT_ORDER, c.EVENT_ID, columns=len(_CARRIED))
+        placed = marked.select(*_CARRIED, c.EVENT_ORDER, c.EVENT_ID).transform(in_order)
         return placed.withColumn(c.PART, _part_by_time(config, as_of) if config.kind == "time" else _part(parts))
 
     return lambda events: label(events).transform(conform(LABELLED_EVENTS, "labelled events"))
@@ -151,16 +149,15 @@ def _without_given(events: DataFrame) -> DataFrame:
     return events.withColumn(_GIVEN_TEST, F.lit(False))
 
 
-def _placer(most: int, repeats: bool) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _placer(most: int, repeats: bool) -> Callable[[pa.Table], Iterator[pa.RecordBatch]]:
     """Events in the order of their users and times -> the same with their places."""
 
-    def place(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for events in by_whole_users(batches):
-            users, items = (events.column(name).to_numpy() for name in (c.USER_IDX, c.ITEM_IDX))
-            eligible = pc.and_not(events.column(c.POSITIVE), events.column(_GIVEN_TEST)).to_numpy()
-            placed = events.append_column(c.POSITION, pa.array(positions(users), pa.int32()))
-            nth = pa.array(held_out(users, items, eligible, most, repeats), pa.int8())
-            yield from placed.append_column(_NTH_LAST, nth).combine_chunks().to_batches()
+    def place(events: pa.Table) -> Iterator[pa.RecordBatch]:
+        users, items = (events.column(name).to_numpy() for name in (c.USER_IDX, c.ITEM_IDX))
+        eligible = pc.and_not(events.column(c.POSITIVE), events.column(_GIVEN_TEST)).to_numpy()
+        placed = events.append_column(c.POSITION, pa.array(positions(users), pa.int32()))
+        nth = pa.array(held_out(users, items, eligible, most, repeats), pa.int8())
+        yield from placed.append_column(_NTH_LAST, nth).combine_chunks().to_batches()
 
     return place
 

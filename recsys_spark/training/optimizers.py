@@ -168,12 +168,7 @@ def densify(gradients: Sequence[Any], variables: Sequence[Any], dense_rows: int)
 
     Where a batch meets most rows of a table, one dense update is cheaper than gathering and scattering rows.
     """
-    return [
-        tf.convert_to_tensor(gradient)
-        if isinstance(gradient, tf.IndexedSlices) and variable.shape[0] <= dense_rows
-        else gradient
-        for gradient, variable in zip(gradients, variables, strict=True)
-    ]
+    return _dense_where(gradients, variables, lambda slices, table_rows: table_rows <= dense_rows)
 
 
 def cheaper_to_exchange(gradients: Sequence[Any], variables: Sequence[Any], ranks: int) -> Gradients:
@@ -182,17 +177,20 @@ def cheaper_to_exchange(gradients: Sequence[Any], variables: Sequence[Any], rank
     A rank sends and receives 2 (n - 1) / n tables when n ranks reduce a dense gradient in a ring, and the rows of the
     n - 1 others when they gather slices (Patarasuk and Yuan 2009 for the ring).
     """
+    # a batch of unknown size counts as none
+    return _dense_where(
+        gradients, variables, lambda slices, rows: ranks > 1 and ranks * (slices.indices.shape[0] or 0) > 2 * rows
+    )
+
+
+def _dense_where(gradients: Sequence[Any], variables: Sequence[Any], is_dense: Callable[[Any, int], bool]) -> Gradients:
+    """The gradients, those slices made dense of which `is_dense(slices, rows of the table)` holds."""
     return [
         tf.convert_to_tensor(gradient)
-        if isinstance(gradient, tf.IndexedSlices) and ranks > 1 and ranks * _lookups(gradient) > 2 * variable.shape[0]
+        if isinstance(gradient, tf.IndexedSlices) and is_dense(gradient, variable.shape[0])
         else gradient
         for gradient, variable in zip(gradients, variables, strict=True)
     ]
-
-
-def _lookups(slices: Any) -> int:
-    """Rows of a batch's slices, repeats counted; a batch of unknown size counts as none."""
-    return slices.indices.shape[0] or 0
 
 
 def make_step(

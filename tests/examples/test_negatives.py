@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_spark.examples.negatives import NONE_LEFT, Pool, draw_candidates, draw_negatives, pair_keys
+from recsys_spark.examples.negatives import NONE_LEFT, Pool, draw_candidates, draw_negatives
+from recsys_spark.hashing import pair_keys
 
 histories = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 11)), min_size=1, max_size=40, unique=True)
 

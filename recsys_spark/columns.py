@@ -61,6 +61,7 @@ TIMES = "times"
 LENGTH = "length"
 
 # examples
+WINDOW = "window"
 DRAW = "draw"
 NEGATIVE = "negative"
 TARGETS = "targets"

@@ -15,22 +15,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
+from recsys_spark.config_base import NotNegative, NotNegativeNumber, Positive, Section, Share
 from recsys_spark.errors import UserError
+from recsys_spark.model_settings import Kind, Model, section_of
 
 Fit = Literal["evaluate", "refit", "production"]
-
-Positive = Annotated[int, Field(gt=0)]
-NotNegative = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-NotNegativeNumber = Annotated[float, Field(ge=0.0)]
-
-
-class Section(BaseModel):
-    """A part of the configuration: frozen, and without keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class RunOptions(Section):
@@ -102,6 +93,7 @@ class Features(Section):
 
 class Examples(Section):
     fits: Annotated[list[Fit], Field(min_length=1)]
+    kinds: list[Kind]
     positives: Literal["pairs", "events"]
     negatives: Annotated[int, Field(gt=0, le=1000)]
     draws: Positive
@@ -110,22 +102,8 @@ class Examples(Section):
     strict_train: bool
     rows_per_file: Positive
     eval_negatives: Positive
-
-
-class NeuMFModel(Section):
-    gmf_width: Positive
-    mlp_width: Positive
-    mlp_layers: Annotated[list[Positive], Field(min_length=1)]
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
-    l2: Annotated[float, Field(ge=0.0)]
-    pretrain: bool
-    pretrain_alpha: Share
-    finetune_rate: Annotated[float, Field(gt=0.0)]
-
-
-class Model(Section):
-    name: Literal["neumf", "gmf", "mlp"]
-    neumf: NeuMFModel
+    window: Positive
+    windows: Positive
 
 
 class Training(Section):
@@ -140,6 +118,7 @@ class Training(Section):
     dense_rows: NotNegative
     steps_per_call: Positive
     mixed_precision: bool
+    validation: Literal["sampled", "full"]
     validation_users: NotNegative
     threads: NotNegative
 
@@ -216,11 +195,14 @@ class Config(Section):
     def digest(self, *sections: str) -> str:
         """Twelve hex digits over the seed and the named sections (all but `run` and `storage` when none is named).
 
-        Where files and tables lie and on what a run is spread does not change what it means, nor the digest.
+        Where files and tables lie, on what a run is spread, and the settings of models that are not chosen do not change
+        what it means, nor the digest.
         """
         content = self.model_dump(mode="json")
         for section, key in _NO_MEANING:
             del content[section][key]
+        name, chosen_model = self.model.name, section_of(self.model.name)
+        content["model"] = {"name": name, chosen_model: content["model"][chosen_model]}
         chosen = sections or tuple(key for key in content if key not in {"root", "run", "storage"})
         meaning = {key: content[key] for key in chosen} | {"seed": self.run.seed}
         canonical = json.dumps(meaning, sort_keys=True)

@@ -12,6 +12,7 @@ from typing import Final
 
 from pyspark.sql.types import (
     ArrayType,
+    BinaryType,
     BooleanType,
     DataType,
     DateType,
@@ -52,6 +53,8 @@ _AS_OF = _column(c.AS_OF_DATE, _DATE, "the last day (UTC) whose events count")
 _FIT = _column(c.FIT, _STRING, "evaluate: the train part alone; refit: train and validation; production: all")
 _USER_IDX = _column(c.USER_IDX, _INT, "dense index of the user, see users")
 _ITEM_IDX = _column(c.ITEM_IDX, _INT, "dense index of the item, see items")
+# tables whose files ranks read themselves
+_FED: Final = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
 _RUN = _column(c.RUN_ID, _STRING, "the run that wrote the row, see runs")
 
 EVENTS: Final = Table(
@@ -198,6 +201,7 @@ ITEM_FEATURES: Final = Table(
     ),
     key=(c.AS_OF_DATE, c.FIT, c.ITEM_IDX),
     partitioned_by=(c.AS_OF_DATE, c.FIT),
+    properties=_FED,
 )
 
 SEQUENCES: Final = Table(
@@ -215,6 +219,7 @@ SEQUENCES: Final = Table(
     ),
     key=(c.AS_OF_DATE, c.FIT, c.USER_IDX),
     partitioned_by=(c.AS_OF_DATE, c.FIT),
+    properties=_FED,
 )
 
 
@@ -234,9 +239,30 @@ def train_examples(negatives: int) -> Table:
         ),
         key=(c.AS_OF_DATE, c.FIT, c.DRAW, c.USER_IDX, c.ITEM_IDX),
         partitioned_by=(c.AS_OF_DATE, c.FIT, c.DRAW),
-        properties={"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"},
+        properties=_FED,
     )
 
+
+TRAIN_SEQUENCES: Final = Table(
+    "train_sequences",
+    "examples",
+    StructType(
+        [
+            _AS_OF,
+            _FIT,
+            _USER_IDX,
+            _column(
+                c.WINDOW,
+                BinaryType(),
+                "a window of the user's items, oldest first, as little-endian int32: -1 in front of short ones",
+            ),
+            _column(c.LENGTH, _INT, "how many items the window holds"),
+        ]
+    ),
+    key=(c.AS_OF_DATE, c.FIT, c.USER_IDX, c.WINDOW),
+    partitioned_by=(c.AS_OF_DATE, c.FIT),
+    properties=_FED,
+)
 
 EVAL_EXAMPLES: Final = Table(
     "eval_examples",
@@ -252,7 +278,7 @@ EVAL_EXAMPLES: Final = Table(
     ),
     key=(c.AS_OF_DATE, c.PART, c.USER_IDX),
     partitioned_by=(c.AS_OF_DATE, c.PART),
-    properties={"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"},
+    properties=_FED,
 )
 
 MODELS: Final = Table(
@@ -369,6 +395,7 @@ TABLES: Final[Mapping[str, Table]] = {
         ITEM_FEATURES,
         SEQUENCES,
         train_examples(0),
+        TRAIN_SEQUENCES,
         EVAL_EXAMPLES,
         MODELS,
         RECOMMENDATIONS,

@@ -65,6 +65,6 @@ def rows_within(limit: int, rows: int, row_bytes: int) -> int:
     return max(1, min(rows, limit // max(1, row_bytes)))
 
 
-def users_of(batch: pa.RecordBatch, name: str) -> npt.NDArray[Any]:
+def column_of(batch: pa.RecordBatch, name: str) -> npt.NDArray[Any]:
     """A column without nulls as a numpy array."""
     return np.asarray(batch.column(name).to_numpy(zero_copy_only=False))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from recsys_spark import columns as c
-from recsys_spark.evaluate.blocks import ArrowPass, Batches, Lists, rows_within, users_of
+from recsys_spark.evaluate.blocks import ArrowPass, Batches, Lists, column_of, rows_within
 from recsys_spark.evaluate.catalogue import Catalogue
 from recsys_spark.evaluate.measures import FULL, at, measures
 from recsys_spark.evaluate.ranked import ranked_rows
@@ -17,7 +17,9 @@ from recsys_spark.evaluate.scorers import Scorer
 from recsys_spark.evaluate.subjects import Plan, each_subject
 from recsys_spark.evaluate.users import TRAIN_ITEMS, VALIDATION_ITEMS
 from recsys_spark.interactions.split import TEST
-from recsys_spark.ranking import Floats, Scores, place_targets, top_k
+from recsys_spark.models.users import Users
+from recsys_spark.ranking import Floats, Ints, Scores, place_targets, top_k
+from recsys_spark.recommend.histories import users_of
 
 
 def full_pass(plan: Plan) -> ArrowPass:
@@ -45,16 +47,25 @@ def full_pass(plan: Plan) -> ArrowPass:
 
 def _catalogue_scores(scorer: Scorer, users: pa.RecordBatch, exclude_seen: bool) -> Scores:
     """Scores (U, n_items), -inf for what the user had before: train items and, on test, validation items."""
-    # a user held out in both parts has two rows, side by side, and is scored once
-    once, back = np.unique(users_of(users, c.USER_IDX), return_inverse=True)
-    scores = scorer.all_scores(once)[back]
+    given = users_of(users, scorer.history)
+    once, back = _once(given)
+    scores = scorer.all_scores(given[once])[back]
     if exclude_seen:
         taken = Lists.of(users, TRAIN_ITEMS).below(scorer.n_items)
         scores[taken.rows, taken.values] = -np.inf
         later = Lists.of(users, VALIDATION_ITEMS).below(scorer.n_items)
-        before_test = (users_of(users, c.PART) == TEST)[later.rows]
+        before_test = (column_of(users, c.PART) == TEST)[later.rows]
         scores[later.rows[before_test], later.values[before_test]] = -np.inf
     return scores
+
+
+def _once(users: Users) -> tuple[Ints, Ints]:
+    """Rows to be scored, and which of them each row is: a user held out in both parts has two, side by side, which are
+    one where no history tells them apart."""
+    if users.history.shape[1]:
+        return np.arange(len(users)), np.arange(len(users))
+    _, first, back = np.unique(users.idx, return_index=True, return_inverse=True)
+    return first, back
 
 
 def _beyond_accuracy(

@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from recsys_spark import columns as c
-from recsys_spark.evaluate.blocks import users_of
 from recsys_spark.evaluate.measures import ALL, CATALOGUE, HEAD, TAIL, Measure, at, to_arrow
 from recsys_spark.evaluate.scorers import Scorer
 from recsys_spark.evaluate.subjects import Plan, Subject
 from recsys_spark.ranking import Bools, Floats, Placed, measure
+from recsys_spark.recommend.histories import users_of
 
 
 def ranked_rows(
@@ -36,7 +36,7 @@ def ranked_rows(
         extra: further figures, for the segment all.
     """
     labels = {c.MODEL_VERSION: subject.version, CATALOGUE: scorer.n_items}
-    unknown = {} if subject.path is None else {"unknown": users_of(users, c.USER_IDX) >= scorer.n_users}
+    unknown = {} if subject.path is None else {"unknown": ~scorer.knows(users_of(users, scorer.history))}
     everyone = _figures(plan, placed) | {name: values.astype(float) for name, values in unknown.items()}
     yield to_arrow(of, users, {**labels, c.SEGMENT: ALL}, {**everyone, **extra}, listed)
     for segment, chosen in ((HEAD, in_head), (TAIL, ~in_head)):

@@ -13,13 +13,15 @@ import pyarrow as pa
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from recsys_spark import columns as c
-from recsys_spark.evaluate.blocks import ArrowPass, Batches, Lists, users_of
+from recsys_spark.evaluate.blocks import ArrowPass, Batches, Lists, column_of
 from recsys_spark.evaluate.losses import BINS, bins_of, user_losses
 from recsys_spark.evaluate.measures import ALL, CATALOGUE, LOSS, SAMPLED, measures, to_arrow
 from recsys_spark.evaluate.ranked import ranked_rows
 from recsys_spark.evaluate.scorers import Int32s, Scorer
 from recsys_spark.evaluate.subjects import Plan, each_subject
+from recsys_spark.models.users import Users
 from recsys_spark.ranking import Bools, Floats, Scores, place
+from recsys_spark.recommend.histories import users_of
 
 BIN, POSITIVES, NEGATIVES = "bin", "positives", "negatives"
 HISTOGRAM = StructType(
@@ -54,8 +56,8 @@ def histogram_pass(plan: Plan) -> ArrowPass:
     def counted(batches: Batches) -> Iterator[pa.RecordBatch]:
         for subject, scorer, users in each_subject(batches, plan, plan.block_users):
             scores, positive = _candidate_scores(scorer, users)
-            counts = (scores > -np.inf) & (users_of(users, c.USER_IDX) < scorer.n_users)[:, None]
-            parts = users_of(users, c.PART)
+            counts = (scores > -np.inf) & scorer.knows(users_of(users, scorer.history))[:, None]
+            parts = column_of(users, c.PART)
             for part in np.unique(parts):
                 of_part = counts & (parts == part)[:, None]
                 wins = np.bincount(bins_of(scores[of_part & positive]), minlength=BINS)
@@ -80,8 +82,8 @@ def train_loss_pass(plan: Plan) -> ArrowPass:
 
     def measured(batches: Batches) -> Iterator[pa.RecordBatch]:
         for subject, scorer, rows in each_subject(batches, plan, plan.block_users):
-            items = np.stack([users_of(rows, name) for name in names], axis=1)
-            scores = _scores(scorer, users_of(rows, c.USER_IDX), items)
+            items = np.stack([column_of(rows, name) for name in names], axis=1)
+            scores = _scores(scorer, users_of(rows, scorer.history), items)
             positive = np.broadcast_to(np.arange(items.shape[1]) == 0, items.shape)
             labels = {c.MODEL_VERSION: subject.version, c.SEGMENT: ALL, CATALOGUE: scorer.n_items}
             yield to_arrow(TRAIN_LOSS, rows, labels, user_losses(scores, positive, plan.negatives))
@@ -95,17 +97,17 @@ def _candidate_scores(scorer: Scorer, users: pa.RecordBatch) -> tuple[Scores, Bo
     items = np.hstack((targets, Lists.of(users, c.CANDIDATES).padded()))
     positive = np.zeros(items.shape, bool)
     positive[:, : targets.shape[1]] = targets >= 0
-    return _scores(scorer, users_of(users, c.USER_IDX), items), positive
+    return _scores(scorer, users_of(users, scorer.history), items), positive
 
 
-def _scores(scorer: Scorer, user_idx: Int32s, items: Int32s) -> Scores:
+def _scores(scorer: Scorer, users: Users, items: Int32s) -> Scores:
     known = (items >= 0) & (items < scorer.n_items)
-    return np.where(known, scorer.scores(user_idx, np.where(known, items, 0)), -np.inf)
+    return np.where(known, scorer.scores(users, np.where(known, items, 0)), -np.inf)
 
 
 def _losses_of_known(
     plan: Plan, scorer: Scorer, users: pa.RecordBatch, scores: Scores, positive: Bools
 ) -> dict[str, Floats]:
-    unknown = users_of(users, c.USER_IDX) >= scorer.n_users  # scored by popularity, which is no logit
+    unknown = ~scorer.knows(users_of(users, scorer.history))  # scored by popularity, which is no logit
     losses = user_losses(scores, positive, plan.negatives)
     return {name: np.where(unknown, np.nan, values) for name, values in losses.items()}

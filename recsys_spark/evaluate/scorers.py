@@ -5,72 +5,83 @@ Numpy alone: neither Spark nor TensorFlow.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from recsys_spark.hashing import hash_of, uniform
+from recsys_spark.models.users import Users
 
 Int32s = npt.NDArray[np.int32]
 Float32s = npt.NDArray[np.float32]
-
-_EVERY_USER: Final = (1 << 31) - 1
 
 
 class Scorer(Protocol):
     """Scores users x items: higher is better, comparable within one user's list; for models a logit."""
 
     @property
-    def n_users(self) -> int:
-        """Users it knows: `user_idx` below this."""
+    def history(self) -> int:
+        """Items of a user's history that it reads; 0: none."""
 
     @property
     def n_items(self) -> int:
         """Items it knows: `item_idx` below this."""
 
-    def scores(self, user_idx: Int32s, item_idx: Int32s) -> Float32s:
+    def knows(self, users: Users) -> npt.NDArray[np.bool_]:
+        """Which users it can score, (U,)."""
+
+    def scores(self, users: Users, item_idx: Int32s) -> Float32s:
         """Users (U,) and for each of them items (U, C) -> (U, C)."""
 
-    def all_scores(self, user_idx: Int32s) -> Float32s:
+    def all_scores(self, users: Users) -> Float32s:
         """Users (U,) -> the whole catalogue (U, n_items)."""
 
 
-class Popularity:
+class _ForEveryone:
+    """A baseline that looks at no history and knows every user."""
+
+    history = 0
+
+    def knows(self, users: Users) -> npt.NDArray[np.bool_]:
+        """All of them."""
+        return np.ones(len(users), dtype=bool)
+
+
+class Popularity(_ForEveryone):
     """Scores an item by how many users took it in train: the same for every user, known or not."""
 
     def __init__(self, users_of_item: npt.NDArray[np.float64]) -> None:
         self._counts = users_of_item.astype(np.float32)
-        self.n_users, self.n_items = _EVERY_USER, len(users_of_item)
+        self.n_items = len(users_of_item)
 
-    def scores(self, user_idx: Int32s, item_idx: Int32s) -> Float32s:
+    def scores(self, users: Users, item_idx: Int32s) -> Float32s:
         """O(U C)."""
         return self._counts[item_idx]
 
-    def all_scores(self, user_idx: Int32s) -> Float32s:
+    def all_scores(self, users: Users) -> Float32s:
         """O(U n_items)."""
-        return np.tile(self._counts, (len(user_idx), 1))
+        return np.tile(self._counts, (len(users), 1))
 
 
-class Random:
+class Random(_ForEveryone):
     """Scores a pair by a hash of (seed, user, item): chance, and the same chance every time.
 
     The few pairs that float32 makes equal take their expected value, as all ties do.
     """
 
     def __init__(self, seed: int, n_items: int) -> None:
-        self._seed = seed
-        self.n_users, self.n_items = _EVERY_USER, n_items
+        self._seed, self.n_items = seed, n_items
 
-    def scores(self, user_idx: Int32s, item_idx: Int32s) -> Float32s:
+    def scores(self, users: Users, item_idx: Int32s) -> Float32s:
         """O(U C)."""
-        return uniform(hash_of(self._seed, user_idx[:, None], item_idx)).astype(np.float32)
+        return uniform(hash_of(self._seed, users.idx[:, None], item_idx)).astype(np.float32)
 
-    def all_scores(self, user_idx: Int32s) -> Float32s:
+    def all_scores(self, users: Users) -> Float32s:
         """O(U n_items), a user at a time: hashes take several times the room of scores."""
-        scores = np.empty((len(user_idx), self.n_items), np.float32)
+        scores = np.empty((len(users), self.n_items), np.float32)
         items = np.arange(self.n_items, dtype=np.int32)
-        for row, user in enumerate(user_idx):
+        for row, user in enumerate(users.idx):
             scores[row] = uniform(hash_of(self._seed, user, items))
         return scores
 
@@ -80,22 +91,26 @@ class WithFallback:
 
     def __init__(self, model: Scorer, popularity: Popularity) -> None:
         self._model, self._popularity = model, popularity
-        self.n_users, self.n_items = model.n_users, min(model.n_items, popularity.n_items)
+        self.history, self.n_items = model.history, min(model.n_items, popularity.n_items)
 
-    def scores(self, user_idx: Int32s, item_idx: Int32s) -> Float32s:
+    def knows(self, users: Users) -> npt.NDArray[np.bool_]:
+        """Those whom the model knows."""
+        return self._model.knows(users)
+
+    def scores(self, users: Users, item_idx: Int32s) -> Float32s:
         """As the model's, and popularity's in the rows of unknown users."""
-        known = user_idx < self.n_users
-        scores = self._popularity.scores(user_idx, item_idx)
+        known = self.knows(users)
+        scores = self._popularity.scores(users, item_idx)
         if known.any():
-            scores[known] = self._model.scores(user_idx[known], item_idx[known])
+            scores[known] = self._model.scores(users[known], item_idx[known])
         return scores
 
-    def all_scores(self, user_idx: Int32s) -> Float32s:
+    def all_scores(self, users: Users) -> Float32s:
         """As the model's, and popularity's in the rows of unknown users."""
-        known = user_idx < self.n_users
+        known = self.knows(users)
         if known.all():
-            return self._model.all_scores(user_idx)[:, : self.n_items]
-        scores = self._popularity.all_scores(user_idx)[:, : self.n_items]
+            return self._model.all_scores(users)[:, : self.n_items]
+        scores = self._popularity.all_scores(users)[:, : self.n_items]
         if known.any():
-            scores[known] = self._model.all_scores(user_idx[known])[:, : self.n_items]
+            scores[known] = self._model.all_scores(users[known])[:, : self.n_items]
         return scores

@@ -22,8 +22,9 @@ from recsys_spark.evaluate.report import report
 from recsys_spark.evaluate.sampled import TRAIN_LOSS, sampled_pass, train_loss_pass
 from recsys_spark.evaluate.subjects import Loader, Plan, Subject, load_model, subjects_of
 from recsys_spark.evaluate.summary import covered, summarised
-from recsys_spark.evaluate.users import USER_SEGMENT, in_sample, spread, with_history, with_segment
+from recsys_spark.evaluate.users import USER_SEGMENT, in_sample, spread, with_history, with_latest_items, with_segment
 from recsys_spark.interactions.split import TEST, TRAIN, VALIDATION
+from recsys_spark.model_settings import PAIRS
 from recsys_spark.runs import Run
 from recsys_spark.schemas import METRICS, train_examples
 from recsys_spark.tables import SliceKey
@@ -90,7 +91,9 @@ def _held_out(run: Run) -> tuple[str, ...]:
 def _eval_users(run: Run, parts: tuple[str, ...], known_users: DataFrame) -> DataFrame:
     slices = [run.tables.read_slice("eval_examples", {c.AS_OF_DATE: run.as_of, c.PART: part}) for part in parts]
     users = reduce(DataFrame.unionByName, slices)
-    return users.transform(with_segment(known_users, run.config.evaluate.light_user_events))
+    sequences = run.tables.read("sequences", {c.AS_OF_DATE: run.as_of})
+    with_items = users.transform(with_latest_items(sequences))
+    return with_items.transform(with_segment(known_users, run.config.evaluate.light_user_events))
 
 
 def _sampled(plan: Plan, users: DataFrame, parts: tuple[str, ...]) -> list[MetricRow]:
@@ -101,13 +104,15 @@ def _sampled(plan: Plan, users: DataFrame, parts: tuple[str, ...]) -> list[Metri
 
 
 def _train_loss(run: Run, plan: Plan) -> list[MetricRow]:
-    """The loss over about `evaluate.loss_rows` positives of the first draw, each with its negatives."""
+    """The loss over about `evaluate.loss_rows` positives of the first draw, each with its negatives; pairs alone have one."""
+    if run.config.model.chosen.examples != PAIRS:
+        return []
     where: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate", c.DRAW: 0}
     table = train_examples(plan.negatives)
     examples = run.tables.read_slice(table.name, where).transform(conform(table.schema, table.name))
     share = _share(examples, run.config.evaluate.loss_rows)
     rows = examples.where(in_sample(share, run.seed, c.USER_IDX, c.ITEM_IDX)).withColumns(
-        {c.PART: F.lit(TRAIN), USER_SEGMENT: F.lit(None).cast("string")}
+        {c.PART: F.lit(TRAIN), USER_SEGMENT: F.lit(None).cast("string"), c.ITEMS: F.lit(None).cast("array<int>")}
     )
     fitted = [replace(s, parts=(TRAIN,)) for s in plan.subjects if s.path is not None and s.fit == "evaluate"]
     losses = rows.mapInArrow(train_loss_pass(replace(plan, subjects=fitted)), user_rows(TRAIN_LOSS))

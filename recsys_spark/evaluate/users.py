@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.interactions.pairs import positives_in
-from recsys_spark.interactions.split import TRAIN, VALIDATION
+from recsys_spark.interactions.split import TEST, TRAIN, VALIDATION
 from recsys_spark.transform import Transformer
 
 USER_SEGMENT: Final = "user_segment"
@@ -50,6 +50,17 @@ def with_history(interactions: DataFrame) -> Transformer:
         return joined
 
     return join
+
+
+def with_latest_items(sequences: DataFrame) -> Transformer:
+    """Eval examples -> the same with `items`, the user's latest before the part, oldest first; null where there are none.
+
+    Validation is predicted from the train part, test from train and validation, which the fits `evaluate` and `refit`
+    of `sequences` hold. One shuffle by user.
+    """
+    cut = F.when(F.col(c.FIT) == "evaluate", VALIDATION).when(F.col(c.FIT) == "refit", TEST)
+    of_part = sequences.select(c.USER_IDX, cut.alias(c.PART), c.ITEMS).where(F.col(c.PART).isNotNull())
+    return lambda examples: examples.join(of_part, on=[c.USER_IDX, c.PART], how="left")
 
 
 def spread(partitions: int) -> Transformer:

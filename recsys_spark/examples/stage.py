@@ -1,4 +1,5 @@
-"""The examples stage: `interactions` -> `train_examples` (a slice a date and fit), `eval_examples` (a date and part)."""
+"""The examples stage: `interactions` -> `train_examples`, `sequences` -> `train_sequences` (a slice a date and fit), and
+`eval_examples` (a slice a date and part)."""
 
 from __future__ import annotations
 
@@ -12,14 +13,18 @@ from pyspark.sql import functions as F
 from recsys_spark import columns as c
 from recsys_spark.bounded import collect_columns
 from recsys_spark.config import Fit
+from recsys_spark.errors import UserError
 from recsys_spark.examples.candidates import drawn_candidates, given_candidates
 from recsys_spark.examples.negatives import Pool
 from recsys_spark.examples.pairs import train_pairs
+from recsys_spark.examples.windows import train_windows
 from recsys_spark.interactions.given import given_negatives
 from recsys_spark.interactions.pairs import is_target, positives_in
 from recsys_spark.interactions.split import PARTS_OF_FIT, TEST, VALIDATION, until
+from recsys_spark.model_settings import SEQUENCES
 from recsys_spark.runs import Run
-from recsys_spark.schemas import EVAL_EXAMPLES, train_examples
+from recsys_spark.schemas import EVAL_EXAMPLES, TRAIN_SEQUENCES, train_examples
+from recsys_spark.tables import SliceKey
 
 _POPULARITY = "popularity"
 
@@ -27,8 +32,12 @@ _POPULARITY = "popularity"
 def run(run: Run) -> None:
     """Draw the negatives of every fit and the candidates of every held-out part. O(positives x draws x K)."""
     interactions = run.tables.read_slice("interactions", {c.AS_OF_DATE: run.as_of})
+    kinds = set(run.config.examples.kinds) or {run.config.model.chosen.examples}
     for fit in run.config.examples.fits:
-        _write_train_examples(run, interactions, fit)
+        if kinds != {SEQUENCES}:
+            _write_train_examples(run, interactions, fit)
+        if SEQUENCES in kinds:
+            _write_train_sequences(run, fit)
     for part in (VALIDATION, TEST):
         _write_eval_examples(run, interactions, part)
 
@@ -48,6 +57,18 @@ def _write_train_examples(run: Run, interactions: DataFrame, fit: Fit) -> None:
     if rows < positives * config.draws:
         left_out = positives - rows // config.draws
         run.notes.append(f"{fit}: {left_out:,} positives of users who took every item have no negatives: left out")
+
+
+def _write_train_sequences(run: Run, fit: Fit) -> None:
+    config = run.config.examples
+    where: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
+    histories = run.tables.read_slice("sequences", where)
+    users = histories.where(F.col(c.LENGTH) > 1).count()
+    if not users:
+        raise UserError(f"no user has two events in the {fit} fit, so there is nothing to learn an order from")
+    files = _files(users * config.windows, config.rows_per_file, run.config.training.ranks)
+    windows = histories.transform(train_windows(run.as_of, fit, config.window, config.windows, files))
+    run.counts[f"train_sequences_{fit}"] = run.tables.replace(TRAIN_SEQUENCES, windows, where)
 
 
 def _write_eval_examples(run: Run, interactions: DataFrame, part: str) -> None:

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from recsys_spark import columns as c
+from recsys_spark.feed.layouts import Block, Layout
 from recsys_spark.feed.petastorm import row_groups
 from recsys_spark.feed.shards import Plan
 from recsys_spark.hashing import hash_of
-
-Block = npt.NDArray[np.int32]
-
-
-def pair_columns(negatives: int) -> list[str]:
-    """The columns of a row of pairs: the user, the positive, its negatives."""
-    return [c.USER_IDX, c.ITEM_IDX, *(c.negative(k) for k in range(1, negatives + 1))]
 
 
 def rebatch(blocks: Iterable[Block], rows: int, rng: np.random.Generator) -> Iterator[Block]:
@@ -36,12 +28,10 @@ def rebatch(blocks: Iterable[Block], rows: int, rng: np.random.Generator) -> Ite
         left = pool[whole:]
 
 
-def epoch_stacks(
-    plan: Plan, columns: Sequence[str], rank: int, seed: int, epoch: int, most: int = 1
-) -> Iterator[Block]:
-    """One rank's batches of one epoch, in stacks (1 to `most`, plan.batch_rows, columns), `plan.steps` batches in all."""
+def epoch_stacks(plan: Plan, layout: Layout, rank: int, seed: int, epoch: int, most: int = 1) -> Iterator[Block]:
+    """One rank's batches of one epoch, in stacks (1 to `most`, plan.batch_rows, width), `plan.steps` batches in all."""
     drawn = int(hash_of(seed, epoch, rank)[0])
-    groups = row_groups(plan.shards[rank], columns, drawn)
+    groups = row_groups(plan.shards[rank], layout, drawn)
     left = plan.steps
     for stack in rebatch(groups, plan.batch_rows, np.random.default_rng(drawn)):
         wanted = stack[:left]  # reading goes on past the last step, so that the reader can check its counts
@@ -49,7 +39,7 @@ def epoch_stacks(
         yield from (wanted[start : start + most] for start in range(0, len(wanted), most))
 
 
-def dataset(plan: Plan, columns: Sequence[str], rank: int, seed: int, epoch: int, most: int = 1) -> Iterator[Any]:
+def dataset(plan: Plan, layout: Layout, rank: int, seed: int, epoch: int, most: int = 1) -> Iterator[Any]:
     """The same by way of a `tf.data.Dataset` of int32, read ahead of the training step.
 
     Raises:
@@ -61,12 +51,12 @@ def dataset(plan: Plan, columns: Sequence[str], rank: int, seed: int, epoch: int
 
     def stacks() -> Iterator[Block]:
         try:
-            yield from epoch_stacks(plan, columns, rank, seed, epoch, most)
+            yield from epoch_stacks(plan, layout, rank, seed, epoch, most)
         except Exception as failure:
             failures.append(failure)
             raise
 
-    signature = tf.TensorSpec((None, plan.batch_rows, len(columns)), tf.int32)
+    signature = tf.TensorSpec((None, plan.batch_rows, layout.width), tf.int32)
     options = tf.data.Options()
     options.autotune.enabled = False
     options.threading.private_threadpool_size = 1  # else a reader that waits keeps one of the step's threads waiting

@@ -15,31 +15,32 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys_spark.errors import UserError
+from recsys_spark.feed.layouts import Layout
 from recsys_spark.files import LiveFile
 
 _READ_AHEAD = 2  # row groups decoded before they are asked for
 _SCHEME = "://"
 
 
-def row_groups(files: Sequence[LiveFile], columns: Sequence[str], seed: int) -> Iterator[npt.NDArray[np.int32]]:
-    """Every row group of the files once, in an order drawn from the seed, as (rows, columns) integers.
+def row_groups(files: Sequence[LiveFile], layout: Layout, seed: int) -> Iterator[npt.NDArray[np.int32]]:
+    """Every row group of the files once, in an order drawn from the seed, as (rows, layout.width) integers.
 
     Raises:
-        UserError: a file holds more than one row group, or other rows than Delta's log counts.
+        UserError: a file holds more than one row group, or other rows than Delta's log counts, or of another width.
     """
     # Petastorm 0.13.1 calls what pyarrow 14 deprecates, for every file and row group
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\..*")
-        yield from _read(files, columns, seed)
+        yield from _read(files, layout, seed)
 
 
-def _read(files: Sequence[LiveFile], columns: Sequence[str], seed: int) -> Iterator[npt.NDArray[np.int32]]:
+def _read(files: Sequence[LiveFile], layout: Layout, seed: int) -> Iterator[npt.NDArray[np.int32]]:
     from petastorm import make_batch_reader
 
     rows = 0
     reader = make_batch_reader(
         [as_url(file.url) for file in files],
-        schema_fields=[f"^{column}$" for column in columns],
+        schema_fields=[f"^{column}$" for column in layout.columns],
         reader_pool_type="thread",
         workers_count=1,  # one worker keeps the order that the seed gives; it decodes faster than a model trains
         results_queue_size=_READ_AHEAD,
@@ -51,7 +52,7 @@ def _read(files: Sequence[LiveFile], columns: Sequence[str], seed: int) -> Itera
     )
     try:
         for group in islice(reader, len(files)):
-            block = np.stack([getattr(group, column) for column in columns], axis=1).astype(np.int32, copy=False)
+            block = layout.block([getattr(group, column) for column in layout.columns])
             rows += len(block)
             yield block
     finally:  # not `with`: leaving that prints to stdout for every reader

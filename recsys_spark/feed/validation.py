@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pyarrow import fs
+import pyarrow.compute as pc
 
 from recsys_spark import columns as c
-from recsys_spark.feed.petastorm import as_url
+from recsys_spark.feed.side import read_columns
 from recsys_spark.files import LiveFile
 from recsys_spark.hashing import hash_of
 
@@ -21,45 +21,83 @@ PADDING = -1
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Lists to rank: `users` (U,), `items` (U, C) with `PADDING` behind each list, `relevant` (U, C)."""
+    """What is held out: `users` (U,), and of each their `targets`, `candidates` and `history`, padded with `PADDING`.
+
+    Targets and candidates are padded behind, histories, which are oldest first, in front.
+    """
 
     users: npt.NDArray[np.int32]
-    items: npt.NDArray[np.int32]
-    relevant: npt.NDArray[np.bool_]
+    targets: npt.NDArray[np.int32]
+    candidates: npt.NDArray[np.int32]
+    history: npt.NDArray[np.int32]
+
+    @cached_property
+    def items(self) -> npt.NDArray[np.int32]:
+        """Targets, then candidates: (U, C)."""
+        return np.concatenate([self.targets, self.candidates], axis=1)
+
+    @cached_property
+    def relevant(self) -> npt.NDArray[np.bool_]:
+        """Which of `items` are targets: (U, C)."""
+        relevant: npt.NDArray[np.bool_] = self.items != PADDING
+        relevant[:, self.targets.shape[1] :] = False
+        return relevant
 
 
-def held_out(files: Sequence[LiveFile], rank: int, ranks: int, most_users: int) -> HeldOut:
+def held_out(
+    files: Sequence[LiveFile], histories: Sequence[LiveFile], rank: int, ranks: int, most_users: int
+) -> HeldOut:
     """A rank's share of the held-out users: those that hash to it, and of them at most `most_users / ranks` (0: all).
 
-    The sample is by hash of the user, so it is the same users on any number of ranks, but for the rounding.
+    The sample is by hash of the user, so it is the same users on any number of ranks, but for the rounding. O(rows of the
+    files), a file at a time; only the chosen users are kept.
+
+    Args:
+        histories: files of `sequences`; none where no model reads them.
     """
     rows = sum(file.rows for file in files)
     share = 1.0 if not most_users else min(1.0, most_users / max(1, rows))
-    tables = [_chosen(file, rank, ranks, share) for file in files]
-    lists = pa.concat_tables(tables) if tables else pa.table({name: [] for name in _COLUMNS})
+    tables = [_chosen(read_columns(file, _COLUMNS), rank, ranks, share) for file in files]
+    lists = pa.concat_tables(tables) if tables else _nothing(_COLUMNS)
+    users = lists.column(c.USER_IDX).to_numpy().astype(np.int32)
     targets, candidates = (_padded(lists.column(name)) for name in (c.TARGETS, c.CANDIDATES))
-    items = np.concatenate([targets, candidates], axis=1)
-    relevant = np.zeros(items.shape, dtype=bool)
-    relevant[:, : targets.shape[1]] = targets != PADDING
-    return HeldOut(lists.column(c.USER_IDX).to_numpy().astype(np.int32), items, relevant)
+    return HeldOut(users, targets, candidates, _histories_of(users, histories))
 
 
 _COLUMNS = (c.USER_IDX, c.TARGETS, c.CANDIDATES)
 
 
-def _chosen(file: LiveFile, rank: int, ranks: int, share: float) -> pa.Table:
-    filesystem, path = fs.FileSystem.from_uri(as_url(file.url))
-    with filesystem.open_input_file(path) as opened:
-        lists = pq.ParquetFile(opened).read(columns=list(_COLUMNS))
+def _chosen(lists: pa.Table, rank: int, ranks: int, share: float) -> pa.Table:
     hashes = hash_of(0, lists.column(c.USER_IDX).to_numpy())
     in_sample = (hashes >> np.uint64(32)) < np.uint64(int(share * (1 << 32)))
     mine = hashes % np.uint64(ranks) == np.uint64(rank)
     return lists.filter(pa.array(in_sample & mine))
 
 
-def _padded(lists: pa.ChunkedArray) -> npt.NDArray[np.int32]:
+def _histories_of(users: npt.NDArray[np.int32], files: Sequence[LiveFile]) -> npt.NDArray[np.int32]:
+    """(U, L), nothing for users without a sequence."""
+    columns = (c.USER_IDX, c.ITEMS)
+    wanted = pa.array(users)
+    sequences = (read_columns(file, columns) for file in files)
+    kept = [rows.filter(pc.is_in(rows.column(c.USER_IDX), value_set=wanted)) for rows in sequences]
+    found = pa.concat_tables(kept) if kept else _nothing(columns)
+    ragged = _padded(found.column(c.ITEMS), in_front=True)
+    history = np.full((len(users), ragged.shape[1]), PADDING, dtype=np.int32)
+    place = {user: row for row, user in enumerate(users.tolist())}
+    history[[place[user] for user in found.column(c.USER_IDX).to_pylist()]] = ragged
+    return history
+
+
+def _nothing(columns: Sequence[str]) -> pa.Table:
+    kinds = {c.USER_IDX: pa.int32()}
+    return pa.table({name: pa.array([], kinds.get(name, pa.list_(pa.int32()))) for name in columns})
+
+
+def _padded(lists: pa.ChunkedArray, in_front: bool = False) -> npt.NDArray[np.int32]:
     combined = lists.combine_chunks()
     lengths = combined.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
     padded = np.full((len(lengths), int(lengths.max(initial=0))), PADDING, dtype=np.int32)
-    padded[np.arange(padded.shape[1]) < lengths[:, None]] = combined.flatten().to_numpy()
+    places = np.arange(padded.shape[1])
+    inside = places >= padded.shape[1] - lengths[:, None] if in_front else places < lengths[:, None]
+    padded[inside] = combined.flatten().to_numpy()
     return padded

@@ -6,7 +6,7 @@ is never in an earlier part than one before it, except under a given test, whose
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
@@ -25,7 +25,7 @@ from pyspark.sql.types import (
 )
 
 from recsys_spark import columns as c
-from recsys_spark.config import Interactions, Split
+from recsys_spark.config import Fit, Interactions, Split
 from recsys_spark.errors import UserError
 from recsys_spark.interactions.places import held_out, positions
 from recsys_spark.schemas import LABELLED_EVENTS
@@ -36,7 +36,7 @@ TRAIN: Final = "train"
 VALIDATION: Final = "validation"
 TEST: Final = "test"
 
-PARTS_OF_FIT: Final = {
+PARTS_OF_FIT: Final[Mapping[Fit, tuple[str, ...]]] = {
     "evaluate": (TRAIN,),
     "refit": (TRAIN, VALIDATION),
     "production": (TRAIN, VALIDATION, TEST),
@@ -70,7 +70,7 @@ def until(as_of: date) -> Column:
     return F.col(c.EVENT_TIME) < F.lit(_midnight(as_of + timedelta(days=1)))
 
 
-def in_parts(fit: str) -> Column:
+def in_parts(fit: Fit) -> Column:
     """The condition that an event is in the parts that a fit trains on."""
     return F.col(c.PART).isin(*PARTS_OF_FIT[fit])
 

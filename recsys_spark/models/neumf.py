@@ -6,7 +6,7 @@ Source: He, Liao, Zhang, Nie, Hu and Chua (2017), "Neural Collaborative Filterin
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import keras
@@ -14,14 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from recsys_spark.models.contract import Recommender
 from recsys_spark.models.halves import Halves
+from recsys_spark.models.losses import binary_cross_entropy
 
 _MODES: Final = ("neumf", "gmf", "mlp")
 _EMBEDDING_STDDEV: Final = 0.01
 
 
 @keras.saving.register_keras_serializable(package="recsys_spark")
-class NeuMF(keras.Model):
+class NeuMF(Recommender):
     """Generalised matrix factorisation and a multi-layer perceptron, joined in one prediction layer.
 
     With p, q the embeddings of user u and item i in the GMF half, and r, s those in the MLP half:
@@ -64,44 +66,43 @@ class NeuMF(keras.Model):
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        if min(n_users, n_items, gmf_width, mlp_width, *mlp_layers) < 1 or not mlp_layers:
-            raise ValueError("n_users, n_items, the widths and each of mlp_layers must be 1 or more")
+        super().__init__(n_users, n_items, seed=seed, **kwargs)
+        if min(gmf_width, mlp_width, *mlp_layers) < 1 or not mlp_layers:
+            raise ValueError("the widths and each of mlp_layers must be 1 or more")
         if mode not in _MODES:
             raise ValueError(f"mode is {mode!r}, expected one of {', '.join(_MODES)}")
-        self.n_users, self.n_items = n_users, n_items
         self.gmf_width, self.mlp_width, self.mlp_layers = gmf_width, mlp_width, tuple(mlp_layers)
-        self.dropout, self.l2, self.mode, self.seed = dropout, l2, mode, seed
+        self.dropout, self.l2, self.mode = dropout, l2, mode
+        self.in_numpy = True
         self.has_gmf, self.has_mlp = mode != "mlp", mode != "gmf"
         layers = range(len(mlp_layers)) if self.has_mlp else ()
         self.droppers = [keras.layers.Dropout(dropout, seed=seed + k, dtype=self.dtype_policy) for k in layers]
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights, whose sizes hang on the constructor's arguments alone."""
-        seeds = iter(range(1000 * self.seed, 1000 * self.seed + 1000))
         lecun = 3.0 / (self.gmf_width * self.has_gmf + self.mlp_layers[-1] * self.has_mlp)
         if self.has_gmf:
-            self.user_gmf = self._table("user_gmf", self.n_users, self.gmf_width, seeds)
-            self.item_gmf = self._table("item_gmf", self.n_items, self.gmf_width, seeds)
-            self.output_gmf = self._uniform("output_gmf", (self.gmf_width,), lecun, seeds)
+            self.user_gmf = self.table("user_gmf", self.n_users, self.gmf_width, _EMBEDDING_STDDEV)
+            self.item_gmf = self.table("item_gmf", self.n_items, self.gmf_width, _EMBEDDING_STDDEV)
+            self.output_gmf = self._uniform("output_gmf", (self.gmf_width,), lecun)
         if self.has_mlp:
-            self.user_mlp = self._table("user_mlp", self.n_users, self.mlp_width, seeds)
-            self.item_mlp = self._table("item_mlp", self.n_items, self.mlp_width, seeds)
+            self.user_mlp = self.table("user_mlp", self.n_users, self.mlp_width, _EMBEDDING_STDDEV)
+            self.item_mlp = self.table("item_mlp", self.n_items, self.mlp_width, _EMBEDDING_STDDEV)
             first = (self.mlp_width, self.mlp_layers[0])
             glorot = 6.0 / (2 * self.mlp_width + self.mlp_layers[0])  # of the two parts put together
-            self.user_kernel = self._uniform("user_kernel", first, glorot, seeds)
-            self.item_kernel = self._uniform("item_kernel", first, glorot, seeds)
-            self.first_bias = self._zeros("first_bias", first[1:])
+            self.user_kernel = self._uniform("user_kernel", first, glorot)
+            self.item_kernel = self._uniform("item_kernel", first, glorot)
+            self.first_bias = self.zeros("first_bias", first[1:])
             shapes = list(zip(self.mlp_layers, self.mlp_layers[1:], strict=False))
             self.hidden_kernels = [
-                self._uniform(f"hidden_kernel_{layer}", shape, 6.0 / sum(shape), seeds)
+                self._uniform(f"hidden_kernel_{layer}", shape, 6.0 / sum(shape))
                 for layer, shape in enumerate(shapes, start=2)
             ]
             self.hidden_biases = [
-                self._zeros(f"hidden_bias_{layer}", shape[1:]) for layer, shape in enumerate(shapes, start=2)
+                self.zeros(f"hidden_bias_{layer}", shape[1:]) for layer, shape in enumerate(shapes, start=2)
             ]
-            self.output_mlp = self._uniform("output_mlp", (self.mlp_layers[-1], 1), lecun, seeds)
-        self.output_bias = self._zeros("output_bias", ())
+            self.output_mlp = self._uniform("output_mlp", (self.mlp_layers[-1], 1), lecun)
+        self.output_bias = self.zeros("output_bias", ())
 
     def call(self, inputs: Mapping[str, Any], training: bool = False) -> Any:
         """`{"user": (B,), "items": (B, C)}` -> logits (B, C)."""
@@ -111,29 +112,33 @@ class NeuMF(keras.Model):
             self.add_loss(self.l2 * (self._square(user_vectors) + self._square(self.item_vectors(items))))
         return self.scores(self.user_part(user_vectors), self._part_of_items(items), training)
 
+    def training_loss(self, batch: Mapping[str, Any], seed: Any) -> Any:
+        """Binary cross-entropy of a batch of pairs."""
+        return binary_cross_entropy(self(batch, training=True))
+
     def user_vectors(self, user_idx: Any) -> Halves:
         """The users' embeddings: (B,) -> (B, gmf_width) and (B, mlp_width)."""
         return Halves(
-            self._rows(self.user_gmf, user_idx) if self.has_gmf else None,
-            self._rows(self.user_mlp, user_idx) if self.has_mlp else None,
+            self.rows(self.user_gmf, user_idx) if self.has_gmf else None,
+            self.rows(self.user_mlp, user_idx) if self.has_mlp else None,
         )
 
     def item_vectors(self, item_idx: Any) -> Halves:
         """The items' embeddings: (..., C) -> (..., C, gmf_width) and (..., C, mlp_width)."""
         return Halves(
-            self._rows(self.item_gmf, item_idx) if self.has_gmf else None,
-            self._rows(self.item_mlp, item_idx) if self.has_mlp else None,
+            self.rows(self.item_gmf, item_idx) if self.has_gmf else None,
+            self.rows(self.item_mlp, item_idx) if self.has_mlp else None,
         )
 
     def user_part(self, vectors: Halves) -> Halves:
         """All that a score needs of a user: a * p (B, gmf_width) and A r + c_1 (B, mlp_layers[0])."""
-        gmf = vectors.gmf * self._read(self.output_gmf) if self.has_gmf else None
-        mlp = self._affine(vectors.mlp, self.user_kernel, self.first_bias) if self.has_mlp else None
+        gmf = vectors.gmf * self.read(self.output_gmf) if self.has_gmf else None
+        mlp = self.dense(vectors.mlp, self.user_kernel, self.first_bias) if self.has_mlp else None
         return Halves(gmf, mlp)
 
     def item_part(self, vectors: Halves) -> Halves:
         """All that a score needs of an item: q (..., C, gmf_width) and B s (..., C, mlp_layers[0])."""
-        return Halves(vectors.gmf, self._affine(vectors.mlp, self.item_kernel) if self.has_mlp else None)
+        return Halves(vectors.gmf, self.dense(vectors.mlp, self.item_kernel) if self.has_mlp else None)
 
     def scores(self, user_part: Halves, item_part: Halves, training: bool = False) -> Any:
         """Logits of users against items.
@@ -141,7 +146,7 @@ class NeuMF(keras.Model):
         (B, .) and (B, C, .) -> (B, C): each user with candidates of its own;
         (U, .) and (1, I, .) -> (U, I): each user with every item.
         """
-        logits = self._read(self.output_bias)
+        logits = self.read(self.output_bias)
         if self.has_gmf:
             logits += tf.linalg.matvec(item_part.gmf, user_part.gmf)
         if self.has_mlp:
@@ -149,8 +154,8 @@ class NeuMF(keras.Model):
             hidden = self.droppers[0](hidden, training=training)
             further = zip(self.hidden_kernels, self.hidden_biases, self.droppers[1:], strict=True)
             for kernel, bias, drop in further:
-                hidden = drop(tf.nn.relu(self._affine(hidden, kernel, bias)), training=training)
-            logits += tf.squeeze(self._affine(hidden, self.output_mlp), axis=-1)
+                hidden = drop(tf.nn.relu(self.dense(hidden, kernel, bias)), training=training)
+            logits += tf.squeeze(self.dense(hidden, self.output_mlp), axis=-1)
         return tf.cast(logits, self.variable_dtype)
 
     def check_indices(self, user_idx: npt.ArrayLike = (), item_idx: npt.ArrayLike = ()) -> None:
@@ -186,50 +191,24 @@ class NeuMF(keras.Model):
         """The weights as numpy, by name: what `scoring.BlockScorer` works from."""
         return {variable.name: np.asarray(variable) for variable in self.trainable_variables}
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        own = ("n_users", "n_items", "gmf_width", "mlp_width", "mlp_layers", "dropout", "l2", "mode", "seed")
-        return {**super().get_config(), **{name: getattr(self, name) for name in own}}
+    def settings(self) -> Sequence[str]:
+        """See `Recommender.settings`."""
+        return ("gmf_width", "mlp_width", "mlp_layers", "dropout", "l2", "mode")
 
     def _part_of_items(self, items: Any) -> Halves:
         """`item_part` of the items looked up; by way of the whole catalogue where that is the smaller."""
         lookups = 0 if None in items.shape else math.prod(items.shape)
         if not self.has_mlp or lookups < self.n_items:
             return self.item_part(self.item_vectors(items))
-        catalogue = self._affine(self._read(self.item_mlp), self.item_kernel)
-        return Halves(self._rows(self.item_gmf, items) if self.has_gmf else None, tf.gather(catalogue, items))
+        catalogue = self.dense(self.read(self.item_mlp), self.item_kernel)
+        return Halves(self.rows(self.item_gmf, items) if self.has_gmf else None, tf.gather(catalogue, items))
 
     def _square(self, vectors: Halves) -> Any:
         """The squared length of an embedding, summed over the halves: the mean over those given, a scalar."""
         squares = [tf.square(tf.cast(half, self.variable_dtype)) for half in vectors if half is not None]
         return sum(tf.reduce_mean(tf.reduce_sum(each, axis=-1)) for each in squares)
 
-    def _rows(self, table: Any, indices: Any) -> Any:
-        return tf.cast(tf.gather(table.value, indices), self.compute_dtype)
-
-    def _read(self, variable: Any) -> Any:
-        return tf.cast(tf.convert_to_tensor(variable.value), self.compute_dtype)
-
-    def _affine(self, inputs: Any, kernel: Any, bias: Any = None) -> Any:
-        """(..., n) times kernel (n, m), plus bias (m,) -> (..., m), as one flat matrix product."""
-        product = tf.matmul(tf.reshape(inputs, [-1, kernel.shape[0]]), self._read(kernel))
-        product = product if bias is None else tf.nn.bias_add(product, self._read(bias))
-        return tf.reshape(product, [*_sizes(inputs)[:-1], kernel.shape[1]])
-
-    def _table(self, name: str, rows: int, width: int, seeds: Iterator[int]) -> Any:
-        initializer = keras.initializers.RandomNormal(stddev=_EMBEDDING_STDDEV, seed=next(seeds))
-        # without autocast: mixed precision would cast the whole table for the sake of the batch's rows
-        return self.add_weight(shape=(rows, width), initializer=initializer, autocast=False, name=name)
-
-    def _uniform(self, name: str, shape: Sequence[int], squared_limit: float, seeds: Iterator[int]) -> Any:
+    def _uniform(self, name: str, shape: Sequence[int], squared_limit: float) -> Any:
         limit = math.sqrt(squared_limit)
-        initializer = keras.initializers.RandomUniform(-limit, limit, seed=next(seeds))
+        initializer = keras.initializers.RandomUniform(-limit, limit, seed=next(self._seeds))
         return self.add_weight(shape=shape, initializer=initializer, name=name)
-
-    def _zeros(self, name: str, shape: Sequence[int]) -> Any:
-        return self.add_weight(shape=shape, initializer="zeros", name=name)
-
-
-def _sizes(tensor: Any) -> list[Any]:
-    """A tensor's shape: numbers where they are known, tensors where they are not."""
-    return [tf.shape(tensor)[axis] if size is None else size for axis, size in enumerate(tensor.shape)]

@@ -95,8 +95,8 @@ class BlockScorer:
                 chunk = np.empty((_count(block), min(self._chunk_items, self.n_items - start)), dtype=np.float32)
                 self._score(block, start, chunk)
                 if exclude is not None:
-                    _bar(chunk, start, exclude, rows)
-                _merge(items[rows], scores[rows], chunk, start)
+                    bar(chunk, start, exclude, rows)
+                merge_best(items[rows], scores[rows], chunk, start)
 
         self._for_each_block(users, keep_best)
         return items, scores
@@ -240,7 +240,7 @@ def _take(vectors: Halves, rows: Any) -> Halves:
     return Halves(*(None if half is None else np.asarray(half[rows], dtype=np.float32) for half in vectors))
 
 
-def _bar(scores: Floats, first_item: int, exclude: Ragged, rows: slice) -> None:
+def bar(scores: Floats, first_item: int, exclude: Ragged, rows: slice) -> None:
     """Set the scores of excluded items to -inf; `rows` says which users' these are."""
     indptr, item_idx = exclude
     for row, user in enumerate(range(rows.start, rows.stop)):
@@ -248,7 +248,7 @@ def _bar(scores: Floats, first_item: int, exclude: Ragged, rows: slice) -> None:
         scores[row, columns[(columns >= 0) & (columns < scores.shape[1])]] = -np.inf
 
 
-def _merge(items: Ints, best: Floats, scores: Floats, first_item: int) -> None:
+def merge_best(items: Ints, best: Floats, scores: Floats, first_item: int) -> None:
     """Let new scores (U, W) compete with the best so far, items and best (U, n); those met first win ties."""
     n = items.shape[1]
     for row, new in enumerate(scores):

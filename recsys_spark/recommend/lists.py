@@ -14,8 +14,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import FloatType, IntegerType, StringType, StructField, StructType
 
 from recsys_spark import columns as c
+from recsys_spark.models.users import Users
 from recsys_spark.recommend.fallback import Popular
-from recsys_spark.recommend.scorer import load_scorer
+from recsys_spark.recommend.histories import users_of
+from recsys_spark.recommend.scorer import ModelScorer, load_scorer
 from recsys_spark.transform import Transformer
 
 BY_MODEL: Final = "model"
@@ -49,14 +51,14 @@ class Policy:
     """What a list is made by; small, and shipped to every task."""
 
     artifact: str
-    n_users: int  # users whom the model knows
     n: int
     exclude_seen: bool
     block_users: int
 
 
 def top_n_lists(policy: Policy, popular: Broadcast[Popular]) -> Transformer:
-    """`(user_idx, segment, seen array<int>)` -> `(user_idx, rank, item_idx, score, reason_code)`, N rows a user.
+    """`(user_idx, segment, seen array<int>, items array<int>)` -> `(user_idx, rank, item_idx, score, reason_code)`, N rows
+    a user; `seen` is all that the user had, `items` the latest of it in order, for models that read that.
 
     Users whom the model knows get its best items; the others, and places that it cannot fill, what is popular in their
     segment, then overall. Where a user has had nearly everything, seen items fill the rest. O(users x items) scores in
@@ -64,7 +66,7 @@ def top_n_lists(policy: Policy, popular: Broadcast[Popular]) -> Transformer:
     """
 
     def to_lists(users: DataFrame) -> DataFrame:
-        return users.select(c.USER_IDX, c.SEGMENT, SEEN).mapInArrow(_lister(policy, popular), _LISTS)
+        return users.select(c.USER_IDX, c.SEGMENT, SEEN, c.ITEMS).mapInArrow(_lister(policy, popular), _LISTS)
 
     return to_lists
 
@@ -81,12 +83,13 @@ def _lister(
 
 
 def _block_of_lists(block: pa.RecordBatch, policy: Policy, popular: Popular) -> pa.RecordBatch:
-    users = block.column(c.USER_IDX).to_numpy()
+    scorer = load_scorer(policy.artifact)
+    users = users_of(block, scorer.history)
     segments = block.column(c.SEGMENT).to_pylist()
     seen_lists = block.column(SEEN)
     indptr = np.concatenate([[0], np.cumsum(seen_lists.value_lengths().to_numpy())])
     seen = seen_lists.flatten().to_numpy()
-    items, scores = _best_of_model(users, indptr, seen, policy)
+    items, scores = _best_of_model(scorer, users, indptr, seen, policy)
     reasons = np.full(items.shape, BY_MODEL, dtype=object)
     for row, segment in enumerate(segments):
         own = seen[indptr[row] : indptr[row + 1]]
@@ -95,7 +98,7 @@ def _block_of_lists(block: pa.RecordBatch, policy: Policy, popular: Popular) -> 
         if items[row, -1] < 0:
             _fill(items[row], scores[row], reasons[row], own, segment, policy, popular)
     ranks = np.broadcast_to(np.arange(1, policy.n + 1, dtype=np.int32), items.shape)
-    columns: list[Any] = [np.repeat(users, policy.n), ranks.ravel(), items.ravel(), scores.ravel(), reasons.ravel()]
+    columns: list[Any] = [np.repeat(users.idx, policy.n), ranks.ravel(), items.ravel(), scores.ravel(), reasons.ravel()]
     return pa.RecordBatch.from_arrays(
         [pa.array(values, kind) for values, kind in zip(columns, _ARROW_TYPES, strict=True)], _LISTS.names
     )
@@ -105,14 +108,13 @@ _ARROW_TYPES = (pa.int32(), pa.int32(), pa.int32(), pa.float32(), pa.string())
 
 
 def _best_of_model(
-    users: Ints, indptr: npt.NDArray[Any], seen: Ints, policy: Policy
+    scorer: ModelScorer, users: Users, indptr: npt.NDArray[Any], seen: Ints, policy: Policy
 ) -> tuple[Ints, npt.NDArray[np.float32]]:
     """(U, n) items and scores, -1 where the model has nothing to say."""
     items = np.full((len(users), policy.n), -1, dtype=np.int32)
     scores = np.zeros(items.shape, dtype=np.float32)
-    known = np.flatnonzero(users < policy.n_users)
+    known = np.flatnonzero(scorer.knows(users))
     if len(known):
-        scorer = load_scorer(policy.artifact)
         exclude = _rows_of(indptr, seen, known) if policy.exclude_seen else None
         width = min(policy.n, scorer.n_items)
         items[known, :width], scores[known, :width] = scorer.top_n(users[known], width, exclude)

@@ -84,12 +84,15 @@ def _by_model(path: str, user_idx: int, root: str, as_of: Any, popular: pd.DataF
     """All items as the model ranks them for one user, without those that the published lists would leave out."""
     import numpy as np
 
+    from recsys_spark.models.users import Users, history_of
     from recsys_spark.recommend.scorer import load_scorer
 
     scorer = load_scorer(path)
-    if user_idx >= scorer.n_users:
+    latest = _latest(root, as_of, user_idx) if scorer.history else []
+    user = Users(np.array([user_idx], dtype=np.int32), history_of(latest, scorer.history))
+    if not scorer.knows(user)[0]:
         return popular
-    scores = scorer.all_scores(np.array([user_idx], dtype=np.int32))[0]
+    scores = scorer.all_scores(user)[0]
     known = popular[popular[c.ITEM_IDX] < scorer.n_items]
     scored = known.assign(**{c.SCORE: scores[known[c.ITEM_IDX].to_numpy()], c.REASON_CODE: BY_MODEL})
     had = _read(root, "interactions", _field(c.USER_IDX) == user_idx, [c.ITEM_IDX], as_of_date=as_of)[c.ITEM_IDX]
@@ -99,6 +102,12 @@ def _by_model(path: str, user_idx: int, root: str, as_of: Any, popular: pd.DataF
     else:
         scored.loc[seen, c.REASON_CODE] = REPEAT
     return scored.sort_values([c.SCORE, c.ITEM_IDX], ascending=[False, True])
+
+
+def _latest(root: str, as_of: Any, user_idx: int) -> list[int]:
+    """The user's latest items, oldest first."""
+    of_user = _read(root, "sequences", _field(c.USER_IDX) == user_idx, [c.ITEMS], as_of_date=as_of, fit="production")
+    return [] if of_user.empty else list(of_user[c.ITEMS].iloc[0])
 
 
 def _excludes_seen(root: str) -> bool:

@@ -1,51 +1,183 @@
-"""A trained model behind the questions that scoring asks. Numpy alone: a Spark worker need not start TensorFlow."""
+"""A trained model behind the questions that scoring asks, by the cheapest means that the model allows.
+
+NeuMF's family and matrix factorisation are numpy alone, so that a Spark worker need not start TensorFlow for them. A
+model that retrieves computes a query a user with TensorFlow and takes the dot products in numpy; any other scores
+blocks of users and items with TensorFlow.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from recsys_spark.models.scoring import BlockScorer
+from recsys_spark.models.retrieval import DotScorer
+from recsys_spark.models.scoring import BlockScorer, bar, merge_best
+from recsys_spark.models.users import Users
 from recsys_spark.storage import load_arrays, load_manifest
 
 Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
+Ragged = tuple[npt.NDArray[Any], Ints]
+
+_CATALOGUE: Final = "catalogue"
+_PAIRS_AT_A_TIME: Final = 1 << 18
 
 
-class ModelScorer:
-    """Scores of one artifact's model, as logits. Users and items are indices below `n_users` and `n_items`.
+class ModelScorer(Protocol):
+    """Scores of one artifact's model; users and items are indices, higher is better within one user's list."""
 
-    The tables are mapped into memory where the artifact lies on a local disk or volume, so that the workers of one
-    machine share one copy and only the users' rows that are scored are read.
-    """
+    model_version: str
+    n_items: int
+    history: int  # items of a user's history that it reads; 0: none
 
-    def __init__(self, location: str) -> None:
-        manifest = load_manifest(location)
-        self.model_version = str(manifest["model_version"])
-        self.n_users, self.n_items = (int(manifest["model"][size]) for size in ("n_users", "n_items"))
-        self._scorer = BlockScorer({name.rpartition("/")[2]: array for name, array in load_arrays(location).items()})
+    def knows(self, users: Users) -> Bools:
+        """Which users it can score, (U,): the others are for the fallback."""
 
-    def scores(self, user_idx: Ints, item_idx: Ints) -> Floats:
-        """Users (U,) and for each of them items (U, C) -> (U, C)."""
-        return self._scorer.scores(user_idx, item_idx)
+    def scores(self, users: Users, item_idx: Ints) -> Floats:
+        """Each user's own items: (U, C) -> (U, C)."""
 
-    def all_scores(self, user_idx: Ints) -> Floats:
-        """Users (U,) -> the whole catalogue (U, n_items)."""
-        return self._scorer.all_scores(user_idx)
+    def all_scores(self, users: Users) -> Floats:
+        """The whole catalogue: (U, n_items)."""
 
-    def top_n(self, user_idx: Ints, n: int, exclude: tuple[npt.NDArray[Any], Ints] | None) -> tuple[Ints, Floats]:
+    def top_n(self, users: Users, n: int, exclude: Ragged | None) -> tuple[Ints, Floats]:
         """The n best items of each user, best first, ties to the lower index: (U, n) items and scores, -1 beyond.
 
         Args:
             exclude: each user's items to leave out, as `(indptr (U+1,), indices)`.
         """
-        return self._scorer.top_n(user_idx, n, exclude)
+
+
+class _Scorer:
+    """What the artifact's manifest says, whatever scores."""
+
+    def __init__(self, location: str, manifest: dict[str, Any]) -> None:
+        self.location = location
+        self.model_version = str(manifest["model_version"])
+        self.n_users, self.n_items = (int(manifest["model"][size]) for size in ("n_users", "n_items"))
+        scoring = manifest.get("scoring", {})
+        self.history = int(scoring.get("history", 0))
+        self.predicts_ratings = bool(scoring.get("ratings", False))
+
+    def knows(self, users: Users) -> Bools:
+        """Users with a history, for a model that reads it; else those it was trained on."""
+        return users.history[:, -1] >= 0 if self.history and users.history.shape[1] else users.idx < self.n_users
+
+
+class _ByIndex(_Scorer):
+    """NeuMF without side features: the tables are mapped into memory, of which only the users scored are read."""
+
+    def __init__(self, location: str, manifest: dict[str, Any]) -> None:
+        super().__init__(location, manifest)
+        self._scorer = BlockScorer({name.rpartition("/")[2]: array for name, array in load_arrays(location).items()})
+
+    def scores(self, users: Users, item_idx: Ints) -> Floats:
+        return self._scorer.scores(users.idx, item_idx)
+
+    def all_scores(self, users: Users) -> Floats:
+        return self._scorer.all_scores(users.idx)
+
+    def top_n(self, users: Users, n: int, exclude: Ragged | None) -> tuple[Ints, Floats]:
+        return self._scorer.top_n(users.idx, n, exclude)
+
+
+class _ByQuery(_Scorer):
+    """A model that retrieves: a query a user, dot products with the catalogue's vectors, which are mapped."""
+
+    def __init__(self, location: str, manifest: dict[str, Any]) -> None:
+        super().__init__(location, manifest)
+        self._dots = DotScorer(load_arrays(location)[_CATALOGUE])
+        self._query: Any = None
+
+    def scores(self, users: Users, item_idx: Ints) -> Floats:
+        return self._dots.scores(self.queries(users), item_idx)
+
+    def all_scores(self, users: Users) -> Floats:
+        return self._dots.all_scores(self.queries(users))
+
+    def top_n(self, users: Users, n: int, exclude: Ragged | None) -> tuple[Ints, Floats]:
+        return self._dots.top_n(self.queries(users), n, exclude)
+
+    def queries(self, users: Users) -> Floats:
+        """(U,) users -> (U, d)."""
+        if self._query is None:
+            self._query = _compiled(_loaded(self.location).queries, "user", "history")
+        return np.asarray(self._query(_known_or_none(users, self.n_users), users.history))
+
+
+class _ByNetwork(_Scorer):
+    """Any other model: TensorFlow over blocks of users and tiles of items."""
+
+    def __init__(self, location: str, manifest: dict[str, Any]) -> None:
+        super().__init__(location, manifest)
+        self._call: Any = None
+
+    def scores(self, users: Users, item_idx: Ints) -> Floats:
+        rows = max(1, _PAIRS_AT_A_TIME // max(1, item_idx.shape[1]))
+        blocks = [slice(start, start + rows) for start in range(0, len(users), rows)]
+        scored = [self._scores(users[block], item_idx[block]) for block in blocks]
+        return np.concatenate(scored) if scored else np.empty(item_idx.shape, np.float32)
+
+    def all_scores(self, users: Users) -> Floats:
+        scores = np.empty((len(users), self.n_items), dtype=np.float32)
+        for start in range(0, self.n_items, self._tile(users)):
+            tile = slice(start, start + self._tile(users))
+            scores[:, tile] = self._scores(users, self._every(users, tile))
+        return scores
+
+    def top_n(self, users: Users, n: int, exclude: Ragged | None) -> tuple[Ints, Floats]:
+        items = np.full((len(users), n), -1, dtype=np.int32)
+        best = np.full((len(users), n), -np.inf, dtype=np.float32)
+        for start in range(0, self.n_items, self._tile(users)):
+            scores = self._scores(users, self._every(users, slice(start, start + self._tile(users))))
+            if exclude is not None:
+                bar(scores, start, exclude, slice(0, len(users)))
+            merge_best(items, best, scores, start)
+        return items, best
+
+    def _tile(self, users: Users) -> int:
+        return max(1, _PAIRS_AT_A_TIME // max(1, len(users)))
+
+    def _every(self, users: Users, tile: slice) -> Ints:
+        items = np.arange(tile.start, min(tile.stop, self.n_items), dtype=np.int32)
+        return np.broadcast_to(items, (len(users), len(items)))
+
+    def _scores(self, users: Users, item_idx: Ints) -> Floats:
+        if self._call is None:
+            self._call = _compiled(_loaded(self.location), "user", "history", "items")
+        scores = np.array(self._call(_known_or_none(users, self.n_users), users.history, item_idx))
+        if not np.isfinite(scores.sum()):
+            raise ValueError("scores are not finite: the model's weights are not; train it again at a lower rate")
+        return scores
 
 
 @lru_cache(maxsize=2)
 def load_scorer(location: str) -> ModelScorer:
     """The scorer of an artifact, loaded once a Python process."""
-    return ModelScorer(location)
+    manifest = load_manifest(location)
+    by = {"index": _ByIndex, "query": _ByQuery, "network": _ByNetwork}
+    kind: type[Any] = by[manifest.get("scoring", {}).get("by", "index")]
+    scorer: ModelScorer = kind(location, manifest)
+    return scorer
+
+
+def _loaded(location: str) -> Any:
+    from recsys_spark.training.artifact import load_artifact
+
+    return load_artifact(location).model
+
+
+def _known_or_none(users: Users, n_users: int) -> Ints:
+    return np.where(users.idx < n_users, users.idx, -1).astype(np.int32)
+
+
+def _compiled(function: Any, *names: str) -> Any:
+    """A function of a mapping as one of arrays, traced once for blocks of any size; -1 is a user unknown."""
+    import tensorflow as tf
+
+    vector, matrix = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None, None), tf.int32)
+    specs = [vector if name == "user" else matrix for name in names]
+    return tf.function(lambda *arrays: function(dict(zip(names, arrays, strict=True))), input_signature=specs)

@@ -36,9 +36,10 @@ def run(run: Run) -> None:
             f"recommend.n is {config.n}, but only {len(most_popular.overall)} items have a positive event by {run.as_of}: "
             "lower recommend.n"
         )
-    users = _eligible(interactions, features, run.as_of, config.active_days).persist()
+    sequences = run.tables.read_slice("sequences", {c.AS_OF_DATE: run.as_of, c.FIT: "production"})
+    users = _eligible(interactions, features, sequences, run.as_of, config.active_days).persist()
     eligible = users.count()
-    policy = Policy(model["path"], known["n_users"], config.n, config.exclude_seen, config.block_users)
+    policy = Policy(model["path"], config.n, config.exclude_seen, config.block_users)
     tasks = max(run.spark.sparkContext.defaultParallelism, ceil(eligible / config.users_per_task))
     run.say(f"scoring {known['n_items']:,} items for {eligible:,} users with {model[c.MODEL_VERSION]}")
     lists = users.repartition(tasks, c.USER_IDX).transform(
@@ -81,14 +82,18 @@ def _newest_model(run: Run) -> Row:
     return newest
 
 
-def _eligible(interactions: DataFrame, features: DataFrame, as_of: date, active_days: int) -> DataFrame:
-    """`(user_idx, segment, seen)`: users with an event by the date (and lately, if so configured) and all their items."""
+def _eligible(
+    interactions: DataFrame, features: DataFrame, sequences: DataFrame, as_of: date, active_days: int
+) -> DataFrame:
+    """`(user_idx, segment, seen, items)`: users with an event by the date (and lately, if so configured), with all that
+    they had and the latest of it in order."""
     histories = interactions.groupBy(c.USER_IDX).agg(
         F.array_sort(F.collect_list(c.ITEM_IDX)).alias(SEEN), F.max(c.LAST_TIME).alias(c.EVENT_TIME)
     )
     if active_days:
         histories = histories.where(~until(as_of - timedelta(days=active_days)))
-    return histories.join(features.select(c.USER_IDX, c.SEGMENT), on=c.USER_IDX, how="left")
+    with_segment = histories.join(features.select(c.USER_IDX, c.SEGMENT), on=c.USER_IDX, how="left")
+    return with_segment.join(sequences.select(c.USER_IDX, c.ITEMS), on=c.USER_IDX, how="left")
 
 
 def _publish(run: Run, where: SliceKey, eligible: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from recsys_spark.training.job import Epoch
 
 _LAST, _BEST = "last-{}", "best"
 _EPOCH = "epoch"
+CATALOGUE: Final = "catalogue"
 
 
 @dataclasses.dataclass
@@ -72,6 +73,16 @@ class Checkpoints:
         set_weights(variables, storage.load_arrays(place))
         return Progress([Epoch(**epoch) for epoch in manifest["history"]], manifest["best_epoch"])
 
+    def save_catalogue(self, model: Any) -> None:
+        """Put the item vectors of the best weights beside them, for scorers that retrieve; the model is left with those.
+
+        O(items): once a training, so that no worker that scores has to.
+        """
+        arrays = {name: np.array(array) for name, array in storage.load_arrays(self.best).items() if name != CATALOGUE}
+        set_weights(model.weights, arrays)
+        manifest = {key: value for key, value in storage.load_manifest(self.best).items() if key != "arrays"}
+        storage.save_folder(self.best, manifest, {**arrays, CATALOGUE: np.asarray(model.catalogue())})
+
     def _manifest(self, progress: Progress) -> dict[str, Any]:
         return {
             "identity": self._identity,
@@ -87,6 +98,7 @@ def set_weights(variables: Sequence[Any], arrays: dict[str, npt.NDArray[Any]]) -
     Raises:
         ValueError: there are more or fewer of them, or a shape differs.
     """
+    arrays = {name: array for name, array in arrays.items() if name != CATALOGUE}
     if len(variables) != len(arrays):
         raise ValueError(f"{len(arrays)} arrays were saved, the model has {len(variables)} variables")
     for variable, (name, array) in zip(variables, arrays.items(), strict=True):

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recsys_spark.config import Training
+from recsys_spark.feed.layouts import Layout, layout_of
 from recsys_spark.files import LiveFile
+from recsys_spark.model_settings import Kind
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,9 @@ class Job:
     title: str
     model: ModelSpec
     training: Training
-    negatives: int
+    kind: Kind
+    negatives: int  # beside each positive, in training and for the validation loss
+    window: int  # items that a model reads, of kind sequences
     draws: tuple[tuple[LiveFile, ...], ...]  # the files of each draw; the epochs cycle through them
     validation: tuple[LiveFile, ...]  # empty: no validation, all epochs are trained
     epochs: int
@@ -35,7 +39,16 @@ class Job:
     checkpoint: str  # location of its folder
     identity: str  # a checkpoint of another identity (other data, other settings) is not resumed
     halves: tuple[str, ...] = ()  # folders of pretrained halves to start from
+    alpha: float = 0.5  # weight of the first of them
     learning_rate: float = 0.001
+    histories: tuple[LiveFile, ...] = ()  # what the held-out users did before, where the validation needs it
+    item_features: tuple[LiveFile, ...] = ()  # of the fit: how often each item was taken
+    exclude_seen: bool = True  # whether what a user had before is no candidate, in a full validation
+
+    @property
+    def layout(self) -> Layout:
+        """How the examples travel."""
+        return layout_of(self.kind, self.negatives, self.window)
 
 
 @dataclass(frozen=True)
@@ -60,3 +73,6 @@ class Outcome:
     parameters: int
     error: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    scoring: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # what a scorer must know of the model, see `setup.scoring_of`

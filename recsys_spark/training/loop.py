@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from recsys_spark.errors import TrainingError
-from recsys_spark.feed.batches import dataset, pair_columns
+from recsys_spark.feed.batches import dataset
 from recsys_spark.feed.shards import Plan, plan_epoch
 from recsys_spark.feed.validation import held_out
 from recsys_spark.training.checkpoint import Checkpoints, Progress
 from recsys_spark.training.distributed import Ranks
 from recsys_spark.training.job import Epoch, Job, Outcome
-from recsys_spark.training.setup import Trainer, build, describe, environment
+from recsys_spark.training.setup import Trainer, build, describe, environment, scoring_of
 from recsys_spark.training.validation import WATCHED, Validation
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -38,8 +38,8 @@ def fit(job: Job, ranks: Ranks) -> Outcome:
         say(f"going on after epoch {progress.epochs}, which an earlier run finished")
     validation = None
     if job.validation:
-        lists = held_out(job.validation, ranks.rank, ranks.size, job.training.validation_users)
-        validation = Validation(model, lists, job.negatives)
+        lists = held_out(job.validation, job.histories, ranks.rank, ranks.size, job.training.validation_users)
+        validation = Validation(model, lists, job)
     error = ""
     try:
         while not _is_over(progress, job):
@@ -48,7 +48,7 @@ def fit(job: Job, ranks: Ranks) -> Outcome:
             loss, seconds = _train_epoch(trainer, plan, job, number, ranks, say)
             figures = validation.measure(ranks) if validation else {}
             _check_equal(trainer.variables, ranks, number)
-            epoch = Epoch(number, loss, seconds, plan.rows * (1 + job.negatives), figures)
+            epoch = Epoch(number, loss, seconds, plan.rows * job.layout.samples, figures)
             is_best = progress.add(epoch, WATCHED)
             if ranks.rank == 0:
                 checkpoints.save(progress, trainer.variables, model.weights, is_best)
@@ -56,7 +56,11 @@ def fit(job: Job, ranks: Ranks) -> Outcome:
     except TrainingError as stopped:
         error = str(stopped)
     best = progress.best_epoch
-    return Outcome(tuple(progress.history), best, checkpoints.best, *describe(model), error, environment())
+    if ranks.rank == 0 and best and model.retrieves:
+        checkpoints.save_catalogue(model)
+    return Outcome(
+        tuple(progress.history), best, checkpoints.best, *describe(model), error, environment(), scoring_of(model)
+    )
 
 
 def _train_epoch(
@@ -64,10 +68,10 @@ def _train_epoch(
 ) -> tuple[float, float]:
     """One pass over this rank's shard: (mean loss over all ranks, seconds)."""
     started = last_line = time.monotonic()
-    columns, at_once = pair_columns(job.negatives), job.training.steps_per_call
+    layout, at_once = job.layout, job.training.steps_per_call
     trainer.start_epoch()
     step = checked = 0
-    for stack in dataset(plan, columns, ranks.rank, job.seed, number, at_once):
+    for stack in dataset(plan, layout, ranks.rank, job.seed, number, at_once):
         trainer.steps(stack)
         step += len(stack)
         if step - checked >= _STEPS_BETWEEN_CHECKS or step == plan.steps:
@@ -75,7 +79,7 @@ def _train_epoch(
             _check_finite(trainer, ranks, number, job)
         if time.monotonic() - last_line > _SECONDS_BETWEEN_LINES:
             last_line = time.monotonic()
-            rate = step * plan.batch_rows * ranks.size * (1 + job.negatives) / (last_line - started)
+            rate = step * plan.batch_rows * ranks.size * layout.samples / (last_line - started)
             left = (plan.steps - step) * (last_line - started) / step
             say(
                 f"epoch {number}: step {step:,} of {plan.steps:,}, {rate:,.0f} samples/s, {left:.0f} s left of the epoch"

@@ -13,8 +13,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from recsys_spark.models.losses import binary_cross_entropy
-
 Gradients = list[Any]
 
 
@@ -199,10 +197,10 @@ def make_step(
     dense_rows: int = 0,
     average: Callable[[Gradients], Gradients] = list,
     ranks: int = 1,
-) -> Callable[[Mapping[str, Any]], Any]:
-    """One training step, to be called in a `tf.function`: a batch as `model` takes it -> its loss, a scalar.
+) -> Callable[[Mapping[str, Any], Any], Any]:
+    """One training step, to be called in a `tf.function`: a batch as `model` takes it and a seed (2,) -> its loss, a scalar.
 
-    Column 0 of the items is the positive. Batches of one static shape let the model choose its cheaper form.
+    Batches of one static shape let the model choose its cheaper form.
 
     Args:
         dense_rows: see `densify`.
@@ -215,10 +213,10 @@ def make_step(
     if model.compute_dtype == "float16":
         raise ValueError("float16 loses small gradients without a scaled loss: use mixed_bfloat16, which does not")
 
-    def step(batch: Mapping[str, Any]) -> Any:
+    def step(batch: Mapping[str, Any], seed: Any) -> Any:
         variables = [_tf_variable(variable) for variable in model.trainable_variables]
         with tf.GradientTape() as tape:
-            loss = binary_cross_entropy(model(batch, training=True)) + sum(model.losses)
+            loss = model.training_loss(batch, seed) + sum(model.losses)
         gradients = cheaper_to_exchange(tape.gradient(loss, variables), variables, ranks)
         optimizer.apply(densify(average(gradients), variables, dense_rows))
         return loss

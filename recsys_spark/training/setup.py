@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from recsys_spark import storage
+from recsys_spark.feed.side import item_counts
+from recsys_spark.hashing import hash_of
 from recsys_spark.models import build_model
 from recsys_spark.training.checkpoint import set_weights
 from recsys_spark.training.distributed import Ranks
@@ -21,7 +23,8 @@ _HALVES = ("gmf", "mlp")
 class Trainer:
     """The compiled steps of one model on one rank, and what they keep count of without leaving the graph.
 
-    `steps` takes a stack of batches (m, B, 2 + K): m steps in one call, which costs less than m calls.
+    `steps` takes a stack of batches (m, B, width): m steps in one call, which costs less than m calls. What a model draws
+    in a step hangs on the seed, the rank and the number of the step since the training began.
     """
 
     def __init__(self, model: Any, job: Job, ranks: Ranks) -> None:
@@ -37,9 +40,11 @@ class Trainer:
         self._first_bad = tf.Variable(0, dtype=tf.int64, trainable=False)
         inner = make_step(model, self._optimizer, training.dense_rows, ranks.average, ranks.size)
 
+        layout, stream = job.layout, tf.constant(int(hash_of(job.seed, ranks.rank)[0] >> np.uint64(1)), tf.int64)
+
         @tf.autograph.experimental.do_not_convert
         def step(batch: Any) -> None:
-            loss = inner({"user": batch[:, 0], "items": batch[:, 1:]})
+            loss = inner(layout.batch(batch), tf.stack([stream, self._optimizer.step]))
             number = self._steps.assign_add(1)
             self._loss_sum.assign_add(tf.cast(loss, tf.float64))
             is_first_bad = tf.logical_and(tf.equal(self._first_bad, 0), ~tf.math.is_finite(loss))
@@ -73,13 +78,14 @@ class Trainer:
 def build(job: Job, ranks: Ranks) -> tuple[Any, Trainer]:
     """The job's model, from its pretrained halves where it has some, and its trainer."""
     model = _built(job.model, job.training.mixed_precision)
+    model.learn_counts(item_counts(job.item_features, job.model.n_items))
     if job.halves:
         halves = []
         for name, folder in zip(_HALVES, job.halves, strict=True):
             half = _built(ModelSpec(name, job.model.settings, job.model.n_users, job.model.n_items), mixed=False)
             set_weights(half.weights, storage.load_arrays(folder))
             halves.append(half)
-        model.join_pretrained(*halves, alpha=float(job.model.settings["pretrain_alpha"]))
+        model.join_pretrained(*halves, alpha=job.alpha)
     return model, Trainer(model, job, ranks)
 
 
@@ -88,6 +94,13 @@ def describe(model: Any) -> tuple[str, int]:
     lines = [f"{variable.name:<20} {'x'.join(map(str, variable.shape)) or 'scalar':>16}" for variable in model.weights]
     parameters = sum(int(np.prod(variable.shape)) for variable in model.weights)
     return "\n".join([*lines, f"{'parameters':<20} {parameters:>16,}"]), parameters
+
+
+def scoring_of(model: Any) -> Mapping[str, Any]:
+    """By what means a model is scored, how much history it reads, and whether its scores are ratings."""
+    by = "query" if model.retrieves else "index" if model.in_numpy else "network"
+    history = model.length if model.reads_history else 0
+    return {"by": by, "history": history, "ratings": model.predicts_ratings}
 
 
 def environment() -> Mapping[str, str]:

@@ -20,6 +20,7 @@ from recsys_spark.feed.shards import plan_epoch
 from recsys_spark.files import LiveFile
 from recsys_spark.interactions.index import next_index
 from recsys_spark.interactions.split import VALIDATION
+from recsys_spark.model_settings import PAIRS, SEQUENCES, Kind
 from recsys_spark.runs import Run
 from recsys_spark.schemas import MODELS
 from recsys_spark.tables import SliceKey
@@ -30,8 +31,9 @@ from recsys_spark.training.loop import fit as fit_on_rank
 from recsys_spark.training.tracking import record, tracking_uri
 from recsys_spark.training.validation import WATCHED
 
-_MEANING = ("dataset", "ingest", "interactions", "split", "examples", "model", "training")
+_MEANING = ("dataset", "ingest", "interactions", "split", "features", "examples", "model", "training")
 _HALVES = ("gmf", "mlp")
+_READ = ("users", "items", "train_examples", "train_sequences", "eval_examples", "sequences", "item_features")
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,12 @@ def _fit(run: Run, fit: Fit, vouching: Fitted | None) -> Fitted:
 
 
 def _job(run: Run, fit: Fit, version: str, phase: str, halves: tuple[str, ...], epochs: int | None) -> Job:
-    config = run.config
-    draws = tuple(
-        tuple(run.tables.live_files("train_examples", {c.AS_OF_DATE: run.as_of, c.FIT: fit, c.DRAW: draw}))
-        for draw in range(config.examples.draws)
-    )
+    config, chosen = run.config, run.config.model.chosen
     validation = _validation_files(run) if fit == "evaluate" else ()
-    settings = config.model.neumf.model_dump() | {"seed": config.run.seed}
+    slice_of_fit: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
+    settings = chosen.arguments() | {"seed": config.run.seed}
+    if chosen.examples == SEQUENCES:
+        settings["length"] = config.examples.window
     spec = ModelSpec(
         phase,
         settings,
@@ -91,12 +92,17 @@ def _job(run: Run, fit: Fit, version: str, phase: str, halves: tuple[str, ...], 
         next_index(run.tables.read("items"), c.ITEM_IDX),
     )
     finetuned = bool(halves)
-    versions = {name: run.tables.pin(name) for name in ("users", "items", "train_examples", "eval_examples")}
+    draws = _draws(run, chosen.examples, slice_of_fit)
+    histories = run.tables.live_files("sequences", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"}) if validation else ()
+    item_features = run.tables.live_files("item_features", slice_of_fit)
+    versions = {name: run.tables.pin(name) for name in _READ if name in run.tables.versions_read}
     return Job(
         title=f"{fit} fit" + (f", {phase}" if config.model.neumf.pretrain else ""),
         model=spec,
         training=config.training,
+        kind=chosen.examples,
         negatives=config.examples.negatives,
+        window=config.examples.window,
         draws=draws,
         validation=validation,
         epochs=epochs or config.training.epochs,
@@ -104,8 +110,20 @@ def _job(run: Run, fit: Fit, version: str, phase: str, halves: tuple[str, ...], 
         checkpoint=storage.join(run.artifacts, "checkpoints", version, phase),
         identity=f"{version}/{phase}/{config.run.seed}/{sorted(versions.items())}",
         halves=halves,
+        alpha=config.model.neumf.pretrain_alpha,
+        histories=tuple(histories),
+        item_features=tuple(item_features),
+        exclude_seen=config.recommend.exclude_seen,
         learning_rate=config.model.neumf.finetune_rate if finetuned else config.training.learning_rate,
     )
+
+
+def _draws(run: Run, kind: Kind, slice_of_fit: SliceKey) -> tuple[tuple[LiveFile, ...], ...]:
+    """The files of each draw: pairs have several, the other kinds one."""
+    if kind == SEQUENCES:
+        return (tuple(run.tables.live_files("train_sequences", slice_of_fit)),)
+    draws = range(run.config.examples.draws if kind == PAIRS else 1)
+    return tuple(tuple(run.tables.live_files("train_examples", {**slice_of_fit, c.DRAW: draw})) for draw in draws)
 
 
 def _validation_files(run: Run) -> tuple[LiveFile, ...]:
@@ -129,6 +147,7 @@ def _publish(run: Run, fit: Fit, version: str, job: Job, outcome: Outcome, vouch
         "fit": fit,
         "evaluated_by": evaluated_by,
         "model": dataclasses.asdict(job.model) | {"settings": dict(job.model.settings)},
+        "scoring": dict(outcome.scoring),
         "training": config.training.model_dump(),
         "versions": dict(run.tables.versions_read),
         "history": [dataclasses.asdict(epoch) for epoch in outcome.history],
@@ -164,7 +183,7 @@ def _publish(run: Run, fit: Fit, version: str, job: Job, outcome: Outcome, vouch
 
 def _opening(job: Job, ranks: int) -> str:
     plan = plan_epoch(job.draws[0], ranks, job.training.batch_rows)
-    samples = plan.rows * (1 + job.negatives)
+    samples = plan.rows * job.layout.samples
     return (
         f"{job.title}: {job.model.name}, {job.model.n_users:,} users x {job.model.n_items:,} items, {samples:,} samples an "
         f"epoch in {plan.steps:,} steps on {ranks} rank(s), at most {job.epochs} epochs"

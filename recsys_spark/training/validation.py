@@ -1,49 +1,88 @@
-"""How well a model ranks the held-out items: NDCG@10 and HR@10 over sampled lists, and their loss."""
+"""How well a model ranks the held-out items: NDCG@10 and HR@10, among their candidates or the whole catalogue."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from recsys_spark import ranking
 from recsys_spark.feed.validation import PADDING, HeldOut
 from recsys_spark.training.distributed import Ranks
+from recsys_spark.training.job import Job
 
 WATCHED: Final = "ndcg@10"
 _AT = 10
-_LISTS_AT_A_TIME = 512
+_LISTS_AT_A_TIME = 256
+_SCORES_AT_A_TIME = 1 << 22
+
+Floats = npt.NDArray[np.float64]
 
 
 class Validation:
-    """A rank's share of the held-out lists, and the model that scores them."""
+    """A rank's share of the held-out users, and the model that scores for them."""
 
-    def __init__(self, model: Any, held_out: HeldOut, negatives: int) -> None:
+    def __init__(self, model: Any, held_out: HeldOut, job: Job) -> None:
         import tensorflow as tf
 
-        self._held_out, self._negatives = held_out, negatives
-        shapes = (tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None, None), tf.int32))
+        self._model, self._held_out, self._negatives = model, held_out, job.negatives
+        self._full, self._exclude_seen = job.training.validation == "full", job.exclude_seen
+        self._with_loss = job.kind == "pairs" and not self._full
+        users, items = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None, None), tf.int32)
         self._scores = tf.function(
-            lambda users, items: model({"user": users, "items": items}, training=False), input_signature=shapes
+            lambda users, history, items: model({"user": users, "history": history, "items": items}, training=False),
+            input_signature=(users, items, items),
+        )
+        self._queries = tf.function(
+            lambda users, history: model.queries({"user": users, "history": history}), input_signature=(users, items)
         )
 
     def measure(self, ranks: Ranks) -> dict[str, float]:
-        """The means over all ranks' users; the loss is taken as in training, over a target and K candidates."""
+        """The means over all ranks' users; the loss, of pairs alone, is as in training, over a target and K candidates."""
         sums = np.zeros(4)
-        lists = self._held_out
-        for start in range(0, len(lists.users), _LISTS_AT_A_TIME):
-            block = slice(start, start + _LISTS_AT_A_TIME)
-            sums += self._sums(lists.users[block], lists.items[block], lists.relevant[block])
+        sums_of = self._sums_of_catalogue if self._full else self._sums
+        catalogue = np.asarray(self._model.catalogue()) if self._full and self._model.retrieves else None
+        for start in range(0, len(self._held_out.users), _LISTS_AT_A_TIME):
+            sums += sums_of(slice(start, start + _LISTS_AT_A_TIME), catalogue)
         ndcg, hits, loss, users = ranks.total(sums).tolist()
         users = max(users, 1.0)
-        return {WATCHED: ndcg / users, "hr@10": hits / users, "loss": loss / users}
+        figures = {WATCHED: ndcg / users, "hr@10": hits / users}
+        return figures | ({"loss": loss / users} if self._with_loss else {})
 
-    def _sums(self, users: Any, items: Any, relevant: Any) -> Any:
+    def _sums(self, block: slice, catalogue: Any) -> Floats:
+        lists = self._held_out
+        items, relevant = lists.items[block], lists.relevant[block]
         padded = items == PADDING
-        logits = self._scores(users, np.where(padded, 0, items)).numpy().astype(np.float64)
+        scores = self._scores(lists.users[block], lists.history[block], np.where(padded, 0, items))
+        logits = scores.numpy().astype(np.float64)
         placed = ranking.place(np.where(padded, -np.inf, logits), relevant)
-        ndcg, hits = ranking.ndcg(placed, _AT), ranking.hit_rate(placed, _AT)
-        return np.array([np.nansum(ndcg), np.nansum(hits), self._loss(logits, relevant, padded).sum(), len(users)])
+        loss = self._loss(logits, relevant, padded).sum() if self._with_loss else 0.0
+        return np.array([*_figures(placed), loss, len(items)])
+
+    def _sums_of_catalogue(self, block: slice, catalogue: Any) -> Floats:
+        """O(users x items) scores, in blocks; what a user had before is no candidate, where lists leave it out too."""
+        lists = self._held_out
+        users, history, targets = lists.users[block], lists.history[block], lists.targets[block]
+        if catalogue is not None:
+            scores = np.asarray(self._queries(users, history)) @ catalogue.T
+        else:
+            scores = self._each_item(users, history)
+        if self._exclude_seen:
+            rows, places = np.nonzero(history != PADDING)
+            scores[rows, history[rows, places]] = -np.inf
+        rows, places = np.nonzero(targets != PADDING)
+        placed = ranking.place_targets(scores, rows, targets[rows, places])
+        return np.array([*_figures(placed), 0.0, len(users)])
+
+    def _each_item(self, users: Any, history: Any) -> Any:
+        n_items = self._model.n_items
+        scores = np.empty((len(users), n_items), dtype=np.float32)
+        tile = max(1, _SCORES_AT_A_TIME // len(users))
+        for start in range(0, n_items, tile):
+            items = np.arange(start, min(start + tile, n_items), dtype=np.int32)
+            scores[:, items] = self._scores(users, history, np.broadcast_to(items, (len(users), len(items))))
+        return scores
 
     def _loss(self, logits: Any, relevant: Any, padded: Any) -> Any:
         """Each user's mean cross-entropy over targets, and over candidates, in the proportion of training."""
@@ -52,3 +91,7 @@ class Validation:
         others = ~relevant & ~padded
         of_others = np.where(others, losses, 0.0).sum(axis=1) / np.maximum(others.sum(axis=1), 1)
         return (of_targets + self._negatives * of_others) / (1 + self._negatives)
+
+
+def _figures(placed: ranking.Placed) -> tuple[float, float]:
+    return float(np.nansum(ranking.ndcg(placed, _AT))), float(np.nansum(ranking.hit_rate(placed, _AT)))

@@ -118,6 +118,14 @@ def make_world(spark: SparkSession, folder: Path) -> World:
         [(AS_OF, "evaluate", item, users, users, NOON, NOON, None) for item, users in {0: 3, 1: 2, 2: 1, 3: 1}.items()],
     )
     world.append(
+        schemas.SEQUENCES,
+        [
+            (AS_OF, fit, user, items, [0] * len(items), len(items))
+            for fit, histories in (("evaluate", TRAIN), ("refit", {0: [0, 1, 2], 1: [0, 1, 4], 2: [0, 2, 3]}))
+            for user, items in histories.items()
+        ],
+    )
+    world.append(
         schemas.train_examples(2),
         [
             (AS_OF, "evaluate", 0, 0, 0, 4, 5),

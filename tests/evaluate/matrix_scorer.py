@@ -5,18 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from recsys_spark import storage
+from recsys_spark.models.users import Users
 
 
 class MatrixScorer:
     def __init__(self, matrix: np.ndarray) -> None:
         self._matrix = matrix
         self.n_users, self.n_items = matrix.shape
+        self.history = 0
 
-    def scores(self, user_idx: np.ndarray, item_idx: np.ndarray) -> np.ndarray:
-        return self._matrix[user_idx[:, None], item_idx]
+    def knows(self, users: Users) -> np.ndarray:
+        return users.idx < self.n_users
 
-    def all_scores(self, user_idx: np.ndarray) -> np.ndarray:
-        return self._matrix[user_idx]
+    def scores(self, users: Users, item_idx: np.ndarray) -> np.ndarray:
+        return self._matrix[users.idx[:, None], item_idx]
+
+    def all_scores(self, users: Users) -> np.ndarray:
+        return self._matrix[users.idx]
 
 
 def save(path: str, matrix: list[list[float]]) -> None:

@@ -17,6 +17,7 @@ from recsys_spark.evaluate.measures import ALL
 from recsys_spark.evaluate.sampled import sampled_pass
 from recsys_spark.evaluate.scorers import Popularity, Random, Scorer, WithFallback
 from recsys_spark.evaluate.subjects import POPULARITY, RANDOM, Plan, Subject
+from recsys_spark.models.users import Users
 from tests.evaluate.matrix_scorer import MatrixScorer
 
 N_USERS, N_ITEMS = 40, 30
@@ -82,7 +83,7 @@ def matrix() -> MatrixScorer:
 def test_full_lists_leave_out_what_the_user_had(matrix: MatrixScorer, exclude_seen: bool) -> None:
     users = eval_users(np.random.default_rng(6))
     rows = rows_of(full_pass(make_plan(matrix, exclude_seen=exclude_seen))([users]))
-    scores = matrix.all_scores(np.arange(N_USERS))
+    scores = matrix.all_scores(Users.without_history(np.arange(N_USERS)))
     for user in users.to_pylist():
         had = set(user["train_items"])
         if user["part"] == "test":
@@ -99,9 +100,9 @@ def test_scores_of_a_user_in_two_parts_are_asked_for_once(matrix: MatrixScorer) 
     asked: list[int] = []
 
     class Counting(MatrixScorer):
-        def all_scores(self, user_idx: np.ndarray) -> np.ndarray:
-            asked.extend(user_idx.tolist())
-            return super().all_scores(user_idx)
+        def all_scores(self, users: Users) -> np.ndarray:
+            asked.extend(users.idx.tolist())
+            return super().all_scores(users)
 
     list(full_pass(make_plan(Counting(matrix._matrix)))([eval_users(np.random.default_rng(6))]))
     assert asked == list(range(N_USERS))
@@ -137,7 +138,7 @@ def test_random_gets_about_what_chance_gives(matrix: MatrixScorer) -> None:
     ],
 )
 def test_all_scores_are_the_scores_of_all_items(scorer: Scorer) -> None:
-    users = np.array([0, 5, 2], np.int32)
+    users = Users.without_history([0, 5, 2])
     items = np.tile(np.arange(9, dtype=np.int32), (3, 1))
     everything = scorer.all_scores(users)
     assert everything.dtype == np.float32
@@ -150,11 +151,11 @@ def test_all_scores_are_the_scores_of_all_items(scorer: Scorer) -> None:
 
 def test_users_unknown_to_the_model_are_scored_by_popularity() -> None:
     scorer = WithFallback(MatrixScorer(np.full((1, 3), 9.0, np.float32)), Popularity(np.array([2.0, 0.0, 1.0])))
-    np.testing.assert_array_equal(scorer.all_scores(np.array([0, 1], np.int32)), [[9, 9, 9], [2, 0, 1]])
+    np.testing.assert_array_equal(scorer.all_scores(Users.without_history([0, 1])), [[9, 9, 9], [2, 0, 1]])
 
 
 def test_random_depends_on_seed_user_and_item_alone() -> None:
-    users, items = np.array([4, 4], np.int32), np.array([[1, 2], [2, 1]], np.int32)
+    users, items = Users.without_history([4, 4]), np.array([[1, 2], [2, 1]], np.int32)
     scores = Random(1, 3).scores(users, items)
     assert scores[0, 0] == scores[1, 1] != scores[0, 1]
     assert scores[0, 0] != Random(2, 3).scores(users, items)[0, 0]

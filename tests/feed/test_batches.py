@@ -8,13 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys_spark.errors import UserError
-from recsys_spark.feed.batches import dataset, epoch_stacks, pair_columns, rebatch
+from recsys_spark.feed.batches import dataset, epoch_stacks, rebatch
+from recsys_spark.feed.layouts import layout_of
 from recsys_spark.feed.petastorm import as_url
 from recsys_spark.feed.shards import plan_epoch
 from recsys_spark.feed.validation import PADDING, held_out
 from recsys_spark.files import LiveFile
 
-COLUMNS = pair_columns(2)
+PAIRS = layout_of("pairs", 2, 0)
 
 
 def write(folder: Path, sizes: list[int], row_group: int | None = None) -> list[LiveFile]:
@@ -22,7 +23,9 @@ def write(folder: Path, sizes: list[int], row_group: int | None = None) -> list[
     made, first = [], 0
     for number, size in enumerate(sizes):
         n = np.arange(first, first + size, dtype=np.int32)
-        table = pa.table({name: n + 1000 * place for place, name in enumerate(COLUMNS)} | {"other": n.astype(str)})
+        table = pa.table(
+            {name: n + 1000 * place for place, name in enumerate(PAIRS.columns)} | {"other": n.astype(str)}
+        )
         path = folder / f"part {number}.parquet"
         pq.write_table(table, path, row_group_size=row_group)
         made.append(LiveFile(str(path), size))
@@ -31,32 +34,32 @@ def write(folder: Path, sizes: list[int], row_group: int | None = None) -> list[
 
 
 def rows_of(stacks) -> np.ndarray:
-    return np.concatenate(list(stacks)).reshape(-1, len(COLUMNS))
+    return np.concatenate(list(stacks)).reshape(-1, PAIRS.width)
 
 
 def test_an_epoch_has_every_row_once_whole_and_in_another_order(tmp_path):
     plan = plan_epoch(write(tmp_path, [50, 40, 30]), ranks=1, batch_rows=12)
-    first, second = (rows_of(epoch_stacks(plan, COLUMNS, 0, 1, epoch)) for epoch in (1, 2))
+    first, second = (rows_of(epoch_stacks(plan, PAIRS, 0, 1, epoch)) for epoch in (1, 2))
     for rows in (first, second):
         assert rows.dtype == np.int32
         assert sorted(rows[:, 0].tolist()) == list(range(120))
         np.testing.assert_array_equal(rows - rows[:, :1], np.tile([0, 1000, 2000, 3000], (120, 1)))
     assert first[:, 0].tolist() != second[:, 0].tolist()
-    np.testing.assert_array_equal(first, rows_of(epoch_stacks(plan, COLUMNS, 0, 1, 1)))
+    np.testing.assert_array_equal(first, rows_of(epoch_stacks(plan, PAIRS, 0, 1, 1)))
 
 
 def test_stacks_hold_at_most_so_many_batches_and_all_of_an_epoch(tmp_path):
     plan = plan_epoch(write(tmp_path, [50, 40, 30]), ranks=1, batch_rows=12)
-    stacks = list(epoch_stacks(plan, COLUMNS, 0, 1, 1, most=3))
+    stacks = list(epoch_stacks(plan, PAIRS, 0, 1, 1, most=3))
     assert {stack.shape[1:] for stack in stacks} == {(12, 4)}
     assert max(len(stack) for stack in stacks) == 3
     assert sum(len(stack) for stack in stacks) == plan.steps == 10
-    np.testing.assert_array_equal(rows_of(stacks), rows_of(epoch_stacks(plan, COLUMNS, 0, 1, 1)))
+    np.testing.assert_array_equal(rows_of(stacks), rows_of(epoch_stacks(plan, PAIRS, 0, 1, 1)))
 
 
 def test_ranks_share_no_row_and_make_equal_steps(tmp_path):
     plan = plan_epoch(write(tmp_path, [40, 40, 40, 44]), ranks=2, batch_rows=16)
-    per_rank = [list(epoch_stacks(plan, COLUMNS, rank, 1, 1)) for rank in (0, 1)]
+    per_rank = [list(epoch_stacks(plan, PAIRS, rank, 1, 1)) for rank in (0, 1)]
     assert [len(batches) for batches in per_rank] == [plan.steps, plan.steps]
     assert {batch.shape for batches in per_rank for batch in batches} == {(1, 16, 4)}
     users = [set(rows_of(batches)[:, 0].tolist()) for batches in per_rank]
@@ -66,21 +69,42 @@ def test_ranks_share_no_row_and_make_equal_steps(tmp_path):
 def test_a_file_of_two_row_groups_is_refused(tmp_path):
     plan = plan_epoch(write(tmp_path, [40], row_group=20), ranks=1, batch_rows=10)
     with pytest.raises(UserError, match="rows_per_file"):
-        list(epoch_stacks(plan, COLUMNS, 0, 1, 1))
+        list(epoch_stacks(plan, PAIRS, 0, 1, 1))
 
 
 def test_a_file_with_other_rows_than_the_log_counts_is_refused(tmp_path):
     (file,) = write(tmp_path, [40])
     plan = plan_epoch([LiveFile(file.url, 39)], ranks=1, batch_rows=10)
     with pytest.raises(UserError, match="Delta's log"):
-        list(epoch_stacks(plan, COLUMNS, 0, 1, 1))
+        list(epoch_stacks(plan, PAIRS, 0, 1, 1))
 
 
 def test_what_is_wrong_with_a_file_reaches_the_training_in_its_own_words(tmp_path):
     (file,) = write(tmp_path, [40])
     plan = plan_epoch([LiveFile(file.url, 39)], ranks=1, batch_rows=10)
     with pytest.raises(UserError, match="Delta's log"):
-        list(dataset(plan, COLUMNS, 0, 1, 1, most=2))
+        list(dataset(plan, PAIRS, 0, 1, 1, most=2))
+
+
+def test_windows_travel_packed_and_ratings_as_bits(tmp_path):
+    import tensorflow as tf
+
+    windows = np.array([[-1, 5, 6], [7, 8, 9]], dtype="<i4")
+    table = {"user_idx": pa.array([3, 4], pa.int32()), "window": pa.array([row.tobytes() for row in windows])}
+    pq.write_table(pa.table(table), tmp_path / "windows.parquet")
+    plan = plan_epoch([LiveFile(str(tmp_path / "windows.parquet"), 2)], ranks=1, batch_rows=2)
+    layout = layout_of("sequences", 0, 2)
+    batch = layout.batch(tf.constant(next(epoch_stacks(plan, layout, 0, 1, 1))[0]))
+    order = np.argsort(batch["user"].numpy())
+    np.testing.assert_array_equal(batch["window"].numpy()[order], windows)
+    with pytest.raises(UserError, match=r"hold 4 numbers, expected 6.*examples\.window"):
+        next(epoch_stacks(plan, layout_of("sequences", 0, 4), 0, 1, 1))
+
+    ratings = layout_of("ratings", 0, 0)
+    block = ratings.block([np.array([1, 2], np.int32), np.array([5, 6], np.int32), np.array([3.5, np.nan], np.float32)])
+    rated = ratings.batch(tf.constant(block))
+    assert rated["items"].numpy().tolist() == [[5], [6]]
+    np.testing.assert_array_equal(rated["value"].numpy(), [3.5, np.nan])
 
 
 def test_rebatch_carries_over_what_a_block_leaves():
@@ -107,7 +131,13 @@ def test_held_out_lists_are_padded_and_shared_by_hash(tmp_path):
     )
     pq.write_table(lists, tmp_path / "a.parquet")
     files = [LiveFile(str(tmp_path / "a.parquet"), 4)]
-    alone = held_out(files, 0, 1, most_users=0)
+    sequences = {
+        "user_idx": pa.array([9, 6, 4], pa.int32()),
+        "items": pa.array([[1], [2, 3], [4]], pa.list_(pa.int32())),
+    }
+    pq.write_table(pa.table(sequences), tmp_path / "b.parquet")
+    history = LiveFile(str(tmp_path / "b.parquet"), 3)
+    alone = held_out(files, [history], 0, 1, most_users=0)
     assert alone.users.tolist() == [3, 4, 5, 6]
     assert alone.items.tolist() == [
         [1, PADDING, 7, 8],
@@ -116,6 +146,7 @@ def test_held_out_lists_are_padded_and_shared_by_hash(tmp_path):
         [5, PADDING, 8, PADDING],
     ]
     assert alone.relevant.sum(axis=1).tolist() == [1, 2, 1, 1]
-    shared = [held_out(files, rank, 2, most_users=0).users.tolist() for rank in (0, 1)]
+    assert alone.history.tolist() == [[PADDING, PADDING], [PADDING, 4], [PADDING, PADDING], [2, 3]]
+    shared = [held_out(files, [], rank, 2, most_users=0).users.tolist() for rank in (0, 1)]
     assert sorted(shared[0] + shared[1]) == [3, 4, 5, 6]
-    assert len(held_out(files, 0, 1, most_users=1).users) < 4
+    assert len(held_out(files, [], 0, 1, most_users=1).users) < 4

@@ -21,12 +21,16 @@ class Matrix:
     """A scorer that reads from a matrix, with the contract of the model's."""
 
     n_users, n_items = SCORES.shape
+    history = 0
 
-    def top_n(self, user_idx, n, exclude):
-        scores = SCORES[user_idx].copy()
+    def knows(self, users):
+        return users.idx < self.n_users
+
+    def top_n(self, users, n, exclude):
+        scores = SCORES[users.idx].copy()
         if exclude is not None:
             indptr, indices = exclude
-            for row in range(len(user_idx)):
+            for row in range(len(users)):
                 own = indices[indptr[row] : indptr[row + 1]]
                 scores[row, own[own < self.n_items]] = -np.inf
         items = np.argsort(-scores, axis=1, kind="stable")[:, :n].astype(np.int32)
@@ -50,7 +54,7 @@ def make(users, n, exclude_seen):
         ],
         ["user_idx", "segment", "seen"],
     )
-    policy = Policy("path", n_users=2, n=n, exclude_seen=exclude_seen, block_users=2)
+    policy = Policy("path", n=n, exclude_seen=exclude_seen, block_users=2)
     out: dict[int, list[tuple[int, str]]] = {}
     for made in lists._lister(policy, type("B", (), {"value": POPULAR})())([batch]):
         for row in made.to_pylist():

@@ -46,9 +46,11 @@ def make_job(tmp_path: Path) -> Callable[..., Job]:
         config = load_config(settings=[*small, *sizes, *settings])
         job = {
             "title": "test",
-            "model": ModelSpec("neumf", config.model.neumf.model_dump() | {"seed": 1}, USERS, ITEMS),
+            "model": ModelSpec("neumf", config.model.neumf.arguments() | {"seed": 1}, USERS, ITEMS),
             "training": config.training,
+            "kind": "pairs",
             "negatives": 2,
+            "window": 8,
             "draws": (tuple(files),),
             "validation": (LiveFile(str(tmp_path / "held-out.parquet"), len(held)),),
             "epochs": config.training.epochs,

@@ -20,6 +20,8 @@ from recsys_spark.training.optimizers import (
     make_step,
 )
 
+SEED = tf.zeros(2, tf.int64)
+
 SHAPE = (6, 2)
 ROWS = [[4, 1, 4], [0, 4, 4], [1, 1, 1], [5, 0, 2]]  # of four steps, with repeats; row 3 never
 
@@ -212,7 +214,7 @@ def test_the_step_is_the_loss_and_its_gradients(dense_rows: int, ranks: int) -> 
 
     step = tf.function(make_step(ours, optimizer, dense_rows, average, ranks))
     for _ in range(5):
-        loss = step(batch)
+        loss = step(batch, SEED)
         with tf.GradientTape() as tape:
             expected = binary_cross_entropy(theirs(batch))
         gradients = tape.gradient(expected, theirs.trainable_variables)
@@ -232,7 +234,7 @@ def test_averaging_comes_between_gradients_and_update() -> None:
     step = make_step(
         model, optimizer, 100, average=lambda gradients: [0.0 * tf.convert_to_tensor(each) for each in gradients]
     )
-    step({"user": tf.constant([0, 1]), "items": tf.constant([[0, 1], [2, 3]])})
+    step({"user": tf.constant([0, 1]), "items": tf.constant([[0, 1], [2, 3]])}, SEED)
     for name, array in model.arrays().items():
         np.testing.assert_array_equal(array, before[name])
 

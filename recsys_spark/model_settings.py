@@ -1,0 +1,193 @@
+"""The settings of each model, a section of `model` in the configuration: adding a model adds one here.
+
+A section's fields are arguments of the model's constructor, but for those that say how it is trained.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
+
+from recsys_spark.config_base import Dropout, NotNegativeNumber, Positive, PositiveNumber, Section, Share
+
+Kind = Literal["pairs", "rated_pairs", "ratings", "sequences"]
+PAIRS: Final[Kind] = "pairs"
+RATED_PAIRS: Final[Kind] = "rated_pairs"
+RATINGS: Final[Kind] = "ratings"
+SEQUENCES: Final[Kind] = "sequences"
+
+
+class ModelSection(Section):
+    """The settings of one model."""
+
+    @property
+    def examples(self) -> Kind:
+        """The kind of example that the model trains on."""
+        return PAIRS
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of the model's constructor."""
+        return self.model_dump()
+
+
+class NeuMFModel(ModelSection):
+    gmf_width: Positive
+    mlp_width: Positive
+    mlp_layers: Annotated[list[Positive], Field(min_length=1)]
+    dropout: Dropout
+    l2: NotNegativeNumber
+    pretrain: bool
+    pretrain_alpha: Share
+    finetune_rate: PositiveNumber
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of the model's constructor."""
+        return self.model_dump(exclude={"pretrain", "pretrain_alpha", "finetune_rate"})
+
+
+class MatrixFactorizationModel(ModelSection):
+    width: Positive
+    loss_name: Literal["bce", "bpr", "mse"]
+    negative_weight: PositiveNumber
+    l2: NotNegativeNumber
+    stddev: PositiveNumber
+
+    @property
+    def examples(self) -> Kind:
+        """The kind of example that the model trains on."""
+        return RATINGS if self.loss_name == "mse" else PAIRS
+
+
+class SequenceSection(ModelSection):
+    """What `models.sequence.SequenceModel` takes."""
+
+    width: Positive
+    loss_name: Literal["bce", "gbce", "sampled_softmax", "softmax", "bpr_max"]
+    negatives: Positive
+    shared: bool
+    sampling: Literal["uniform", "popularity"]
+    alpha: NotNegativeNumber
+    bar_window: bool
+    gbce_t: Share
+    regularisation: NotNegativeNumber
+
+    @property
+    def examples(self) -> Kind:
+        """The kind of example that the model trains on."""
+        return SEQUENCES
+
+
+class SASRecModel(SequenceSection):
+    blocks: Positive
+    heads: Positive
+    expansion: Positive
+    dropout: Dropout
+
+
+class GRU4RecModel(SequenceSection):
+    units: Positive
+    layers: Positive
+    dropout: Dropout
+
+
+class SoftmaxDNNModel(SequenceSection):
+    layers: list[Positive]
+    dropout: Dropout
+
+
+class EmbeddingMLPModel(ModelSection):
+    width: Positive
+    layers: Annotated[list[Positive], Field(min_length=1)]
+    embedding_dropout: Dropout
+    dropout: Dropout
+    objective: Literal["explicit", "implicit"]
+    low: float
+    high: float
+    l2: NotNegativeNumber
+
+    @property
+    def examples(self) -> Kind:
+        """The kind of example that the model trains on."""
+        return RATINGS if self.objective == "explicit" else PAIRS
+
+
+class TwoTowerModel(ModelSection):
+    width: Positive
+    layers: list[Positive]
+    temperature: PositiveNumber
+    negatives: Positive
+    positions: Positive
+    id_dropout: Dropout
+
+    @property
+    def examples(self) -> Kind:
+        """The kind of example that the model trains on."""
+        return SEQUENCES
+
+
+class DINModel(ModelSection):
+    width: Positive
+    attention_units: Positive
+    layers: Annotated[list[Positive], Field(min_length=1)]
+    dropout: Dropout
+    negatives: Positive
+    positions: Positive
+
+    @property
+    def examples(self) -> Kind:
+        """The kind of example that the model trains on."""
+        return SEQUENCES
+
+
+class MultiTaskModel(ModelSection):
+    width: Positive
+    experts: Positive
+    units: Positive
+    tower: Positive
+    sharing: Literal["mmoe", "shared_bottom"]
+    task_weights: Annotated[list[NotNegativeNumber], Field(min_length=2, max_length=2)]
+    uncertainty: bool
+    value_power: NotNegativeNumber
+    value_share: float
+
+    @property
+    def examples(self) -> Kind:
+        """The kind of example that the model trains on."""
+        return RATED_PAIRS
+
+
+class Model(Section):
+    name: Literal[
+        "neumf",
+        "gmf",
+        "mlp",
+        "matrix_factorization",
+        "embedding_mlp",
+        "softmax_dnn",
+        "two_tower",
+        "din",
+        "gru4rec",
+        "sasrec",
+        "multitask",
+    ]
+    neumf: NeuMFModel
+    matrix_factorization: MatrixFactorizationModel
+    sasrec: SASRecModel
+    gru4rec: GRU4RecModel
+    embedding_mlp: EmbeddingMLPModel
+    softmax_dnn: SoftmaxDNNModel
+    two_tower: TwoTowerModel
+    din: DINModel
+    multitask: MultiTaskModel
+
+    @property
+    def chosen(self) -> ModelSection:
+        """The settings of the model that `name` names."""
+        section: ModelSection = getattr(self, section_of(self.name))
+        return section
+
+
+def section_of(name: str) -> str:
+    """The section with a model's settings: NeuMF's halves share its own."""
+    return "neumf" if name in ("gmf", "mlp") else name

@@ -1,0 +1,137 @@
+"""What training, scoring and evaluation ask of a model, and nothing more: every model here is a `Recommender`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+import keras
+import tensorflow as tf
+
+from recsys_spark.models.side import SideEncoder, SideTable
+
+
+class Recommender(keras.Model):
+    """A model of users and items that trains on one kind of example and scores users against items.
+
+    Batches of training, by `examples`:
+
+    - `pairs`: `{"user": (B,), "items": (B, 1 + K)}`, the positive in column 0, its negatives beside it;
+    - `rated_pairs`: the same with `"value": (B,)` of the positive, NaN where it is not known;
+    - `ratings`: `{"user": (B,), "items": (B, 1), "value": (B,)}`;
+    - `sequences`: `{"user": (B,), "window": (B, L + 1)}`, a user's items oldest first, -1 in front of short ones.
+
+    Scoring: `call({"user": (B,), "history": (B, L), "items": (B, C)})` -> scores (B, C), higher is better. A user index of -1
+    is a user that the model does not know; an item of -1 in a history is no item. A model that `retrieves` scores by
+    the dot product of `queries` and `catalogue`, so that the best of millions of items can be found without scoring each.
+
+    Args:
+        n_users: rows of the user tables: indices run from 0 to one below.
+        n_items: rows of the item tables, likewise.
+        seed: of the first weights, and of dropout.
+        user_side: the declared features of users, as `features.spec.FeatureSpec` or their mappings; `user_side.fill` takes
+            their values.
+        item_side: likewise of items.
+    """
+
+    examples: ClassVar[str] = "pairs"
+    retrieves: ClassVar[bool] = False
+    reads_history: ClassVar[bool] = False
+    predicts_ratings: bool = False
+    in_numpy: bool = False  # whether `scoring.BlockScorer` scores it from its weights
+
+    def __init__(
+        self,
+        n_users: int,
+        n_items: int,
+        *,
+        seed: int = 0,
+        user_side: Sequence[Any] = (),
+        item_side: Sequence[Any] = (),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if min(n_users, n_items) < 1:
+            raise ValueError(f"there are {n_users} users and {n_items} items, expected 1 or more of each")
+        self.n_users, self.n_items, self.seed = n_users, n_items, seed
+        self.user_side = SideTable(user_side, n_users, name="user_side") if user_side else None
+        self.item_side = SideTable(item_side, n_items, name="item_side") if item_side else None
+        for table in (self.user_side, self.item_side):
+            if table is not None:
+                table.build()
+        self._seeds: Iterator[int] = iter(range(1000 * seed, 1000 * seed + 1000))
+
+    def training_loss(self, batch: Mapping[str, Any], seed: Any) -> Any:
+        """The loss of a batch, a scalar; `seed` (2,) integers, other ones in every step, is for what it draws."""
+        raise NotImplementedError
+
+    def queries(self, users: Mapping[str, Any]) -> Any:
+        """`{"user": (B,), "history": (B, L)}` -> vectors (B, d), where the model retrieves."""
+        raise NotImplementedError
+
+    def catalogue(self) -> Any:
+        """Vectors of all items (n_items, d), where the model retrieves."""
+        raise NotImplementedError
+
+    def learn_counts(self, counts: Any) -> None:
+        """Take how often each item was taken in the fit's parts, (n_items,), before training; most models do not care."""
+
+    def settings(self) -> Sequence[str]:
+        """Names of the constructor's own arguments, each an attribute of the same name."""
+        return ()
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        own = ("n_users", "n_items", "seed", *self.settings())
+        sides = {"user_side": self.user_side, "item_side": self.item_side}
+        specs = {name: [asdict(spec) for spec in table.specs] for name, table in sides.items() if table is not None}
+        return {**super().get_config(), **{name: getattr(self, name) for name in own}, **specs}
+
+    def side_encoder(self, table: SideTable | None, width: int, name: str) -> Any:
+        """What turns the declared features of users or items into vectors, built; None where none are declared."""
+        if table is None:
+            return None
+        encoder = SideEncoder(table, width, next(self._seeds), name=name, dtype=self.dtype_policy)
+        encoder.build()
+        return encoder
+
+    def table(self, name: str, rows: int, width: int, stddev: float) -> Any:
+        """An embedding table; without autocast, as mixed precision would cast all of it for the sake of a batch's rows."""
+        initializer = keras.initializers.RandomNormal(stddev=stddev, seed=next(self._seeds))
+        return self.add_weight(shape=(rows, width), initializer=initializer, autocast=False, name=name)
+
+    def glorot(self, name: str, shape: Sequence[int]) -> Any:
+        """A dense kernel (n, m), Glorot uniform."""
+        return self.add_weight(shape=shape, initializer=keras.initializers.GlorotUniform(next(self._seeds)), name=name)
+
+    def zeros(self, name: str, shape: Sequence[int]) -> Any:
+        """A bias that starts at zero."""
+        return self.add_weight(shape=shape, initializer="zeros", name=name)
+
+    def rows(self, table: Any, indices: Any) -> Any:
+        """Rows of a table, in the precision of computing: (...,) -> (..., width)."""
+        return tf.cast(tf.gather(table.value, indices), self.compute_dtype)
+
+    def rows_or_zeros(self, table: Any, indices: Any) -> Any:
+        """The same, where an index of -1 gives zeros."""
+        return self.rows(table, tf.maximum(indices, 0)) * tf.cast(indices >= 0, self.compute_dtype)[..., tf.newaxis]
+
+    def read(self, variable: Any) -> Any:
+        """A variable, in the precision of computing."""
+        return tf.cast(tf.convert_to_tensor(variable.value), self.compute_dtype)
+
+    def dense(self, inputs: Any, kernel: Any, bias: Any = None) -> Any:
+        """(..., n) times kernel (n, m), plus bias (m,) -> (..., m), as one flat matrix product."""
+        product = tf.matmul(tf.reshape(inputs, [-1, kernel.shape[0]]), self.read(kernel))
+        product = product if bias is None else tf.nn.bias_add(product, self.read(bias))
+        return tf.reshape(product, [*sizes(inputs)[:-1], kernel.shape[1]])
+
+    def full(self, scores: Any) -> Any:
+        """Scores in the precision of the weights."""
+        return tf.cast(scores, self.variable_dtype)
+
+
+def sizes(tensor: Any) -> list[Any]:
+    """A tensor's shape: numbers where they are known, tensors where they are not."""
+    return [tf.shape(tensor)[axis] if size is None else size for axis, size in enumerate(tensor.shape)]

@@ -1,0 +1,180 @@
+"""What the sequence models share: windows in, a vector of what comes next at every position, and the losses over it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from recsys_spark.models import losses
+from recsys_spark.models.contract import Recommender
+
+_LOSSES: Final = ("bce", "gbce", "sampled_softmax", "softmax", "bpr_max")
+_SAMPLING: Final = ("uniform", "popularity")
+_BARRED: Final = -1e9  # a logit that no loss feels; finite, so that no gradient is NaN
+_STDDEV: Final = 0.02
+
+
+class SequenceModel(Recommender):
+    """A model that reads a user's latest items in order and says what comes next, by dot product with the item table.
+
+    `encode` maps items (B, L) to vectors (B, L, width), of which each knows its own and earlier positions alone. Item vectors
+    are rows of one table, plus what the items' declared features say. Training
+    takes every position of a window whose next item is known; scoring takes the last position. With h a position's
+    vector, e_i the item vectors and i the next item, the logits are z_0 = h . e_i and z_k = h . e_k for negatives k.
+
+    The loss is one of `losses`: `bce` and `gbce` with negatives a position, `sampled_softmax` and `bpr_max` likewise, or
+    `softmax` over the whole catalogue (for small ones: its cost is positions x items). Negatives are drawn in the step:
+    uniformly, or by popularity ** alpha, whose logits are corrected by -log of the expected count (logQ; Yi et al. 2019,
+    "Sampling-bias-corrected neural modeling for large corpus item recommendations"). `shared` draws one set for the
+    whole batch, so that their logits are one matrix product. The next item is never its own negative, nor, with
+    `bar_window`, is any item of the same window.
+
+    Args:
+        width: of the item vectors.
+        length: items of a window that are read; of a longer history its latest.
+        negatives: M, drawn a batch if `shared`, else a position.
+        gbce_t: calibration of `gbce`, see `losses.calibration_beta`.
+        regularisation: of `bpr_max`.
+    """
+
+    examples: ClassVar[str] = "sequences"
+    retrieves: ClassVar[bool] = True
+    reads_history: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        n_users: int,
+        n_items: int,
+        *,
+        width: int,
+        length: int,
+        loss_name: str,
+        negatives: int,
+        shared: bool = True,
+        sampling: str = "uniform",
+        alpha: float = 0.75,
+        bar_window: bool = True,
+        gbce_t: float = 0.75,
+        regularisation: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(n_users, n_items, **kwargs)
+        if loss_name not in _LOSSES:
+            raise ValueError(f"loss is {loss_name!r}, expected one of {', '.join(_LOSSES)}")
+        if sampling not in _SAMPLING:
+            raise ValueError(f"sampling is {sampling!r}, expected one of {', '.join(_SAMPLING)}")
+        if min(width, length, negatives) < 1:
+            raise ValueError(f"width {width}, length {length} and negatives {negatives} must be 1 or more")
+        self.width, self.length, self.loss_name, self.negatives, self.shared = (
+            width,
+            length,
+            loss_name,
+            negatives,
+            shared,
+        )
+        self.sampling, self.alpha, self.bar_window = sampling, alpha, bar_window
+        self.gbce_t, self.regularisation = gbce_t, regularisation
+        self._cumulative: Any = None
+        self._log_share: Any = None
+
+    def settings(self) -> Sequence[str]:
+        """See `Recommender.settings`."""
+        drawn = ("negatives", "shared", "sampling", "alpha", "bar_window")
+        return ("width", "length", "loss_name", *drawn, "gbce_t", "regularisation")
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the item table; a subclass makes what encodes."""
+        self.items = self.table("items", self.n_items, self.width, _STDDEV)
+        self.beside_item = self.side_encoder(self.item_side, self.width, "beside_item")
+
+    def item_vectors(self, items: Any) -> Any:
+        """Vectors of items, zeros for -1: (...,) -> (..., width)."""
+        own = self.rows_or_zeros(self.items, items)
+        return own if self.beside_item is None else own + self.beside_item(items)
+
+    def encode(self, items: Any, users: Any, training: bool) -> Any:
+        """(B, L) items, -1 where there is none, and users (B,), -1 for unknown ones -> (B, L, width)."""
+        raise NotImplementedError
+
+    def queries(self, users: Mapping[str, Any]) -> Any:
+        """The vector of what comes after the history: (B, L) -> (B, width)."""
+        return self.full(self.encode(users["history"][:, -self.length :], users["user"], training=False)[:, -1])
+
+    def catalogue(self) -> Any:
+        """The item vectors (n_items, width)."""
+        table = tf.convert_to_tensor(self.items.value)
+        return table if self.beside_item is None else table + self.full(self.beside_item(tf.range(self.n_items)))
+
+    def call(self, inputs: Mapping[str, Any], training: bool = False) -> Any:
+        """`{"history": (B, L), "items": (B, C)}` -> logits (B, C)."""
+        queries = self.encode(inputs["history"][:, -self.length :], inputs["user"], training=training)[:, -1]
+        return self.full(tf.linalg.matvec(self.item_vectors(inputs["items"]), queries))
+
+    def learn_counts(self, counts: npt.NDArray[Any]) -> None:
+        """Weigh the draws by how often items were taken; needed where `sampling` is `popularity`."""
+        if self.sampling == "uniform":
+            return
+        weights = np.maximum(np.asarray(counts, dtype=np.float64), 1e-3) ** self.alpha
+        share = weights / weights.sum()
+        self._cumulative = tf.constant(np.cumsum(share), tf.float64)
+        self._log_share = tf.constant(np.log(share), tf.float32)
+
+    def training_loss(self, batch: Mapping[str, Any], seed: Any) -> Any:
+        """The loss at every position of `batch["window"]` (B, L + 1) whose next item is known, as a mean."""
+        window = batch["window"][:, -self.length - 1 :]
+        inputs, targets = window[:, :-1], window[:, 1:]
+        there = tf.where((inputs >= 0) & (targets >= 0))  # (P, 2)
+        vectors = tf.gather_nd(self.encode(inputs, batch["user"], training=True), there)
+        return self.loss_of(vectors, tf.gather_nd(targets, there), window, there[:, 0], seed)
+
+    def loss_of(self, vectors: Any, targets: Any, windows: Any, rows: Any, seed: Any) -> Any:
+        """The configured loss: vectors (P, width), their next items (P,), and the windows (B, W) that they are rows (P,) of."""
+        if self.loss_name == "softmax":
+            everything = tf.cast(self.catalogue(), self.compute_dtype)
+            logits = self.full(tf.matmul(vectors, everything, transpose_b=True))
+            return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits))
+        positives = self.full(tf.reduce_sum(vectors * self.item_vectors(targets), axis=-1))
+        drawn = self._draw(() if self.shared else tf.shape(targets)[:1], seed)
+        negatives = self.item_vectors(drawn)
+        if self.shared:
+            logits = self.full(tf.matmul(vectors, negatives, transpose_b=True))
+        else:
+            logits = self.full(tf.linalg.matvec(negatives, vectors))
+        if self.loss_name == "sampled_softmax" and self._log_share is not None:
+            positives -= tf.gather(self._log_share, targets)
+            logits -= tf.gather(self._log_share, drawn)
+        hits = tf.equal(drawn, targets[:, tf.newaxis])
+        if self.bar_window and self.shared:
+            hits |= tf.gather(_is_among(drawn[tf.newaxis], windows), rows)
+        elif self.bar_window:
+            hits |= _is_among(drawn, tf.gather(windows, rows))
+        return self._held_against(positives, tf.where(hits, tf.constant(_BARRED, logits.dtype), logits))
+
+    def _held_against(self, positives: Any, negatives: Any) -> Any:
+        if self.loss_name == "sampled_softmax":
+            return losses.sampled_softmax(positives, negatives)
+        if self.loss_name == "bpr_max":
+            return losses.bpr_max(positives, negatives, self.regularisation)
+        calibrated = self.loss_name == "gbce"
+        beta = losses.calibration_beta(self.negatives, self.n_items, self.gbce_t) if calibrated else 1.0
+        return losses.generalised_cross_entropy(positives, negatives, beta)
+
+    def _draw(self, rows: Any, seed: Any) -> Any:
+        """Items (M,) or (P, M), by the step's seed."""
+        shape = tf.concat([tf.cast(rows, tf.int32), [self.negatives]], axis=0) if len(rows) else (self.negatives,)
+        if self.sampling == "uniform":
+            return tf.random.stateless_uniform(shape, seed, 0, self.n_items, tf.int32)
+        if self._cumulative is None:
+            raise ValueError("sampling by popularity needs learn_counts before training")
+        points = tf.random.stateless_uniform(shape, seed, dtype=tf.float64)
+        places = tf.searchsorted(self._cumulative, tf.reshape(points, [-1]), side="right")
+        return tf.reshape(tf.minimum(places, self.n_items - 1), shape)
+
+
+def _is_among(drawn: Any, barred: Any) -> Any:
+    """Whether each draw, (1, M) or (P, M), is in the row of `barred` (P, W): (P, M)."""
+    return tf.reduce_any(tf.equal(drawn[:, :, tf.newaxis], barred[:, tf.newaxis, :]), axis=-1)

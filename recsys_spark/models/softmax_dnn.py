@@ -1,0 +1,72 @@
+"""A deep network from what is known of a user to a softmax over items.
+
+Source: Covington, Adams and Sargin (2016), "Deep Neural Networks for YouTube Recommendations", RecSys '16, section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from recsys_spark.models.sequence import SequenceModel
+
+
+@keras.saving.register_keras_serializable(package="recsys_spark")
+class SoftmaxDNN(SequenceModel):
+    """query = MLP(mean of the history's item vectors, the user's declared features); score = query . e_i.
+
+    The history is a bag: its order is not read, but each place of a window is learnt from with what came before it. Full
+    softmax for small catalogues, sampled softmax with logQ correction for large ones (`loss_name`). O(layers) a place.
+
+    Trained on positives alone, items of users who have nothing in common may come to lie beside each other (*folding*);
+    negatives from the whole catalogue push them apart: see `folding.folding`.
+
+    Args:
+        layers: units of each hidden layer of the query tower, before the last, of `width`.
+        dropout: share of the hidden units that is dropped in training.
+    """
+
+    def __init__(
+        self, n_users: int, n_items: int, *, layers: Sequence[int] = (128,), dropout: float = 0.0, **kwargs: Any
+    ) -> None:
+        super().__init__(n_users, n_items, **kwargs)
+        self.hidden, self.dropout = tuple(layers), dropout
+        self.drop = keras.layers.Dropout(dropout, seed=self.seed, dtype=self.dtype_policy)
+
+    def settings(self) -> Sequence[str]:
+        """See `Recommender.settings`."""
+        return (*super().settings(), "dropout")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "layers": self.hidden}
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights, whose sizes hang on the constructor's arguments alone."""
+        super().build(input_shape)
+        self.beside_user = self.side_encoder(self.user_side, self.width, "beside_user")
+        units = (self.width * (1 if self.beside_user is None else 2), *self.hidden, self.width)
+        self.kernels = [self.glorot(f"kernel_{k}", shape) for k, shape in enumerate(pairwise(units))]
+        self.biases = [self.zeros(f"bias_{k}", (each,)) for k, each in enumerate(units[1:])]
+
+    def encode(self, items: Any, users: Any, training: bool) -> Any:
+        """(B, L) -> (B, L, width)."""
+        x = mean_so_far(self.item_vectors(items), items)
+        if self.beside_user is not None:
+            of_user = tf.repeat(self.beside_user(users)[:, tf.newaxis], tf.shape(items)[1], axis=1)
+            x = tf.concat([x, of_user], axis=-1)
+        last = len(self.kernels) - 1
+        for k, (kernel, bias) in enumerate(zip(self.kernels, self.biases, strict=True)):
+            x = self.dense(x, kernel, bias)
+            x = x if k == last else self.drop(tf.nn.relu(x), training=training)
+        return x
+
+
+def mean_so_far(vectors: Any, items: Any) -> Any:
+    """The mean of a window's vectors (B, L, d) up to each place, of those that there is an item for: (B, L, d)."""
+    counts = tf.cumsum(tf.cast(items >= 0, vectors.dtype), axis=1)
+    return tf.cumsum(vectors, axis=1) / tf.maximum(counts, 1.0)[..., tf.newaxis]

@@ -1,0 +1,163 @@
+"""Two towers, of the user's query and of the item, that meet in a dot product.
+
+Source: Yi, Yang, Hong, Cheng, Heldt, Kumthekar, Zhao, Wei and Chi (2019), "Sampling-Bias-Corrected Neural Modeling for
+Large Corpus Item Recommendations", RecSys '19; mixed negatives of Yang, Yi, Cheng, Hong, Li, Wang, Xu and Chi (2020),
+"Mixed Negative Sampling for Learning Two-tower Neural Networks in Recommendations", WWW '20.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from recsys_spark.models import losses
+from recsys_spark.models.contract import Recommender
+from recsys_spark.models.softmax_dnn import mean_so_far
+from recsys_spark.models.windows import some_places
+
+_STDDEV = 0.05
+_BARRED = -1e9
+
+
+@keras.saving.register_keras_serializable(package="recsys_spark")
+class TwoTower(Recommender):
+    """score(u, i) = f(history, user's features) . g(item, its features) / temperature, f and g of length 1.
+
+    An item starts from a vector of its own plus what its features say. In training its own vector is left out for a share
+    of the items (`id_dropout`), and in scoring for items that nobody took in training: such are scored by their content.
+
+    The negatives of a place are the other places' next items and `negatives` items drawn uniformly from the catalogue.
+    With q_i the expected number of times that item i is among them, logits are corrected by -log q_i (logQ), so that
+    popular items are not punished for being often in the batch. O(P (P + negatives) width) for P places a batch.
+
+    Args:
+        width: of the vectors of both towers.
+        length: the latest items that the query reads, as a bag.
+        layers: units of each tower's hidden layers.
+        temperature: divides the cosine.
+        negatives: drawn uniformly, beside those of the batch.
+        positions: of a window, learnt from in one step.
+        id_dropout: share of items whose own vector is left out of a step; of use where items have features.
+    """
+
+    examples: ClassVar[str] = "sequences"
+    retrieves: ClassVar[bool] = True
+    reads_history: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        n_users: int,
+        n_items: int,
+        *,
+        width: int = 64,
+        length: int = 50,
+        layers: Sequence[int] = (128,),
+        temperature: float = 0.1,
+        negatives: int = 512,
+        positions: int = 8,
+        id_dropout: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(n_users, n_items, **kwargs)
+        if min(width, length, negatives, positions) < 1 or temperature <= 0.0:
+            raise ValueError("width, length, negatives and positions must be 1 or more, temperature above 0")
+        self.width, self.length, self.hidden, self.temperature = width, length, tuple(layers), temperature
+        self.negatives, self.positions, self.id_dropout = negatives, positions, id_dropout
+        self._share: Any = None
+
+    def settings(self) -> Sequence[str]:
+        """See `Recommender.settings`."""
+        return ("width", "length", "temperature", "negatives", "positions", "id_dropout")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "layers": self.hidden}
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights, whose sizes hang on the constructor's arguments alone."""
+        self.items = self.table("items", self.n_items, self.width, _STDDEV)
+        ones = {"initializer": "ones", "trainable": False, "autocast": False}
+        self.known = self.add_weight(shape=(self.n_items, 1), name="known", **ones)
+        self.beside_user = self.side_encoder(self.user_side, self.width, "beside_user")
+        self.beside_item = self.side_encoder(self.item_side, self.width, "beside_item")
+        self.query_tower = self._tower("query", self.width * (1 if self.beside_user is None else 2))
+        self.item_tower = self._tower("item", self.width)
+
+    def learn_counts(self, counts: npt.NDArray[Any]) -> None:
+        """Which items were taken in training, and how often: their shares correct for what the batch is made of."""
+        counts = np.asarray(counts, dtype=np.float64)
+        self._share = tf.constant(counts / max(1.0, counts.sum()), tf.float32)
+        if counts.any():
+            self.known.assign((counts > 0)[:, np.newaxis])
+
+    def queries(self, users: Mapping[str, Any]) -> Any:
+        """`{"user": (B,), "history": (B, L)}` -> (B, width), of length 1 / temperature."""
+        history = users["history"][:, -self.length :]
+        return self.full(
+            self._query(mean_so_far(self._inputs(history), history)[:, -1], users["user"]) / self.temperature
+        )
+
+    def catalogue(self) -> Any:
+        """(n_items, width), each of length 1."""
+        return self.full(self._item(self._inputs(tf.range(self.n_items))))
+
+    def call(self, inputs: Mapping[str, Any], training: bool = False) -> Any:
+        """`{"user": (B,), "history": (B, L), "items": (B, C)}` -> logits (B, C)."""
+        return tf.linalg.matvec(self.full(self._item(self._inputs(inputs["items"]))), self.queries(inputs))
+
+    def training_loss(self, batch: Mapping[str, Any], seed: Any) -> Any:
+        """Sampled softmax at `positions` places of each window, against the batch's and drawn items."""
+        window = batch["window"][:, -self.length - 1 :]
+        chosen = some_places(window, self.positions, seed)
+        bag = mean_so_far(self._inputs(window[:, :-1]), window[:, :-1])
+        queries = self._query(
+            tf.gather_nd(bag, tf.stack([chosen.rows, chosen.places], axis=1)), tf.gather(batch["user"], chosen.rows)
+        )
+        drawn = tf.random.stateless_uniform((self.negatives,), seed + 1, 0, self.n_items, tf.int32)
+        candidates = tf.concat([chosen.targets, drawn], axis=0)
+        vectors = self._item(self._inputs(candidates, self._kept(tf.shape(candidates), seed + 2)))
+        corrected = self.full(tf.matmul(queries, vectors, transpose_b=True)) / self.temperature
+        corrected -= tf.math.log(self._expected(candidates, tf.shape(chosen.targets)[0]))[tf.newaxis]
+        own = tf.reduce_any(tf.equal(candidates[tf.newaxis, :, tf.newaxis], window[:, tf.newaxis]), axis=-1)
+        negatives = tf.where(tf.gather(own, chosen.rows), _BARRED, corrected)
+        return losses.sampled_softmax(tf.linalg.diag_part(corrected[:, : tf.shape(chosen.targets)[0]]), negatives)
+
+    def _expected(self, items: Any, places: Any) -> Any:
+        """How often an item is expected among a batch's candidates: by its share of the places, and uniformly."""
+        share = 1.0 / self.n_items if self._share is None else tf.gather(self._share, items)
+        return tf.cast(places, tf.float32) * share + self.negatives / self.n_items
+
+    def _kept(self, shape: Any, seed: Any) -> Any:
+        return tf.cast(tf.random.stateless_uniform(shape, seed) >= self.id_dropout, self.compute_dtype)
+
+    def _inputs(self, items: Any, kept: Any = None) -> Any:
+        """What goes into the towers of an item: (...,) -> (..., width)."""
+        own = self.rows_or_zeros(self.items, items) * self.rows(self.known, tf.maximum(items, 0))
+        own = own if kept is None else own * kept[..., tf.newaxis]
+        return own if self.beside_item is None else own + self.beside_item(items)
+
+    def _query(self, bag: Any, users: Any) -> Any:
+        x = bag if self.beside_user is None else tf.concat([bag, self.beside_user(users)], axis=-1)
+        return self._through(x, self.query_tower)
+
+    def _item(self, inputs: Any) -> Any:
+        return self._through(inputs, self.item_tower)
+
+    def _tower(self, name: str, inputs: int) -> list[tuple[Any, Any]]:
+        units = (inputs, *self.hidden, self.width)
+        return [
+            (self.glorot(f"{name}_kernel_{k}", shape), self.zeros(f"{name}_bias_{k}", shape[1:]))
+            for k, shape in enumerate(pairwise(units))
+        ]
+
+    def _through(self, x: Any, tower: list[tuple[Any, Any]]) -> Any:
+        for kernel, bias in tower[:-1]:
+            x = tf.nn.relu(self.dense(x, kernel, bias))
+        x = self.dense(x, *tower[-1])
+        return x * tf.math.rsqrt(tf.reduce_sum(tf.square(x), axis=-1, keepdims=True) + 1e-12)

@@ -1,0 +1,231 @@
+"""What every model owes to training, scoring and evaluation: one suite that each inherits.
+
+The checkerboard: even users take even items, odd users odd ones, in an order that turns round; a model that has learnt it
+ranks the half of the catalogue that is a user's own above the other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from recsys_spark.config import load_config
+from recsys_spark.features.spec import FeatureSpec
+from recsys_spark.feed.layouts import layout_of
+from recsys_spark.models import build_model
+from recsys_spark.models.users import Users
+from recsys_spark.recommend.scorer import load_scorer
+from recsys_spark.storage import save_folder
+from recsys_spark.training.artifact import load_artifact
+from recsys_spark.training.checkpoint import CATALOGUE
+from recsys_spark.training.optimizers import Adam, make_step
+from recsys_spark.training.setup import scoring_of
+
+USERS, ITEMS, LENGTH = 24, 20, 6
+SMALL: dict[str, dict[str, Any]] = {
+    "neumf": {"gmf_width": 4, "mlp_width": 4, "mlp_layers": [8, 4]},
+    "gmf": {"gmf_width": 4, "mlp_width": 4, "mlp_layers": [8, 4]},
+    "mlp": {"gmf_width": 4, "mlp_width": 4, "mlp_layers": [8, 4]},
+    "matrix_factorization": {"width": 4},
+    "embedding_mlp": {"width": 4, "layers": [8], "objective": "implicit", "dropout": 0.0, "embedding_dropout": 0.0},
+    "softmax_dnn": {"width": 8, "layers": [8], "negatives": 8, "sampling": "uniform", "dropout": 0.0},
+    "two_tower": {"width": 8, "layers": [8], "negatives": 16, "positions": 4, "temperature": 0.2},
+    "din": {"width": 8, "attention_units": 4, "layers": [8], "positions": 4},
+    "gru4rec": {"width": 8, "units": 12, "negatives": 8, "dropout": 0.0},
+    "sasrec": {"width": 8, "negatives": 8, "blocks": 1, "heads": 2, "dropout": 0.0},
+    "multitask": {"width": 4, "experts": 2, "units": 8, "tower": 4},
+}
+SEQUENTIAL = ["softmax_dnn", "two_tower", "din", "gru4rec", "sasrec"]
+IN_ORDER = ["gru4rec", "sasrec"]
+ITEM_SIDE = [FeatureSpec("half", "item", "categorical", 0, 1, 4), FeatureSpec("size", "item", "dense", 0, 1, None)]
+
+
+def make(name: str, **changes: Any) -> Any:
+    """A small model with the configuration's other defaults."""
+    overrides = [f"model.name={name}"]
+    chosen = load_config(settings=overrides).model.chosen
+    settings = chosen.arguments() | SMALL[name] | {"seed": 3} | changes
+    if chosen.examples == "sequences":
+        settings["length"] = LENGTH
+    return build_model(name, settings, USERS, ITEMS)
+
+
+def scoring_batch(rows: int = 5, seed: int = 0) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    history = rng.integers(0, ITEMS, (rows, LENGTH)).astype(np.int32)
+    history[0, :4] = -1
+    users = rng.integers(0, USERS, rows).astype(np.int32)
+    return {"user": users, "history": history, "items": rng.integers(0, ITEMS, (rows, 3)).astype(np.int32)}
+
+
+def checkerboard(kind: str, rows: int, rng: np.random.Generator) -> dict[str, Any]:
+    """A batch of examples; of sequences each item is followed by the one two places on."""
+    users = rng.integers(0, USERS, rows).astype(np.int32)
+    if kind == "sequences":
+        start = 2 * rng.integers(0, ITEMS // 2, rows) + users % 2
+        window = (start[:, None] + 2 * np.arange(LENGTH + 1)) % ITEMS
+        window[: rows // 4, :3] = -1
+        return {"user": users, "window": window.astype(np.int32)}
+    items = (2 * rng.integers(0, ITEMS // 2, (rows, 3)) + users[:, None] % 2).astype(np.int32)
+    items[:, 1:] ^= 1
+    return {"user": users, "items": items, "value": (4.0 - items[:, 0] % 2).astype(np.float32)}
+
+
+def trained(model: Any, steps: int = 250) -> list[float]:
+    optimizer = Adam(0.02)
+    optimizer.build(model.trainable_variables)
+    step = tf.function(make_step(model, optimizer), reduce_retracing=True)
+    rng = np.random.default_rng(1)
+    return [float(step(checkerboard(model.examples, 32, rng), tf.constant([7, n], tf.int64))) for n in range(steps)]
+
+
+@pytest.fixture(params=sorted(SMALL))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_scores_have_the_shape_of_the_candidates(name: str) -> None:
+    model = make(name)
+    scores = model(scoring_batch())
+    assert scores.shape == (5, 3) and scores.dtype == tf.float32
+    assert np.isfinite(scores).all()
+    unknown = {**scoring_batch(), "user": np.full(5, -1, np.int32)}
+    if name not in ("neumf", "gmf", "mlp"):  # their scorer never asks for unknown users
+        assert np.isfinite(model(unknown)).all()
+
+
+def test_it_learns_the_checkerboard(name: str) -> None:
+    model = make(name)
+    losses = trained(model)
+    assert np.mean(losses[-20:]) < 0.7 * np.mean(losses[:10])
+    users = np.arange(6, dtype=np.int32)
+    history = ((2 * np.arange(LENGTH) + users[:, None]) % ITEMS).astype(np.int32)
+    items = np.tile(np.arange(ITEMS, dtype=np.int32), (6, 1))
+    scores = np.asarray(model({"user": users, "history": history, "items": items}))
+    own = (items + users[:, None]) % 2 == 0
+    better = scores[own].reshape(6, -1)[:, :, None] > scores[~own].reshape(6, -1)[:, None]
+    assert better.mean() > 0.9
+    if name in IN_ORDER:  # what comes next is known to the item
+        assert (scores.argmax(axis=1) == (history[:, -1] + 2) % ITEMS).mean() > 0.5
+
+
+def test_what_it_retrieves_by_is_its_score(name: str) -> None:
+    model, batch = make(name), scoring_batch()
+    if not model.retrieves:
+        return
+    catalogue = np.asarray(model.catalogue())
+    assert catalogue.shape[0] == ITEMS
+    dots = np.einsum("bd,bcd->bc", np.asarray(model.queries(batch)), catalogue[batch["items"]])
+    np.testing.assert_allclose(dots, model(batch), rtol=1e-4, atol=1e-5)
+
+
+def test_a_configuration_makes_the_same_model(name: str) -> None:
+    model = make(name)
+    again = type(model).from_config(model.get_config())
+    again.build()
+    for theirs, ours in zip(again.weights, model.weights, strict=True):
+        theirs.assign(ours)
+    np.testing.assert_array_equal(again(scoring_batch()), model(scoring_batch()))
+
+
+def test_keras_saves_and_loads_it(name: str, tmp_path: Any) -> None:
+    model = make(name)
+    expected = model(scoring_batch())
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras")(scoring_batch()), expected)
+
+
+def test_the_same_seed_makes_the_same_weights(name: str) -> None:
+    for one, other in zip(make(name).weights, make(name).weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    differ = [np.any(np.asarray(a) != np.asarray(b)) for a, b in zip(make(name).weights, make(name, seed=4).weights, strict=True)]
+    assert any(differ)
+
+
+def test_an_artifacts_scorer_gives_what_the_model_gives(name: str, tmp_path: Any) -> None:
+    model, batch = make(name), scoring_batch()
+    trained(model, steps=3)
+    chosen = load_config(settings=[f"model.name={name}"]).model.chosen
+    settings = chosen.arguments() | SMALL[name] | {"seed": 3}
+    if model.reads_history:
+        settings["length"] = LENGTH
+    spec = {"name": name, "settings": settings, "n_users": USERS, "n_items": ITEMS}
+    arrays = {f"{n:03d} {v.path}": np.asarray(v) for n, v in enumerate(model.weights)}
+    arrays |= {CATALOGUE: np.asarray(model.catalogue())} if model.retrieves else {}
+    manifest = {"format": 1, "model_version": "v", "model": spec, "scoring": dict(scoring_of(model))}
+    save_folder(str(tmp_path / "artifact"), manifest, arrays)
+
+    scorer, users = load_scorer(str(tmp_path / "artifact")), Users(batch["user"], batch["history"])
+    assert scorer.history == (LENGTH if name in SEQUENTIAL else 0)
+    expected = np.asarray(model(batch))
+    np.testing.assert_allclose(scorer.scores(users, batch["items"]), expected, rtol=1e-4, atol=1e-5)
+    everything = scorer.all_scores(users)
+    np.testing.assert_allclose(np.take_along_axis(everything, batch["items"], 1), expected, rtol=1e-4, atol=1e-5)
+    items, scores = scorer.top_n(users, 4, None)
+    best = np.argsort(-everything, axis=1, kind="stable")[:, :4]
+    np.testing.assert_allclose(scores, np.take_along_axis(everything, best, 1), rtol=1e-4, atol=1e-5)
+    excluded, _ = scorer.top_n(users, 4, (np.arange(6), items[:, 0].astype(np.int32)))
+    assert not (excluded == items[:, :1]).any()
+    np.testing.assert_allclose(load_artifact(str(tmp_path / "artifact")).model(batch), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", SEQUENTIAL)
+def test_padding_can_not_change_a_score(name: str) -> None:
+    model, batch = make(name), scoring_batch()
+    longer = {**batch, "history": np.pad(batch["history"], ((0, 0), (2, 0)), constant_values=-1)}
+    np.testing.assert_allclose(model(longer), model(batch), rtol=1e-5, atol=1e-6)
+    shorter = {**batch, "history": batch["history"][:1, 4:], "items": batch["items"][:1], "user": batch["user"][:1]}
+    np.testing.assert_allclose(model(shorter), model(batch)[:1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", SEQUENTIAL)
+def test_of_a_longer_history_the_latest_are_read(name: str) -> None:
+    model, batch = make(name), scoring_batch()
+    older = np.random.default_rng(9).integers(0, ITEMS, (5, 4)).astype(np.int32)
+    longer = {**batch, "history": np.concatenate([older, batch["history"]], axis=1)}
+    expected = np.asarray(model(batch))[1:]  # the first history is short: the older items are part of it
+    np.testing.assert_allclose(np.asarray(model(longer))[1:], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["softmax_dnn", "gru4rec", "sasrec"])
+def test_no_position_sees_a_later_one(name: str) -> None:
+    model, history = make(name), scoring_batch()["history"]
+    users = np.zeros(5, np.int32)
+    before = np.asarray(model.encode(history, users, training=False))
+    changed = history.copy()
+    changed[:, -2:] = (changed[:, -2:] + 1) % ITEMS
+    after = np.asarray(model.encode(changed, users, training=False))
+    there = history[:, :-2] >= 0
+    np.testing.assert_allclose(after[:, :-2][there], before[:, :-2][there], rtol=1e-5, atol=1e-6)
+    assert np.abs(after[:, -1] - before[:, -1]).max() > 1e-4
+
+
+@pytest.mark.parametrize("name", ["neumf", "embedding_mlp", "softmax_dnn", "two_tower", "din", "sasrec", "multitask"])
+def test_features_of_items_reach_the_scores(name: str, tmp_path: Any) -> None:
+    model, batch = make(name, item_side=ITEM_SIDE), scoring_batch()
+    codes = np.arange(ITEMS, dtype=np.int32)[:, None] % 4
+    model.item_side.fill(codes, np.linspace(-1.0, 1.0, ITEMS, dtype=np.float32)[:, None])
+    trained(model, steps=2)
+    before = np.asarray(model(batch))
+    codes[batch["items"][0, 0]] = (codes[batch["items"][0, 0]] + 1) % 4
+    model.item_side.fill(codes, np.full((ITEMS, 1), np.nan, np.float32))
+    after = np.asarray(model(batch))
+    assert np.isfinite(after).all() and np.abs(after - before).max() > 1e-6
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras")(batch), after)
+
+
+def test_every_kind_of_example_is_fed_as_its_models_take_it(name: str) -> None:
+    model = make(name)
+    layout = layout_of(model.examples, 2, LENGTH)
+    block = tf.zeros((4, layout.width), tf.int32)
+    batch = layout.batch(block)
+    expected = {"sequences": {"user", "window"}, "pairs": {"user", "items"}}.get(
+        model.examples, {"user", "items", "value"}
+    )
+    assert set(batch) == expected
+    assert np.isfinite(model.training_loss(batch, tf.constant([1, 2], tf.int64)))

@@ -89,7 +89,7 @@ def _job(run: Run, fit: Fit, version: str, phase: str, halves: tuple[str, ...], 
         tuple(run.tables.live_files("train_examples", {c.AS_OF_DATE: run.as_of, c.FIT: fit, c.DRAW: draw}))
         for draw in range(config.examples.draws)
     )
-    validation = _validation_files(run) if fit == "evaluate" else ()
+    validation = _validation_files(run) if fit == "evaluate" and not config.training.find_rate else ()
     settings = config.model.neumf.model_dump() | {"seed": config.run.seed}
     spec = ModelSpec(
         phase,

@@ -113,7 +113,13 @@ class Training(Section):
     patience: NotNegative
     optimizer: Literal["adam", "adagrad"]
     learning_rate: Annotated[float, Field(gt=0.0)]
+    schedule: Literal["constant", "cosine", "one_cycle"]
     warmup_steps: NotNegative
+    final_rate_share: Share
+    one_cycle_peak_share: Annotated[float, Field(gt=0.0, lt=1.0)]
+    one_cycle_div: Annotated[float, Field(ge=1.0)]
+    find_rate: bool
+    find_rate_steps: Annotated[int, Field(ge=20, le=10_000)]
     clip_norm: Annotated[float, Field(ge=0.0)]
     dense_rows: NotNegative
     steps_per_call: Positive
@@ -214,6 +220,8 @@ _NO_MEANING = (
     ("ingest", "items_path"),
     ("ingest", "users_path"),
     ("training", "threads"),
+    ("training", "find_rate"),
+    ("training", "find_rate_steps"),
 )
 
 

@@ -85,7 +85,10 @@ def test_every_configuration_of_ours_holds_and_reads_back(file, tmp_path):
 def test_a_digest_is_of_what_changes_the_result():
     base = load_config()
     assert load_config(settings=["run.seed=9"]).digest("split") != base.digest("split")
-    assert load_config(settings=["ingest.path=/elsewhere", "training.threads=3"]).digest() == base.digest()
+    assert (
+        load_config(settings=["ingest.path=/elsewhere", "training.threads=3", "training.find_rate=true"]).digest()
+        == base.digest()
+    )
     assert load_config(settings=["run.shuffle_partitions=9", "root=/elsewhere"]).digest() == base.digest()
     assert load_config(settings=["training.epochs=9"]).digest() != base.digest()
     assert load_config(settings=["training.epochs=9"]).digest("split") == base.digest("split")

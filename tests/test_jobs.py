@@ -186,6 +186,19 @@ def test_the_artifact_loads_and_says_what_it_was_trained_on(spark, night):
     assert artifact.model({"user": np.array([0]), "items": np.array([[0, 1]])}).shape == (1, 2)
 
 
+def test_a_learning_rate_is_suggested_and_no_model_published(spark, night, groceries, capsys):
+    before = rows(table(spark, night, "models"))
+    argv = arguments(night, groceries, training__find_rate=True, training__find_rate_steps=40)
+    assert main("train", description="test", argv=argv) == 0
+    said = capsys.readouterr().out
+    assert "the loss fell steepest at learning rate " in said
+    written = {path.name: path for path in (night / "artifacts" / "learning_rates").glob("*/*")}
+    assert set(written) == {"rates.csv", "rates.png"}
+    assert written["rates.csv"].read_text().startswith("rate,loss,smoothed\n1e-06,")
+    assert str(written["rates.png"]) in said
+    assert rows(table(spark, night, "models")) == before
+
+
 def test_no_negative_is_a_positive_and_no_fit_sees_past_its_cut(spark, night):
     pairs = table(spark, night, "interactions").selectExpr("user_idx", "item_idx", "train_positives")
     examples = table(spark, night, "train_examples")

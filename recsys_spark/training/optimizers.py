@@ -13,26 +13,28 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from recsys_spark.training.schedules import Schedule, constant
+
 Gradients = list[Any]
 
 
 class Optimizer:
-    """What the update rules share: the rate's warm-up, clipping, and one gradient a row.
+    """What the update rules share: the rate's schedule, clipping, and one gradient a row.
 
-    The rate of step t, counted from 1, is `learning_rate * min(1, t / warmup_steps)`; `learning_rate` is a variable and
-    may be assigned at any time. `variables` is the whole state, for checkpoints and broadcasts.
+    The rate of step t, counted from 1, is `learning_rate * schedule(t)`; `learning_rate` is a variable and may be
+    assigned at any time. `variables` is the whole state, for checkpoints and broadcasts.
 
     Args:
         learning_rate: where the variable of that name starts.
-        warmup_steps: steps over which the rate grows to its full size.
+        schedule: the factor on the rate by step, see `schedules`; the whole rate by default.
         clip_norm: scale gradients down whose norm over all variables is larger; 0: no clipping.
     """
 
     slots: tuple[str, ...] = ()
     slot_start = 0.0
 
-    def __init__(self, learning_rate: float, warmup_steps: int = 0, clip_norm: float = 0.0) -> None:
-        self._first_rate, self._warmup_steps, self._clip_norm = learning_rate, warmup_steps, clip_norm
+    def __init__(self, learning_rate: float, schedule: Schedule | None = None, clip_norm: float = 0.0) -> None:
+        self._first_rate, self._schedule, self._clip_norm = learning_rate, schedule or constant(), clip_norm
         self._targets: list[tuple[Any, list[Any]]] = []
 
     def build(self, variables: Iterable[Any]) -> None:
@@ -61,7 +63,7 @@ class Optimizer:
         if self._clip_norm > 0.0:
             gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm)
         step = tf.cast(self.step.assign_add(1), tf.float32)
-        rate = self.learning_rate * tf.minimum(1.0, step / max(1, self._warmup_steps))
+        rate = self.learning_rate * self._schedule(step)
         for (target, slots), gradient in zip(self._targets, gradients, strict=True):
             if isinstance(gradient, tf.IndexedSlices):
                 self._update_rows(target, slots, gradient.indices, gradient.values, rate, step)
@@ -94,13 +96,13 @@ class Adam(Optimizer):
     def __init__(
         self,
         learning_rate: float = 0.001,
-        warmup_steps: int = 0,
+        schedule: Schedule | None = None,
         clip_norm: float = 0.0,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
     ) -> None:
-        super().__init__(learning_rate, warmup_steps, clip_norm)
+        super().__init__(learning_rate, schedule, clip_norm)
         self._beta_1, self._beta_2, self._epsilon = beta_1, beta_2, epsilon
 
     def _update(self, target: Any, slots: list[Any], gradient: Any, rate: Any, step: Any) -> None:
@@ -133,9 +135,13 @@ class Adagrad(Optimizer):
     slot_start = 0.1
 
     def __init__(
-        self, learning_rate: float = 0.01, warmup_steps: int = 0, clip_norm: float = 0.0, epsilon: float = 1e-7
+        self,
+        learning_rate: float = 0.01,
+        schedule: Schedule | None = None,
+        clip_norm: float = 0.0,
+        epsilon: float = 1e-7,
     ) -> None:
-        super().__init__(learning_rate, warmup_steps, clip_norm)
+        super().__init__(learning_rate, schedule, clip_norm)
         self._epsilon = epsilon
 
     def _update(self, target: Any, slots: list[Any], gradient: Any, rate: Any, step: Any) -> None:
@@ -149,7 +155,9 @@ class Adagrad(Optimizer):
         )
 
 
-def build_optimizer(name: str, learning_rate: float, warmup_steps: int = 0, clip_norm: float = 0.0) -> Optimizer:
+def build_optimizer(
+    name: str, learning_rate: float, schedule: Schedule | None = None, clip_norm: float = 0.0
+) -> Optimizer:
     """An optimizer by its name in the configuration, `adam` or `adagrad`; `build` it with the model's variables.
 
     Raises:
@@ -158,7 +166,7 @@ def build_optimizer(name: str, learning_rate: float, warmup_steps: int = 0, clip
     rules: dict[str, type[Optimizer]] = {"adam": Adam, "adagrad": Adagrad}
     if name not in rules:
         raise ValueError(f"training.optimizer is {name!r}, expected adam or adagrad")
-    return rules[name](learning_rate, warmup_steps, clip_norm)
+    return rules[name](learning_rate, schedule, clip_norm)
 
 
 def densify(gradients: Sequence[Any], variables: Sequence[Any], dense_rows: int) -> Gradients:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from recsys_spark import storage
+from recsys_spark.feed.shards import plan_epoch
 from recsys_spark.feed.side import item_counts
 from recsys_spark.hashing import hash_of
 from recsys_spark.models import build_model
@@ -16,6 +17,7 @@ from recsys_spark.training.checkpoint import set_weights
 from recsys_spark.training.distributed import Ranks
 from recsys_spark.training.job import Job, ModelSpec
 from recsys_spark.training.optimizers import build_optimizer, make_step
+from recsys_spark.training.schedules import build_schedule
 
 _HALVES = ("gmf", "mlp")
 
@@ -32,7 +34,8 @@ class Trainer:
 
         training = job.training
         rate = job.learning_rate * ranks.size  # linear scaling (Goyal et al. 2017), with warm-up where configured
-        self._optimizer = build_optimizer(training.optimizer, rate, training.warmup_steps, training.clip_norm)
+        schedule = build_schedule(training, total_steps(job, ranks.size))
+        self._optimizer = build_optimizer(training.optimizer, rate, schedule, training.clip_norm)
         self._optimizer.build(model.trainable_variables)
         self._model = model
         self._steps = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -61,6 +64,10 @@ class Trainer:
         """Weights and optimizer state: all that a checkpoint keeps and ranks must agree on."""
         return [*(variable.value for variable in self._model.weights), *self._optimizer.variables]
 
+    def set_rate(self, rate: float) -> None:
+        """Take the steps from here on at another learning rate, under the same schedule."""
+        self._optimizer.learning_rate.assign(rate)
+
     def start_epoch(self) -> None:
         """Forget the steps counted so far."""
         for counter in (self._steps, self._loss_sum, self._first_bad):
@@ -87,6 +94,16 @@ def build(job: Job, ranks: Ranks) -> tuple[Any, Trainer]:
             halves.append(half)
         model.join_pretrained(*halves, alpha=job.alpha)
     return model, Trainer(model, job, ranks)
+
+
+def total_steps(job: Job, ranks: int) -> int:
+    """The steps of all configured epochs, over which the schedule stretches.
+
+    `training.epochs` of them also where the job makes fewer, as the fits after the evaluate fit may: their rate then takes
+    the course that was found best, not a shorter one that was never evaluated.
+    """
+    draws = [plan_epoch(files, ranks, job.training.batch_rows).steps for files in job.draws]
+    return sum(draws[number % len(draws)] for number in range(job.training.epochs))
 
 
 def describe(model: Any) -> tuple[str, int]:

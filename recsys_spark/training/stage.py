@@ -26,6 +26,7 @@ from recsys_spark.schemas import MODELS
 from recsys_spark.tables import SliceKey
 from recsys_spark.training.artifact import model_version, save_artifact
 from recsys_spark.training.distributed import launch
+from recsys_spark.training.finder import find_rate
 from recsys_spark.training.job import Job, ModelSpec, Outcome
 from recsys_spark.training.loop import fit as fit_on_rank
 from recsys_spark.training.tracking import record, tracking_uri
@@ -45,7 +46,13 @@ class Fitted:
 
 
 def run(run: Run) -> None:
-    """Train every configured fit, the evaluate fit first. O(epochs x examples); the driver holds the model at most."""
+    """Train every configured fit, the evaluate fit first. O(epochs x examples); the driver holds the model at most.
+
+    With `training.find_rate` nothing is trained: the rates are tested on the evaluate fit's examples.
+    """
+    if run.config.training.find_rate:
+        find_rate(run, _job(run, "evaluate", "", run.config.model.name, (), None))
+        return
     tracking_uri(run.config.storage.tracking_uri, run.root, run.tables.in_catalog)  # better now than after training
     vouching: Fitted | None = None
     for fit in sorted(run.config.examples.fits, key=("evaluate", "refit", "production").index):
@@ -80,7 +87,7 @@ def _fit(run: Run, fit: Fit, vouching: Fitted | None) -> Fitted:
 
 def _job(run: Run, fit: Fit, version: str, phase: str, halves: tuple[str, ...], epochs: int | None) -> Job:
     config, chosen = run.config, run.config.model.chosen
-    validation = _validation_files(run) if fit == "evaluate" else ()
+    validation = _validation_files(run) if fit == "evaluate" and not config.training.find_rate else ()
     slice_of_fit: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
     settings = chosen.arguments() | {"seed": config.run.seed}
     if chosen.examples == SEQUENCES:

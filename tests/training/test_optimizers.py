@@ -19,6 +19,7 @@ from recsys_spark.training.optimizers import (
     densify,
     make_step,
 )
+from recsys_spark.training.schedules import constant
 
 SEED = tf.zeros(2, tf.int64)
 
@@ -124,7 +125,7 @@ def test_a_step_of_rows_reads_and_writes_no_whole_table() -> None:
 
 def test_warm_up_grows_the_rate_to_its_full_size() -> None:
     weight = tf.Variable(0.0)
-    optimizer = Adagrad(learning_rate=1.0, warmup_steps=4)
+    optimizer = Adagrad(learning_rate=1.0, schedule=constant(warmup_steps=4))
     optimizer.build([weight])
     moved, accumulated = [], 0.1
     for _ in range(6):
@@ -157,11 +158,21 @@ def test_clipping_is_by_the_norm_over_all_variables_with_repeats_summed() -> Non
     np.testing.assert_allclose(bias, [-0.8 / (0.1 + 0.64) ** 0.5], rtol=1e-5)
 
 
+def test_gradients_within_the_norm_stay_as_they_are() -> None:
+    table, bias = tf.Variable(tf.zeros((3, 1))), tf.Variable(tf.zeros(1))
+    optimizer = build_optimizer("adagrad", 1.0, clip_norm=5.1)
+    optimizer.build([table, bias])
+    rows = tf.IndexedSlices(tf.constant([[3.0]]), tf.constant([2]), tf.constant([3, 1]))
+    tf.function(optimizer.apply)([rows, tf.constant([4.0])])
+    np.testing.assert_allclose(table, [[0], [0], [-3.0 / (0.1 + 9.0) ** 0.5]], rtol=1e-5)
+    np.testing.assert_allclose(bias, [-4.0 / (0.1 + 16.0) ** 0.5], rtol=1e-5)
+
+
 def test_its_variables_are_all_its_state() -> None:
     rng = np.random.default_rng(3)
     gradients = [tf.constant(rng.normal(size=SHAPE), tf.float32) for _ in range(6)]
     whole, resumed = (tf.Variable(tf.ones(SHAPE)) for _ in range(2))
-    through, first, second = Adam(0.1, 10), Adam(0.1, 10), Adam(0.9, 10)
+    through, first, second = (Adam(rate, constant(10)) for rate in (0.1, 0.1, 0.9))
     through.build([whole])
     first.build([resumed])
     for gradient in gradients[:3]:

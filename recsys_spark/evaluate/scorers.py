@@ -19,7 +19,14 @@ _EVERY_USER: Final = (1 << 31) - 1
 
 
 class Scorer(Protocol):
-    """Scores users x items: higher is better, comparable within one user's list; for models a logit."""
+    """Scores users x items: higher is better, comparable within one user's list; for models a logit.
+
+    Where `predicts_ratings`, a score is the predicted value of an event of the pair, in the events' own unit.
+    """
+
+    @property
+    def predicts_ratings(self) -> bool:
+        """Whether its scores are predicted values."""
 
     @property
     def n_users(self) -> int:
@@ -39,6 +46,8 @@ class Scorer(Protocol):
 class Popularity:
     """Scores an item by how many users took it in train: the same for every user, known or not."""
 
+    predicts_ratings = False
+
     def __init__(self, users_of_item: npt.NDArray[np.float64]) -> None:
         self._counts = users_of_item.astype(np.float32)
         self.n_users, self.n_items = _EVERY_USER, len(users_of_item)
@@ -57,6 +66,8 @@ class Random:
 
     The few pairs that float32 makes equal take their expected value, as all ties do.
     """
+
+    predicts_ratings = False
 
     def __init__(self, seed: int, n_items: int) -> None:
         self._seed = seed
@@ -80,6 +91,7 @@ class WithFallback:
 
     def __init__(self, model: Scorer, popularity: Popularity) -> None:
         self._model, self._popularity = model, popularity
+        self.predicts_ratings = model.predicts_ratings
         self.n_users, self.n_items = model.n_users, min(model.n_items, popularity.n_items)
 
     def scores(self, user_idx: Int32s, item_idx: Int32s) -> Float32s:

@@ -22,6 +22,8 @@ class ModelScorer:
     machine share one copy and only the users' rows that are scored are read.
     """
 
+    predicts_ratings = False
+
     def __init__(self, location: str) -> None:
         manifest = load_manifest(location)
         self.model_version = str(manifest["model_version"])

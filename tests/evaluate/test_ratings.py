@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 from numpy.testing import assert_allclose
 from pyspark.sql import SparkSession
 from sklearn.metrics import mean_absolute_error, mean_squared_error
 
 from recsys_spark.errors import UserError
-from recsys_spark.evaluate.biases import ItemBiases, TrainValues, item_biases, with_user_bias
+from recsys_spark.evaluate.biases import ItemBiases, TrainValues, item_biases, train_values, with_user_bias
 from recsys_spark.evaluate.measures import MetricRow, user_rows
 from recsys_spark.evaluate.ratings import ERRORS, rating_baselines, ratings_pass, root_of_squares
+from recsys_spark.evaluate.report import report
 from recsys_spark.evaluate.stage import evaluate
 from recsys_spark.evaluate.subjects import Subject
 from recsys_spark.evaluate.summary import summarised
@@ -170,17 +172,15 @@ def test_the_stage_writes_and_shows_the_errors(world: World) -> None:
     assert "popularity" not in screen and "predicts no values" not in screen
 
 
-def test_a_model_that_predicts_no_ratings_is_named(world: World) -> None:
-    world.add_model("m1", "evaluate", SCORES)
-    run = world.evaluate("evaluate.protocols=[ratings]")
-    assert {key[0] for key in world.metrics()} == {"global_mean", "biases"}
-    assert "matrix ranks and predicts no values: it has no RMSE and MAE" in "\n".join(run.notes)
+def test_a_model_that_predicts_no_ratings_is_named() -> None:
+    model = Subject("m1", "matrix", "evaluate", ("test",), "somewhere")
+    row = MetricRow("biases", "ratings", "test", "all", "rmse", None, 0.94, 0.93, 0.95, 9)
+    screen = "\n".join(report([row], [model, *rating_baselines(("test",))], [10], "metrics"))
+    assert "matrix ranks and predicts no values: it has no RMSE and MAE" in screen
+    assert "\n biases " in screen and "0.9400 [0.930, 0.950]" in screen
 
 
-def test_without_values_the_protocol_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from deltalake import DeltaTable
-
-    world.add_model("m1", "evaluate", SCORES)
+def test_without_values_the_protocol_is_refused(world: World) -> None:
     DeltaTable(f"{world.root}/interactions").update(updates={"train_value": "NULL"})
     with pytest.raises(UserError, match=r"protocols has `ratings`, but no train event up to 2024-01-31 has"):
-        world.evaluate("evaluate.protocols=[ratings]")
+        train_values(world.run())

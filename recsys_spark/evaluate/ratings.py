@@ -71,9 +71,12 @@ def _errors(subject: Subject, scorer: Scorer | None, users: pa.RecordBatch, bias
     targets = Lists.of(users, c.TARGETS).padded()  # (U, C)
     values = np.full(targets.shape, np.nan)
     values[targets >= 0] = users.column(c.VALUES).flatten().to_numpy(zero_copy_only=False)
-    errors = _predicted(subject, scorer, users, targets, biases) - values
-    pairs = (~np.isnan(values)).sum(axis=1)
-    sums = {"squared": np.nansum(errors**2, axis=1), "absolute": np.nansum(np.abs(errors), axis=1), "pairs": pairs}
+    has_value = ~np.isnan(values)
+    errors = np.where(has_value, _predicted(subject, scorer, users, targets, biases) - values, 0.0)
+    if np.isnan(errors).any():
+        raise ValueError(f"{subject.version} predicts NaN")
+    pairs = has_value.sum(axis=1)
+    sums = {"squared": (errors**2).sum(axis=1), "absolute": np.abs(errors).sum(axis=1), "pairs": pairs}
     figures = {name: np.where(pairs > 0, summed, np.nan) for name, summed in sums.items()}
     labels = {c.MODEL_VERSION: subject.version, c.SEGMENT: ALL, CATALOGUE: len(biases.of_item)}
     return to_arrow(ERRORS, users, labels, figures)

@@ -123,6 +123,11 @@ def test_only_models_that_predict_ratings_and_only_on_their_parts_have_rows(held
     assert models(RatingScorer(ones), "test") == {*baselines, "m1-refit"}
 
 
+def test_a_prediction_that_is_no_number_stops_the_evaluation(held_out: list[dict[str, Any]]) -> None:
+    with pytest.raises(ValueError, match="m1 predicts NaN"):
+        measured(RatingScorer(np.full((N_USERS, N_ITEMS), np.nan)), [batch(held_out)], np.zeros(N_ITEMS))
+
+
 def test_biases_are_those_of_a_loop(spark: SparkSession) -> None:
     random = np.random.default_rng(5)
     pairs = [(u, i, float(random.integers(1, 6))) for u in range(8) for i in range(6) if random.random() < 0.5]

@@ -74,20 +74,21 @@ def fed_and_from_memory(job: Any, repeats: int, ranks: Any) -> list[tuple[float,
     """Samples a second, (fed by Petastorm, fed from memory), for each repeat."""
     import tensorflow as tf
 
-    from recsys_spark.feed.batches import dataset, epoch_stacks, pair_columns
+    from recsys_spark.feed.batches import dataset, epoch_stacks
+    from recsys_spark.feed.layouts import layout_of
     from recsys_spark.feed.shards import plan_epoch
     from recsys_spark.training.setup import build
 
-    plan, columns = plan_epoch(job.draws[0], 1, job.training.batch_rows), pair_columns(NEGATIVES)
+    plan, layout = plan_epoch(job.draws[0], 1, job.training.batch_rows), layout_of("pairs", NEGATIVES, 0)
     _, trainer = build(job, ranks)
     at_once = job.training.steps_per_call
-    held = [tf.constant(stack) for stack in epoch_stacks(plan, columns, 0, 1, 0, at_once)]
+    held = [tf.constant(stack) for stack in epoch_stacks(plan, layout, 0, 1, 0, at_once)]
     samples = plan.rows * (1 + NEGATIVES)
-    for warm_up in (held, dataset(plan, columns, 0, 1, 0, at_once)):
+    for warm_up in (held, dataset(plan, layout, 0, 1, 0, at_once)):
         train_on(trainer.steps, warm_up)
     rates = []
     for repeat in range(repeats):
-        stacks = dataset(plan, columns, 0, 1, repeat + 1, at_once)
+        stacks = dataset(plan, layout, 0, 1, repeat + 1, at_once)
         fed = seconds_of(lambda stacks=stacks: train_on(trainer.steps, stacks))
         rates.append((samples / fed, samples / seconds_of(lambda: train_on(trainer.steps, held))))
     return rates

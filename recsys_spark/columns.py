@@ -50,6 +50,9 @@ TEST_POSITIVES = "test_positives"
 FIRST_TIME = "first_time"
 LAST_TIME = "last_time"
 LAST_VALUE = "last_value"
+TRAIN_VALUE = "train_value"
+VALIDATION_VALUE = "validation_value"
+TEST_VALUE = "test_value"
 
 # features and sequences
 FIT = "fit"
@@ -65,6 +68,7 @@ WINDOW = "window"
 DRAW = "draw"
 NEGATIVE = "negative"
 TARGETS = "targets"
+VALUES = "values"
 CANDIDATES = "candidates"
 
 # recommendations

@@ -78,10 +78,12 @@ class Interactions(Section):
 
 
 class Split(Section):
-    kind: Literal["leave_last_one", "leave_last_two", "time", "given"]
+    kind: Literal["leave_last_one", "leave_last_two", "time", "random", "given"]
     repeats: bool
     validation_days: Positive
     test_days: Positive
+    test_share: Annotated[float, Field(gt=0.0, lt=1.0)]
+    validation_share: Annotated[float, Field(ge=0.0, lt=1.0)]
     test_file: str
     negatives_file: str
     given_ids: Literal["business", "zero_based"]
@@ -142,12 +144,13 @@ class Recommend(Section):
 
 class Evaluate(Section):
     ks: Annotated[list[Positive], Field(min_length=1)]
-    protocols: Annotated[list[Literal["sampled", "full"]], Field(min_length=1)]
+    protocols: Annotated[list[Literal["sampled", "full", "ratings"]], Field(min_length=1)]
     splits: Annotated[list[Literal["validation", "test"]], Field(min_length=1)]
     light_user_events: Positive
     head_share: Annotated[float, Field(gt=0.0, lt=1.0)]
     full_users: NotNegative
     loss_rows: NotNegative
+    bias_shrinkage: NotNegativeNumber
     block_bytes: Positive
 
 

@@ -158,6 +158,9 @@ INTERACTIONS: Final = Table(
             _column(c.FIRST_TIME, _TIME, "first event of the pair"),
             _column(c.LAST_TIME, _TIME, "last event of the pair up to the date"),
             _column(c.LAST_VALUE, _DOUBLE, "value of that last event"),
+            _column(c.TRAIN_VALUE, _DOUBLE, "value of the latest positive of the train part that has one"),
+            _column(c.VALIDATION_VALUE, _DOUBLE, "the same of the validation part"),
+            _column(c.TEST_VALUE, _DOUBLE, "the same of the test part"),
         ]
     ),
     key=(c.AS_OF_DATE, c.USER_IDX, c.ITEM_IDX),
@@ -224,19 +227,19 @@ SEQUENCES: Final = Table(
 
 
 def train_examples(negatives: int) -> Table:
-    """The pairs table for K negatives: one row a positive and draw, `(user_idx, item_idx, negative_1..K)`, all flat.
+    """The pairs table for K negatives: one row a positive and draw, `(user_idx, item_idx, value, negative_1..K)`, all flat.
 
     With `examples.positives: events` a pair has a row for each time it was a positive.
 
     Deletion vectors and column mapping stay off: the feed reads the files themselves.
     """
+    value = _column(c.VALUE, FloatType(), "latest value of the pair in the parts of the fit, NaN where it has none")
+    draw = _column(c.DRAW, _INT, "which draw of negatives, from 0")
     drawn = [_column(c.negative(k), _INT, "item_idx of a negative") for k in range(1, negatives + 1)]
     return Table(
         "train_examples",
         "examples",
-        StructType(
-            [_AS_OF, _FIT, _column(c.DRAW, _INT, "which draw of negatives, from 0"), _USER_IDX, _ITEM_IDX, *drawn]
-        ),
+        StructType([_AS_OF, _FIT, draw, _USER_IDX, _ITEM_IDX, value, *drawn]),
         key=(c.AS_OF_DATE, c.FIT, c.DRAW, c.USER_IDX, c.ITEM_IDX),
         partitioned_by=(c.AS_OF_DATE, c.FIT, c.DRAW),
         properties=_FED,
@@ -273,6 +276,7 @@ EVAL_EXAMPLES: Final = Table(
             _column(c.PART, _STRING, "validation or test"),
             _USER_IDX,
             _column(c.TARGETS, ArrayType(_INT), "items the user took in that part, sorted by item_idx"),
+            _column(c.VALUES, ArrayType(_DOUBLE), "the targets' latest values in that part, null for one without"),
             _column(c.CANDIDATES, ArrayType(_INT), "negatives to rank the targets among, none of them a target"),
         ]
     ),
@@ -339,13 +343,13 @@ METRICS: Final = Table(
         [
             _RUN,
             _AS_OF,
-            _column(c.MODEL_VERSION, _STRING, "what was scored: a model_version, or popularity, random"),
+            _column(c.MODEL_VERSION, _STRING, "what was scored: a model_version, or a baseline's name"),
             _column(c.MODEL_NAME, _STRING, "neumf, popularity, random, ..."),
             _column(c.DATASET, _STRING, "name of the data set in the configuration"),
-            _column(c.PROTOCOL, _STRING, "sampled: among given or drawn candidates; full: the whole catalogue"),
+            _column(c.PROTOCOL, _STRING, "sampled: among candidates; full: among all items; ratings: values predicted"),
             _column(c.SPLIT, _STRING, "train, validation or test"),
             _column(c.SEGMENT, _STRING, "all, or the users or items it is taken over"),
-            _column(c.METRIC, _STRING, "hr, ndcg, precision, recall, mrr, map, auc, log_loss, ..."),
+            _column(c.METRIC, _STRING, "hr, ndcg, precision, recall, mrr, map, auc, log_loss, rmse, ..."),
             _column(c.K, _INT, "cut-off of the list; null where the metric has none"),
             _column(c.VALUE, _DOUBLE, "the figure"),
             _column(c.LOW, _DOUBLE, "lower end of its 95% confidence interval; null where it has none"),

@@ -43,7 +43,7 @@ def test_an_unknown_key_in_a_file_names_the_file(tmp_path):
     [
         ("training.ranks=0", "training.ranks.*greater than 0"),
         ("training.ranks=two", "training.ranks.*integer"),
-        ("split.kind=random", "split.kind.*'leave_last_one'"),
+        ("split.kind=shuffled", "split.kind.*'leave_last_one'"),
         ("ingest.max_rejected_share=1.5", "ingest.max_rejected_share.*less than or equal to 1"),
         ("model.neumf.mlp_layers=[]", "model.neumf.mlp_layers"),
         ("training.learning_rate=.nan", "training.learning_rate"),

@@ -22,7 +22,7 @@ def users(spark, *rows):
 
 
 def held_out(spark, part, *rows):
-    return spark.createDataFrame([(DAY, part, user, [1], [2]) for user in rows], EVAL_EXAMPLES.schema)
+    return spark.createDataFrame([(DAY, part, user, [1], [None], [2]) for user in rows], EVAL_EXAMPLES.schema)
 
 
 def test_a_missing_table_names_the_job_that_makes_it(tables):
@@ -82,7 +82,9 @@ def test_upserts_keep_the_latest(spark, tables):
 
 
 def examples(spark, rows, fit="evaluate"):
-    made = spark.range(rows).selectExpr("int(id) user_idx", "int(id) item_idx", "0 negative_1", "0 draw")
+    made = spark.range(rows).selectExpr(
+        "int(id) user_idx", "int(id) item_idx", "float(1) value", "0 negative_1", "0 draw"
+    )
     return made.withColumn("as_of_date", F.lit(DAY)).withColumn("fit", F.lit(fit)).repartition(2)
 
 

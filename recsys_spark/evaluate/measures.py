@@ -21,6 +21,7 @@ from recsys_spark.ranking import Floats
 
 SAMPLED: Final = "sampled"
 FULL: Final = "full"
+RATINGS: Final = "ratings"
 
 ALL: Final = "all"
 HEAD: Final = "items_head"

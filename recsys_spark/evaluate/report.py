@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
-from recsys_spark.evaluate.measures import ALL, FULL, SAMPLED, MetricRow
+from recsys_spark.evaluate.measures import ALL, FULL, RATINGS, SAMPLED, MetricRow
 from recsys_spark.evaluate.subjects import POPULARITY, Subject
 from recsys_spark.interactions.split import TEST, TRAIN, VALIDATION
 
-_TITLES = {SAMPLED: "targets among each user's candidates", FULL: "targets among the whole catalogue"}
+_TITLES = {
+    SAMPLED: "targets among each user's candidates",
+    FULL: "targets among the whole catalogue",
+    RATINGS: "predicted values of the targets",
+}
 _USUAL_K = 10
 
 
@@ -25,13 +29,15 @@ def report(rows: Sequence[MetricRow], subjects: Sequence[Subject], ks: Sequence[
     k = _USUAL_K if _USUAL_K in ks else max(ks)
     lines: list[str] = []
     measured = {(row.protocol, row.split) for row in rows}
-    for protocol, split in product((SAMPLED, FULL), (VALIDATION, TEST)):
+    for protocol, split in product((SAMPLED, FULL, RATINGS), (VALIDATION, TEST)):
         if (protocol, split) in measured:
             lines += _table(overall, subjects, protocol, split, k)
     for subject in subjects:
         if subject.path is not None:
             lines += _losses(overall, subject)
             lines += _cautions(overall, subject, k)
+            if any(row.protocol == RATINGS for row in rows) and not _predicts(overall, subject):
+                lines.append(f"{_label(subject)} ranks and predicts no values: it has no RMSE and MAE")
     return [
         *lines,
         f"every figure: SELECT * FROM {table}, see docs/metrics.md; next: jobs/recommend.py",
@@ -42,12 +48,14 @@ Overall = Mapping[tuple[str, str, str, str, int | None], MetricRow]
 
 
 def _table(overall: Overall, subjects: Sequence[Subject], protocol: str, split: str, k: int) -> Iterator[str]:
-    columns = [("hr", k), ("ndcg", k), ("recall", k), ("auc", None)]
-    lines = {
+    of_ranks = [("hr", k), ("ndcg", k), ("recall", k), ("auc", None)]
+    columns = [("rmse", None), ("mae", None)] if protocol == RATINGS else of_ranks
+    found = {
         _label(subject): [overall.get((protocol, split, subject.version, *column)) for column in columns]
         for subject in subjects
         if split in subject.parts
     }
+    lines = {label: rows for label, rows in found.items() if any(rows)}
     n = max((row.n for rows in lines.values() for row in rows if row), default=0)
     yield f"{split}, {_TITLES[protocol]} ({n:,} users; 95% intervals):"
     width = max(map(len, lines))
@@ -94,12 +102,18 @@ def _cautions(overall: Overall, subject: Subject, k: int) -> Iterator[str]:
         yield f"{_label(subject)} is no better than popularity over the whole catalogue: train longer or tune"
 
 
+def _predicts(overall: Overall, subject: Subject) -> bool:
+    return any((RATINGS, split, subject.version, "rmse", None) in overall for split in subject.parts)
+
+
 def _label(subject: Subject) -> str:
     return f"{subject.name} (refit)" if subject.fit == "refit" else subject.name
 
 
 def _heading(metric: str, k: int | None) -> str:
-    return {"hr": "HR", "ndcg": "NDCG", "auc": "AUC"}.get(metric, metric) + ("" if k is None else f"@{k}")
+    return {"hr": "HR", "ndcg": "NDCG", "auc": "AUC", "rmse": "RMSE", "mae": "MAE"}.get(metric, metric) + (
+        "" if k is None else f"@{k}"
+    )
 
 
 def _figure(row: MetricRow | None) -> str:

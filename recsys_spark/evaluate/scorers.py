@@ -18,7 +18,14 @@ Float32s = npt.NDArray[np.float32]
 
 
 class Scorer(Protocol):
-    """Scores users x items: higher is better, comparable within one user's list; for models a logit."""
+    """Scores users x items: higher is better, comparable within one user's list; for models a logit.
+
+    Where `predicts_ratings`, a score is the predicted value of an event of the pair, in the events' own unit.
+    """
+
+    @property
+    def predicts_ratings(self) -> bool:
+        """Whether its scores are predicted values."""
 
     @property
     def history(self) -> int:
@@ -42,6 +49,7 @@ class _ForEveryone:
     """A baseline that looks at no history and knows every user."""
 
     history = 0
+    predicts_ratings = False
 
     def knows(self, users: Users) -> npt.NDArray[np.bool_]:
         """All of them."""
@@ -91,6 +99,7 @@ class WithFallback:
 
     def __init__(self, model: Scorer, popularity: Popularity) -> None:
         self._model, self._popularity = model, popularity
+        self.predicts_ratings = model.predicts_ratings
         self.history, self.n_items = model.history, min(model.n_items, popularity.n_items)
 
     def knows(self, users: Users) -> npt.NDArray[np.bool_]:

@@ -15,9 +15,11 @@ from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.evaluate.accuracy import accuracy_rows
+from recsys_spark.evaluate.biases import item_biases, train_values, with_user_bias
 from recsys_spark.evaluate.catalogue import Catalogue, catalogue_of
 from recsys_spark.evaluate.full import full_pass
-from recsys_spark.evaluate.measures import FULL, SAMPLED, MetricRow, measures, user_rows
+from recsys_spark.evaluate.measures import FULL, RATINGS, SAMPLED, MetricRow, measures, user_rows
+from recsys_spark.evaluate.ratings import ERRORS, rating_baselines, ratings_pass, root_of_squares
 from recsys_spark.evaluate.report import report
 from recsys_spark.evaluate.sampled import TRAIN_LOSS, sampled_pass, train_loss_pass
 from recsys_spark.evaluate.subjects import Loader, Plan, Subject, load_model, subjects_of
@@ -39,7 +41,8 @@ def run(run: Run) -> None:
 def evaluate(run: Run, load: Loader) -> None:
     """The stage with the models' scorers opened by `load`, which travels to the workers.
 
-    O(users x candidates) pairs scored a model for the sampled protocol, O(users x items) for the full one.
+    O(users x candidates) pairs scored a model for the sampled protocol, O(users x items) for the full one,
+    O(targets) for the ratings.
     Only item-sized arrays and finished metrics come to the driver.
 
     Raises:
@@ -51,17 +54,22 @@ def evaluate(run: Run, load: Loader) -> None:
     plan = _plan(run, subjects_of(run, parts), catalogue_of(run, known_users), load)
     users = _eval_users(run, held_out, known_users).transform(spread(_tasks(run))).persist()
     rows: list[MetricRow] = []
+    subjects = list(plan.subjects)
     try:
         if SAMPLED in run.config.evaluate.protocols:
             rows += [*_sampled(plan, users, parts), *_train_loss(run, plan)]
         if FULL in run.config.evaluate.protocols:
             rows += _full(run, plan, users.where(F.col(c.PART).isin(*parts)))
+        if RATINGS in run.config.evaluate.protocols:
+            baselines = rating_baselines(parts)
+            rows += _ratings(run, plan, baselines, users.where(F.col(c.PART).isin(*parts)))
+            subjects += baselines
     finally:
         users.unpersist()
         plan.catalogue.unpersist()
-    _write(run, rows, {subject.version: subject.name for subject in plan.subjects})
+    _write(run, rows, {subject.version: subject.name for subject in subjects})
     table = f"{run.root}.metrics" if run.tables.in_catalog else f"delta.`{run.tables.path(METRICS.name)}`"
-    run.notes += report(rows, plan.subjects, plan.ks, table)
+    run.notes += report(rows, subjects, plan.ks, table)
 
 
 def _plan(run: Run, subjects: Sequence[Subject], catalogue: Catalogue, load: Loader) -> Plan:
@@ -130,6 +138,18 @@ def _full(run: Run, plan: Plan, users: DataFrame) -> list[MetricRow]:
         return _collected(FULL, summary)
     finally:
         measured.unpersist()
+
+
+def _ratings(run: Run, plan: Plan, baselines: Sequence[Subject], users: DataFrame) -> list[MetricRow]:
+    values = train_values(run)
+    of_items = item_biases(values, plan.catalogue.value.n_items, run.config.run.driver_bytes)
+    shared = run.spark.sparkContext.broadcast(of_items)
+    try:
+        of_users = users.transform(with_user_bias(values)).transform(spread(_tasks(run)))
+        measured = of_users.mapInArrow(ratings_pass(plan, baselines, shared), user_rows(ERRORS))
+        return [root_of_squares(row) for row in _collected(RATINGS, measured.transform(summarised(ERRORS)))]
+    finally:
+        shared.unpersist()
 
 
 def _tasks(run: Run) -> int:

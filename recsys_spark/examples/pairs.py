@@ -17,6 +17,8 @@ from recsys_spark import columns as c
 from recsys_spark.config import Examples, Fit
 from recsys_spark.examples.negatives import NONE_LEFT, Pool, draw_negatives
 from recsys_spark.hashing import pair_keys
+from recsys_spark.interactions.pairs import value_in
+from recsys_spark.interactions.split import PARTS_OF_FIT
 from recsys_spark.schemas import train_examples
 from recsys_spark.transform import Transformer, conform
 from recsys_spark.whole_users import map_whole_users
@@ -28,6 +30,8 @@ def train_pairs(
     config: Examples, seed: int, as_of: date, fit: Fit, times: Column, pool: Broadcast[Pool], files: int
 ) -> Transformer:
     """Interactions -> `schemas.train_examples(K)`: one row a positive of the fit and draw, its K negatives beside it.
+
+    The value is the pair's latest in the fit's parts, so that none comes from past the cut.
 
     Every positive of the user is barred as a negative, those past the cut included (the field's convention, since He et
     al. 2017), or with `strict_train` only the fit's own. Two shuffles: the pairs by user, to draw; the examples evenly
@@ -41,7 +45,8 @@ def train_pairs(
     drawn = StructType([field for field in table.schema if field.name not in (c.AS_OF_DATE, c.FIT)])
 
     def to_examples(interactions: DataFrame) -> DataFrame:
-        pairs = interactions.select(c.USER_IDX, c.ITEM_IDX, times.cast("int").alias(_TIMES))
+        value = F.coalesce(value_in(*PARTS_OF_FIT[fit]), F.lit(float("nan"))).cast("float")
+        pairs = interactions.select(c.USER_IDX, c.ITEM_IDX, value.alias(c.VALUE), times.cast("int").alias(_TIMES))
         if config.strict_train:
             pairs = pairs.where(F.col(_TIMES) > 0)
         examples = pairs.transform(map_whole_users(_drawer(config, seed, pool), drawn, c.ITEM_IDX)).repartition(files)
@@ -52,18 +57,20 @@ def train_pairs(
 
 
 def _drawer(config: Examples, seed: int, pool: Broadcast[Pool]) -> Callable[[pa.Table], Iterator[pa.RecordBatch]]:
-    names = [c.DRAW, c.USER_IDX, c.ITEM_IDX, *(c.negative(k) for k in range(1, config.negatives + 1))]
+    names = [c.DRAW, c.USER_IDX, c.ITEM_IDX, c.VALUE, *(c.negative(k) for k in range(1, config.negatives + 1))]
 
     def draw(pairs: pa.Table) -> Iterator[pa.RecordBatch]:
-        users, items = (pairs.column(name).to_numpy() for name in (c.USER_IDX, c.ITEM_IDX))
+        users, items, values, times = (
+            pairs.column(name).to_numpy() for name in (c.USER_IDX, c.ITEM_IDX, c.VALUE, _TIMES)
+        )
         barred = pair_keys(users, items)
-        times = pairs.column(_TIMES).to_numpy()
-        users, items = np.repeat(users, times), np.repeat(items, times)
+        users, items, values = (np.repeat(column, times) for column in (users, items, values))
         repeat = np.arange(len(users)) - np.repeat(np.cumsum(times) - times, times)
         for nth in range(config.draws):
             negatives = draw_negatives(seed, nth, users, items, repeat, config.negatives, barred, pool.value)
             kept = negatives[:, 0] != NONE_LEFT
-            columns = [np.full(int(kept.sum()), nth, dtype=np.int32), users[kept], items[kept], *negatives[kept].T]
-            yield pa.RecordBatch.from_arrays([pa.array(column, pa.int32()) for column in columns], names)
+            draws = np.full(int(kept.sum()), nth, dtype=np.int32)
+            columns = [draws, users[kept], items[kept], values[kept], *negatives[kept].T]
+            yield pa.RecordBatch.from_arrays([pa.array(column) for column in columns], names)
 
     return draw

@@ -1,7 +1,8 @@
-"""Which part of the split an event falls in: train, validation or test, cut by each user's order or by time.
+"""Which part of the split an event falls in: train, validation or test, cut by each user's order, by time or by chance.
 
 Events of a user are ordered by (event_time, event_order, event_id), so that ties fall the same way every time. An event
-is never in an earlier part than one before it, except under a given test, whose pairs are test wherever they stand.
+is never in an earlier part than one before it, except under a given test, whose pairs are test wherever they stand, and
+under a random split, whose parts know no order: a test event may be older than any of train.
 """
 
 from __future__ import annotations
@@ -47,6 +48,9 @@ _HELD_OUT_PARTS: Final = {
     "leave_last_two": (TEST, VALIDATION),
     "given": (VALIDATION,),
 }
+
+_OF_SPLIT: Final = "split"  # hashed along, or the parts would depend on other draws by (seed, user, item)
+_HASH_STEPS: Final = 1 << 30
 
 _GIVEN_TEST = "given_test"
 _NTH_LAST = "nth_last"
@@ -95,18 +99,24 @@ def positive(config: Interactions) -> Transformer:
     return lambda events: events.withColumn(c.POSITIVE, F.coalesce(condition, F.lit(False)))
 
 
-def labelled(config: Split, as_of: date, given_test: DataFrame | None = None) -> Transformer:
+def labelled(config: Split, as_of: date, seed: int, given_test: DataFrame | None = None) -> Transformer:
     """Indexed events with `positive` -> `schemas.LABELLED_EVENTS`.
 
     One shuffle by user and a sort within it, then numpy over whole users: O(n log h) for histories of length h, memory one
     batch and one user's history; nothing is taken over all users.
 
     Args:
+        seed: what a random split is drawn from; the other kinds draw nothing.
         given_test: `(user_idx, item_idx)` pairs that are the test, for `kind: given`.
 
     Raises:
-        UserError: `kind: given` without its pairs.
+        UserError: `kind: given` without its pairs, or `kind: random` with shares that leave nothing to train on.
     """
+    if config.kind == "random" and config.test_share + config.validation_share >= 1.0:
+        raise UserError(
+            f"split.test_share {config.test_share} and split.validation_share {config.validation_share} add up to 1 or "
+            "more and leave no train part: lower one of them"
+        )
 
     def label(events: DataFrame) -> DataFrame:
         marked = _with_given(events, given_test) if config.kind == "given" else _without_given(events)
@@ -114,7 +124,9 @@ def labelled(config: Split, as_of: date, given_test: DataFrame | None = None) ->
         place = _placer(len(parts), repeats=config.repeats and config.kind != "given")
         in_order = map_whole_users(place, _PLACED, c.EVENT_TIME, c.EVENT_ORDER, c.EVENT_ID, columns=len(_CARRIED))
         placed = marked.select(*_CARRIED, c.EVENT_ORDER, c.EVENT_ID).transform(in_order)
-        return placed.withColumn(c.PART, _part_by_time(config, as_of) if config.kind == "time" else _part(parts))
+        if config.kind == "time":
+            return placed.withColumn(c.PART, _part_by_time(config, as_of))
+        return placed.withColumn(c.PART, _part_by_pair(config, seed) if config.kind == "random" else _part(parts))
 
     return lambda events: label(events).transform(conform(LABELLED_EVENTS, "labelled events"))
 
@@ -125,6 +137,17 @@ def _part_by_time(config: Split, as_of: date) -> Column:
     return (
         F.when(F.col(c.EVENT_TIME) >= F.lit(_midnight(test_from)), TEST)
         .when(F.col(c.EVENT_TIME) >= F.lit(_midnight(validation_from)), VALIDATION)
+        .otherwise(TRAIN)
+    )
+
+
+def _part_by_pair(config: Split, seed: int) -> Column:
+    """The part of a user and item, by a hash of the seed and the two: all events of a pair fall together."""
+    hashed = F.xxhash64(F.lit(_OF_SPLIT), F.lit(seed), c.USER_IDX, c.ITEM_IDX)
+    place = F.pmod(hashed, F.lit(_HASH_STEPS)) / _HASH_STEPS
+    return (
+        F.when(place < config.test_share, TEST)
+        .when(place < config.test_share + config.validation_share, VALIDATION)
         .otherwise(TRAIN)
     )
 

@@ -37,7 +37,7 @@ def labelled_events(run: Run) -> DataFrame:
         events.transform(indexed(users, items))
         .transform(positive(run.config.interactions))
         .transform(k_core(run.config.interactions, run.say))
-        .transform(labelled(run.config.split, run.as_of, given))
+        .transform(labelled(run.config.split, run.as_of, run.seed, given))
     )
 
 

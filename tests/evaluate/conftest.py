@@ -31,6 +31,9 @@ SCORES = [
 TRAIN = {0: [0, 1], 1: [0, 1], 2: [0, 2, 3]}
 VALIDATION = {0: [2], 1: [4]}
 TEST = {0: [3], 1: [2], 2: [4], 3: [0]}
+# by (user, item); the other pairs have no value
+TRAIN_VALUES = {(0, 0): 5.0, (0, 1): 3.0, (1, 0): 4.0, (1, 1): 1.0, (2, 0): 5.0, (2, 2): 2.0}
+TEST_VALUES = {(0, 3): 4.0, (1, 2): 1.0, (3, 0): 5.0}
 CANDIDATES = {
     "validation": {0: [5], 1: [3]},
     "test": {0: [4, 5], 1: [3, 5], 2: [1, 5], 3: [1, 4]},
@@ -107,7 +110,10 @@ def make_world(spark: SparkSession, folder: Path) -> World:
                 pairs[user, item][nth] = 1
     world.append(
         schemas.INTERACTIONS,
-        [(AS_OF, *pair, 1, 1, *counts, NOON, NOON, None) for pair, counts in pairs.items()],
+        [
+            (AS_OF, *pair, 1, 1, *counts, NOON, NOON, None, TRAIN_VALUES.get(pair), None, TEST_VALUES.get(pair))
+            for pair, counts in pairs.items()
+        ],
     )
     world.append(
         schemas.USER_FEATURES,
@@ -128,16 +134,16 @@ def make_world(spark: SparkSession, folder: Path) -> World:
     world.append(
         schemas.train_examples(2),
         [
-            (AS_OF, "evaluate", 0, 0, 0, 4, 5),
-            (AS_OF, "evaluate", 0, 2, 2, 1, 4),
-            (AS_OF, "evaluate", 1, 0, 0, 5, 3),
+            (AS_OF, "evaluate", 0, 0, 0, 5.0, 4, 5),
+            (AS_OF, "evaluate", 0, 2, 2, 2.0, 1, 4),
+            (AS_OF, "evaluate", 1, 0, 0, 5.0, 5, 3),
         ],
     )
     world.append(
         schemas.EVAL_EXAMPLES,
         [
-            (AS_OF, part, user, items, CANDIDATES[part][user])
-            for part, targets in (("validation", VALIDATION), ("test", TEST))
+            (AS_OF, part, user, items, [values.get((user, item)) for item in items], CANDIDATES[part][user])
+            for part, targets, values in (("validation", VALIDATION, {}), ("test", TEST, TEST_VALUES))
             for user, items in targets.items()
         ],
     )

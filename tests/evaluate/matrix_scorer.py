@@ -9,6 +9,8 @@ from recsys_spark.models.users import Users
 
 
 class MatrixScorer:
+    predicts_ratings = False
+
     def __init__(self, matrix: np.ndarray) -> None:
         self._matrix = matrix
         self.n_users, self.n_items = matrix.shape

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import date
+from math import isnan
 
 import pytest
 from pyspark.sql import functions as F
@@ -9,19 +10,34 @@ from recsys_spark.config import load_config
 from recsys_spark.examples.negatives import Pool
 from recsys_spark.examples.pairs import train_pairs
 
-# user, item, positives in train, positives in all
-PAIRS = [(0, 0, 3, 3), (0, 1, 1, 2), (0, 2, 0, 1), (1, 0, 1, 1), (1, 5, 0, 4)]
+# user, item, positives in train, positives in all, values in train and in test
+PAIRS = [
+    (0, 0, 3, 3, 2.5, None),
+    (0, 1, 1, 2, 4.0, 1.0),
+    (0, 2, 0, 1, None, 5.0),
+    (1, 0, 1, 1, None, None),
+    (1, 5, 0, 4, None, 3.0),
+]
+SCHEMA = (
+    "user_idx int, item_idx int, train_positives long, positives long, "
+    "train_value double, test_value double, validation_value double"
+)
 DAY = date(2024, 5, 1)
 ONCE = "cast(train_positives > 0 as int)"
 
 
-def drawn(spark, times, *settings, items=40, seed=7):
-    """Rows (user, item, negatives ...) of a single draw, two negatives each unless set otherwise."""
+def examples_of(spark, times, *settings, items=40, seed=7, fit="evaluate"):
+    """The examples of a single draw, two negatives each unless set otherwise."""
     config = load_config(settings=["examples.negatives=2", "examples.draws=1", *settings]).examples
     pool = spark.sparkContext.broadcast(Pool.uniform(range(items)))
-    interactions = spark.createDataFrame(PAIRS, "user_idx int, item_idx int, train_positives long, positives long")
-    examples = interactions.transform(train_pairs(config, seed, DAY, "evaluate", F.expr(times), pool, files=2))
-    columns = ["user_idx", "item_idx", *(f"negative_{k}" for k in range(1, config.negatives + 1))]
+    interactions = spark.createDataFrame([(*pair, None) for pair in PAIRS], SCHEMA)
+    return interactions.transform(train_pairs(config, seed, DAY, fit, F.expr(times), pool, files=2))
+
+
+def drawn(spark, times, *settings, **options):
+    """Rows (user, item, negatives ...)."""
+    examples = examples_of(spark, times, *settings, **options)
+    columns = ["user_idx", "item_idx", *(name for name in examples.columns if name.startswith("negative_"))]
     return sorted(tuple(row) for row in examples.select(columns).collect())
 
 
@@ -39,6 +55,18 @@ def test_a_positive_has_a_row_each_time_it_counts(spark, times, expected):
     own = {0: {0, 1, 2}, 1: {0, 5}}  # positives past the cut are barred too
     assert all(not own[user] & set(negatives) for user, _, *negatives in rows)
     assert len({row[2:] for row in rows}) == len(rows)  # each time with negatives of its own
+
+
+@pytest.mark.parametrize(
+    ("fit", "times", "expected"),
+    [
+        ("evaluate", "train_positives", [(0, 0, 2.5), (0, 0, 2.5), (0, 0, 2.5), (0, 1, 4.0), (1, 0, None)]),
+        ("production", "1", [(0, 0, 2.5), (0, 1, 1.0), (0, 2, 5.0), (1, 0, None), (1, 5, 3.0)]),
+    ],
+)
+def test_the_value_is_the_latest_that_the_fit_may_see(spark, fit, times, expected):
+    rows = examples_of(spark, times, fit=fit).select("user_idx", "item_idx", "value").collect()
+    assert sorted((user, item, None if isnan(value) else value) for user, item, value in rows) == expected
 
 
 def test_strict_train_bars_only_what_was_taken_by_the_cut(spark):

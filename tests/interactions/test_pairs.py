@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
 from recsys_spark.interactions.core import k_core
-from recsys_spark.interactions.pairs import interactions, is_target, positives_in
+from recsys_spark.interactions.pairs import interactions, is_target, positives_in, value_in
 from recsys_spark.schemas import INTERACTIONS, LABELLED_EVENTS
 
 DAY = date(2024, 1, 31)
@@ -19,20 +19,24 @@ def hour(h: int) -> datetime:
     return datetime(2024, 1, 1, h)
 
 
-def test_pairs_count_the_parts_apart_and_keep_the_last_value(spark):
+def test_pairs_count_the_parts_apart_and_keep_the_latest_value_of_each(spark):
     labelled = spark.createDataFrame(
         [
             (1, 10, hour(0), 1, 3.0, True, "train"),
             (1, 10, hour(2), 3, 5.0, True, "validation"),
             (1, 10, hour(1), 2, 4.0, False, "train"),
             (1, 11, hour(3), 4, None, True, "test"),
+            (1, 12, hour(4), 5, 1.0, True, "train"),
+            (1, 12, hour(5), 6, 2.0, True, "train"),
+            (1, 12, hour(6), 7, None, True, "train"),
         ],
         LABELLED_EVENTS,
     )
     expected = spark.createDataFrame(
         [
-            (DAY, 1, 10, 3, 2, 1, 1, 0, hour(0), hour(2), 5.0),
-            (DAY, 1, 11, 1, 1, 0, 0, 1, hour(3), hour(3), None),
+            (DAY, 1, 10, 3, 2, 1, 1, 0, hour(0), hour(2), 5.0, 3.0, 5.0, None),
+            (DAY, 1, 11, 1, 1, 0, 0, 1, hour(3), hour(3), None, None, None, None),
+            (DAY, 1, 12, 3, 3, 3, 0, 0, hour(4), hour(6), None, 2.0, None, None),
         ],
         INTERACTIONS.schema,
     )
@@ -58,6 +62,18 @@ def test_a_target_is_new_in_its_part_unless_repeats_may_be_targets(spark):
     assert targets("test", repeats=True) == [1, 2, 3]
     assert targets("validation", repeats=False) == [3, 4]
     assert [r[0] for r in counts.where(positives_in("train", "validation") > 0).sort("item_idx").collect()] == [1, 3, 4]
+
+
+def test_a_value_is_the_latest_of_the_parts_asked_for(spark):
+    schema = "test_value double, train_value double, validation_value double"
+    pairs = spark.createDataFrame([(3.0, 1.0, 2.0), (None, 1.0, None), (3.0, None, None)], schema)
+
+    def values(*parts: str) -> list[float | None]:
+        return [row[0] for row in pairs.coalesce(1).select(value_in(*parts)).collect()]
+
+    assert values("train") == [1.0, 1.0, None]
+    assert values("validation", "train") == values("train", "validation") == [2.0, 1.0, None]
+    assert values("train", "validation", "test") == [3.0, 1.0, 3.0]
 
 
 def test_the_core_leaves_only_users_and_items_with_enough_of_each_other(spark):

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -9,6 +11,8 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
+from recsys_spark.evaluate.users import in_sample
+from recsys_spark.hashing import hash_of, uniform
 from recsys_spark.interactions.split import labelled, positive
 from tests.frames import events
 
@@ -17,6 +21,9 @@ AS_OF = date(2024, 1, 31)
 
 def split(*overrides: str):
     return load_config(settings=[f"split.{o}" for o in overrides]).split
+
+
+SEED = 42
 
 
 def label(spark, rows, *overrides, given_test=None, positive_from=None):
@@ -29,7 +36,7 @@ def label(spark, rows, *overrides, given_test=None, positive_from=None):
         "item_idx", F.col("item_id").cast("int")
     )
     frame = frame.transform(positive(load_config(settings=settings_).interactions))
-    out = frame.transform(labelled(split(*overrides), AS_OF, given_test)).collect()
+    out = frame.transform(labelled(split(*overrides), AS_OF, SEED, given_test)).collect()
     by_key = {(r["user_idx"], r["position"]): (r["item_idx"], r["part"]) for r in out}
     return [by_key[key] for key in sorted(by_key)]
 
@@ -115,6 +122,54 @@ def test_given_without_pairs_is_refused(spark):
         label(spark, [(1, 10, 0)], "kind=given")
 
 
+def chance(spark, *overrides, seed=SEED):
+    """20,000 pairs, each with two events, under a random split: (user, item) -> the parts of its events."""
+    pairs = spark.range(20_000).selectExpr(
+        "int(id % 200) user_idx", "int(id / 200) item_idx", "explode(array(0, 50)) day"
+    )
+    events = pairs.selectExpr(
+        "*",
+        "timestamp '2024-01-01' + make_interval(0, 0, 0, (item_idx + day) % 70) event_time",
+        "cast(null as double) event_value",
+        "day = 0 positive",
+        "bigint(item_idx) event_order",
+        "concat_ws('-', user_idx, item_idx, day) event_id",
+    )
+    out = events.transform(labelled(split("kind=random", *overrides), AS_OF, seed))
+    return out.groupBy("user_idx", "item_idx").agg(F.collect_list("part").alias("parts"))
+
+
+def test_a_random_split_keeps_a_pair_together_and_to_its_shares(spark):
+    rows = chance(spark, "test_share=0.25", "validation_share=0.1").collect()
+    assert len(rows) == 20_000
+    assert all(len(row["parts"]) == 2 and len(set(row["parts"])) == 1 for row in rows)
+    found = Counter(row["parts"][0] for row in rows)
+    for part, share in (("test", 0.25), ("validation", 0.1), ("train", 0.65)):
+        assert abs(found[part] - 20_000 * share) < 4 * (20_000 * share * (1 - share)) ** 0.5
+
+
+def test_a_random_split_depends_on_the_seed_and_on_no_other_draw(spark):
+    def held_out(seed):
+        rows = chance(spark, seed=seed).where("parts[0] = 'test'")
+        return rows.select(
+            "user_idx", "item_idx", in_sample(0.5, SEED, "user_idx", "item_idx").alias("sampled")
+        ).collect()
+
+    first, second = held_out(SEED), held_out(SEED + 1)
+    assert len({row[:2] for row in first} & {row[:2] for row in second}) < 300  # 200 by chance
+    assert 850 < sum(row["sampled"] for row in first) < 1150
+    # nor on what the random baseline scores by
+    scores = uniform(hash_of(SEED, *np.array([row[:2] for row in first]).T))
+    assert abs(scores.mean() - 0.5) < 0.03
+
+
+def test_a_random_split_may_have_no_validation_and_must_have_a_train_part(spark):
+    parts = {row["parts"][0] for row in chance(spark, "validation_share=0").collect()}
+    assert parts == {"train", "test"}
+    with pytest.raises(UserError, match=r"split\.test_share 0\.6 .*leave no train part"):
+        labelled(split("kind=random", "test_share=0.6", "validation_share=0.4"), AS_OF, SEED)
+
+
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(0, 4)), min_size=1, max_size=20),
@@ -125,7 +180,7 @@ def test_no_part_begins_before_an_earlier_one_has_ended(spark, rows, kind, repea
     order = {"train": 0, "validation": 1, "test": 2}
     frame = events(spark, [(str(u), str(i), h) for u, i, h in rows])
     frame = frame.selectExpr("*", "int(user_id) user_idx", "int(item_id) item_idx", "true positive")
-    out = frame.transform(labelled(split(kind, repeats), AS_OF)).collect()
+    out = frame.transform(labelled(split(kind, repeats), AS_OF, SEED)).collect()
     assert len(out) == len(rows)
     for user in {r["user_idx"] for r in out}:
         own = sorted((r["position"], order[r["part"]]) for r in out if r["user_idx"] == user)

@@ -138,7 +138,7 @@ def _summary(feature: AnyFeature) -> Column:
         case VectorFeature():
             of_id = F.struct(F.col(ID[feature.of]).alias("id"), F.size(value).alias("length"))
             aggregates |= {
-                "wrong": F.min(F.when(F.size(value) != feature.width, of_id)),
+                "wrong": F.min(F.when(value.isNotNull() & (F.size(value) != feature.width), of_id)),
                 "repeated": F.min(F.when(F.col(rows_of(feature.name)) > 1, F.col(ID[feature.of]))),
             }
     return F.struct(*[aggregate.alias(name) for name, aggregate in aggregates.items()]).alias(feature.name)

@@ -3,7 +3,9 @@ from __future__ import annotations
 from recsys_spark.features.spec import FeatureSpec, codes_length, feature_specs, numbers_length
 
 
-def row(position: int, feature: str, of: str, kind: str, first: int, length: int, size: int | None) -> dict[str, object]:
+def row(
+    position: int, feature: str, of: str, kind: str, first: int, length: int, size: int | None
+) -> dict[str, object]:
     given = {"feature": feature, "of": of, "kind": kind, "first": first, "length": length, "size": size}
     return {**given, "position": position, "as_of_date": None, "fit": "evaluate"}
 

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
 from recsys_spark.config_base import NotNegative, NotNegativeNumber, Positive, Section, Share
 from recsys_spark.errors import UserError
 from recsys_spark.model_settings import Kind, Model, section_of
 
 Fit = Literal["evaluate", "refit", "production"]
+Of = Literal["user", "item"]
 
 
 class RunOptions(Section):
@@ -89,8 +90,67 @@ class Split(Section):
     given_ids: Literal["business", "zero_based"]
 
 
+class DeclaredFeature(Section):
+    """A feature that the configuration declares; one class a kind.
+
+    Entries of a list cannot stand in `conf/default.yaml`, so the defaults of their optional keys stand here.
+    """
+
+    name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+    of: Of
+
+
+class VocabularyFeature(DeclaredFeature):
+    source: str
+    max_size: Positive = 10_000
+    min_count: Positive = 1
+
+
+class CategoricalFeature(VocabularyFeature):
+    kind: Literal["categorical"]
+
+
+class MultiHotFeature(VocabularyFeature):
+    kind: Literal["multi_hot"]
+    separator: Annotated[str, Field(min_length=1)] = "|"
+    slots: Positive = 8
+
+
+class DenseFeature(DeclaredFeature):
+    kind: Literal["dense"]
+    source: str
+    log: bool = False
+
+
+class TextFeature(DeclaredFeature):
+    kind: Literal["text"]
+    source: str
+    min_count: Positive = 1
+    width: Positive = 32
+
+
+class VectorFeature(DeclaredFeature):
+    kind: Literal["vector"]
+    path: Annotated[str, Field(min_length=1)]
+    width: Positive
+
+
+AnyFeature = Annotated[
+    CategoricalFeature | MultiHotFeature | DenseFeature | TextFeature | VectorFeature, Field(discriminator="kind")
+]
+
+
+def _with_names_of_their_own(declared: list[AnyFeature]) -> list[AnyFeature]:
+    names = [feature.name for feature in declared]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"two features are called {', '.join(twice)}; give each a name of its own")
+    return declared
+
+
 class Features(Section):
     sequence_length: Positive
+    declared: Annotated[list[AnyFeature], AfterValidator(_with_names_of_their_own)]
 
 
 class Examples(Section):

@@ -226,6 +226,58 @@ SEQUENCES: Final = Table(
 )
 
 
+_CODES = _column(
+    c.CODES, ArrayType(_INT), "a place each slot of feature_specs: 0 missing, 1 unknown, 2.. by vocabulary, -1 no value"
+)
+_NUMBERS = _column(c.NUMBERS, ArrayType(FloatType()), "a place each number of feature_specs; NaN where missing")
+
+USER_ENCODED: Final = Table(
+    "user_encoded",
+    "features",
+    StructType([_AS_OF, _FIT, _USER_IDX, _CODES, _NUMBERS]),
+    key=(c.AS_OF_DATE, c.FIT, c.USER_IDX),
+    partitioned_by=(c.AS_OF_DATE, c.FIT),
+    properties=_FED,
+)
+
+ITEM_ENCODED: Final = Table(
+    "item_encoded",
+    "features",
+    StructType([_AS_OF, _FIT, _ITEM_IDX, _CODES, _NUMBERS]),
+    key=(c.AS_OF_DATE, c.FIT, c.ITEM_IDX),
+    partitioned_by=(c.AS_OF_DATE, c.FIT),
+    properties=_FED,
+)
+
+FEATURE_SPECS: Final = Table(
+    "feature_specs",
+    "features",
+    StructType(
+        [
+            _AS_OF,
+            _FIT,
+            _column(c.FEATURE, _STRING, "its name in features.declared"),
+            _column(c.OF, _STRING, "user or item"),
+            _column(c.KIND, _STRING, "categorical, multi_hot, dense, text or vector"),
+            _column(c.POSITION, _INT, "place in features.declared, from 0"),
+            _column(c.FIRST, _INT, "its first slot in codes, or its first place in numbers, from 0"),
+            _column(c.LENGTH, _INT, "how many slots or places"),
+            _column(c.SIZE, _INT, "codes it may take: its vocabulary and two; null for numbers"),
+            _column(c.VOCABULARY, MapType(_STRING, _INT), "value -> code, from 2; null for numbers"),
+            _column(c.MEAN, _DOUBLE, "mean of a dense feature, after log1p where that is asked"),
+            _column(c.STD, _DOUBLE, "standard deviation of a dense feature, likewise; 0: all alike, not divided by"),
+            _column(c.IDF, ArrayType(_DOUBLE), "weight of each hash bucket of a text feature's words; 0: not learnt"),
+            _column(c.MISSING, _LONG, "entities of the index without a value"),
+            _column(c.UNKNOWN, _LONG, "values outside the vocabulary, or that are no number or text of known words"),
+            _column(c.LEARNT_FROM, _LONG, "entities of the fit's parts with a value: all that is learnt is from them"),
+        ]
+    ),
+    key=(c.AS_OF_DATE, c.FIT, c.FEATURE),
+    partitioned_by=(c.AS_OF_DATE, c.FIT),
+    properties=_FED,
+)
+
+
 def train_examples(negatives: int) -> Table:
     """The pairs table for K negatives: one row a positive and draw, `(user_idx, item_idx, value, negative_1..K)`, all flat.
 
@@ -398,6 +450,9 @@ TABLES: Final[Mapping[str, Table]] = {
         USER_FEATURES,
         ITEM_FEATURES,
         SEQUENCES,
+        USER_ENCODED,
+        ITEM_ENCODED,
+        FEATURE_SPECS,
         train_examples(0),
         TRAIN_SEQUENCES,
         EVAL_EXAMPLES,

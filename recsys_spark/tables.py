@@ -23,6 +23,7 @@ from recsys_spark.transform import conform
 
 SliceKey = Mapping[str, str | int | date]
 
+_READ_AS_FILES = ("_examples", "_encoded")  # ends of the names of tables whose files are read without Spark
 _CATALOG = re.compile(r"^[A-Za-z_][\w-]*\.[A-Za-z_][\w-]*$")
 
 
@@ -53,7 +54,7 @@ class Tables:
         """Where the files of a table lie."""
         if not self.in_catalog:
             return f"{self.root.rstrip('/')}/{name}"
-        if name.endswith("_examples") and self.examples_root:
+        if name.endswith(_READ_AS_FILES) and self.examples_root:
             return f"{self.examples_root.rstrip('/')}/{name}"
         detail = self._handle(name).detail().select("location").head()
         assert detail is not None
@@ -189,7 +190,7 @@ class Tables:
         builder = DeltaTable.createIfNotExists(self.spark)
         if self.in_catalog:
             builder = builder.tableName(f"{self.root}.{table.name}")
-            if table.name.endswith("_examples") and self.examples_root:
+            if table.name.endswith(_READ_AS_FILES) and self.examples_root:
                 builder = builder.location(self.path(table.name))
         else:
             builder = builder.location(self.path(table.name))
@@ -220,6 +221,21 @@ class Tables:
             return 0  # Delta commits nothing where nothing changed
         self.versions_written[name] = int(newest["version"])
         return sum(int(newest["operationMetrics"].get(metric, 0)) for metric in metrics)
+
+
+def read_outside(spark: SparkSession, path: str, setting: str) -> DataFrame:
+    """The newest version of a Delta table that is none of ours, by its path or by `catalog.schema.table`.
+
+    Raises:
+        UserError: there is none; the message names `setting`, which holds the path.
+    """
+    parent, slash, name = path.rstrip("/").rpartition("/")
+    if not slash:
+        parent, _, name = path.rpartition(".")
+    tables = Tables(spark, parent or "/")
+    if not name or not tables.exists(name):
+        raise UserError(f"{path}: no Delta table here; check the path and {setting}")
+    return tables.read(name)
 
 
 def _literal(value: str | int | date) -> str:

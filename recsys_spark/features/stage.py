@@ -35,7 +35,9 @@ def run(run: Run) -> None:
                     run.counts[f"{table.name}_{fit}"] = run.tables.replace(table, frame, where)
             write_encoded(run, learnt)
         for fit in PARTS_OF_FIT:  # also of fits that are not trained: what each part's users are scored by
-            in_order = labelled.where(in_parts(fit)).transform(sequences(run.as_of, fit, config.features.sequence_length))
+            in_order = labelled.where(in_parts(fit)).transform(
+                sequences(run.as_of, fit, config.features.sequence_length)
+            )
             where = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
             run.counts[f"sequences_{fit}"] = run.tables.replace(SEQUENCES, in_order, where)
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,9 +41,10 @@ class Job:
     halves: tuple[str, ...] = ()  # folders of pretrained halves to start from
     alpha: float = 0.5  # weight of the first of them
     learning_rate: float = 0.001
-    histories: tuple[LiveFile, ...] = ()  # what the held-out users did before, where the validation needs it
+    histories: tuple[LiveFile, ...] = ()  # what the held-out users did before
     item_features: tuple[LiveFile, ...] = ()  # of the fit: how often each item was taken
     exclude_seen: bool = True  # whether what a user had before is no candidate, in a full validation
+    floors: tuple[float, ...] = ()  # by epoch: where the best validation so far is lower, the training stops
 
     @property
     def layout(self) -> Layout:
@@ -73,6 +74,14 @@ class Outcome:
     parameters: int
     error: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
-    scoring: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # what a scorer must know of the model, see `setup.scoring_of`
+    scoring: Mapping[str, Any] = field(default_factory=dict)  # what a scorer must know, see `setup.scoring_of`
+
+
+def curve_of(history: Sequence[Epoch], figure: str) -> list[float]:
+    """A validation figure by epoch; empty where nothing was validated."""
+    return [epoch.validation[figure] for epoch in history if figure in epoch.validation]
+
+
+def is_below(curve: Sequence[float], floors: Sequence[float]) -> bool:
+    """Whether the best figure so far is lower than the floor of the latest epoch; later epochs have none."""
+    return 0 < len(curve) <= len(floors) and max(curve) < floors[len(curve) - 1]

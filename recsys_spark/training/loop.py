@@ -15,7 +15,7 @@ from recsys_spark.feed.shards import Plan, plan_epoch
 from recsys_spark.feed.validation import held_out
 from recsys_spark.training.checkpoint import Checkpoints, Progress
 from recsys_spark.training.distributed import Ranks
-from recsys_spark.training.job import Epoch, Job, Outcome
+from recsys_spark.training.job import Epoch, Job, Outcome, curve_of, is_below
 from recsys_spark.training.setup import Trainer, build, describe, environment, scoring_of
 from recsys_spark.training.validation import WATCHED, Validation
 
@@ -115,7 +115,7 @@ def _check_equal(variables: Sequence[Any], ranks: Ranks, number: int) -> None:
 def _is_over(progress: Progress, job: Job) -> bool:
     waited = progress.epochs - progress.best_epoch
     out_of_patience = bool(job.validation) and 0 < job.training.patience <= waited
-    return progress.epochs >= job.epochs or out_of_patience
+    return progress.epochs >= job.epochs or out_of_patience or is_below(curve_of(progress.history, WATCHED), job.floors)
 
 
 def _line(epoch: Epoch, epochs: int, is_best: bool) -> str:

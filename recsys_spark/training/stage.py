@@ -38,6 +38,16 @@ _READ = ("users", "items", "train_examples", "train_sequences", "eval_examples",
 
 
 @dataclass(frozen=True)
+class Trained:
+    """A fit that is trained and not published: its last phase, the best epoch of each, the seconds of all epochs."""
+
+    job: Job
+    outcome: Outcome
+    epochs: Mapping[str, int]
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Fitted:
     """A fit that is done, as the later ones need to know it."""
 
@@ -62,27 +72,44 @@ def run(run: Run) -> None:
 
 
 def _fit(run: Run, fit: Fit, vouching: Fitted | None) -> Fitted:
-    """Train one fit, each phase of it, save the artifact and enter it in `models`."""
+    """Train one fit, save the artifact and enter it in `models`."""
+    version = model_version(run.config.model.name, run.as_of, fit, run.config.digest(*_MEANING))
+    trained = train_fit(run, fit, version, vouching)
+    if trained.outcome.error:
+        raise TrainingError(trained.outcome.error)
+    _publish(run, fit, version, trained, vouching)
+    return Fitted(version, trained.epochs)
+
+
+def train_fit(
+    run: Run, fit: Fit, version: str, vouching: Fitted | None = None, floors: tuple[float, ...] = ()
+) -> Trained:
+    """Train each phase of one fit and publish nothing; `outcome.error` says why a phase had to stop, the last one then.
+
+    Checkpoints are left under `version`. `floors` hold for the last phase, see `Job`.
+
+    Raises:
+        TrainingError: the ranks could not be started, or one of them died.
+    """
     config, name = run.config, run.config.model.name
-    version = model_version(name, run.as_of, fit, config.digest(*_MEANING))
     phases = (*_HALVES, name) if name == "neumf" and config.model.neumf.pretrain else (name,)
     epochs: dict[str, int] = {}
     halves: tuple[str, ...] = ()
-    outcome: Outcome | None = None
+    seconds = 0.0
     for phase in phases:
         joined = halves if phase == name else ()
         job = _job(run, fit, version, phase, joined, vouching.epochs.get(phase) if vouching else None)
+        job = dataclasses.replace(job, floors=floors if phase == name else ())
         run.say(_opening(job, config.training.ranks))
         outcome = launch(run.spark, config.training.ranks, partial(fit_on_rank, job), config.training.threads)
+        seconds += sum(epoch.seconds for epoch in outcome.history)
         for line in outcome.summary.splitlines() if fit == "evaluate" else ():
             run.say(line)
         if outcome.error:
-            raise TrainingError(outcome.error)
+            break
         epochs[phase] = outcome.best_epoch
         halves = (*halves, outcome.weights) if phase in _HALVES and phase != name else halves
-    assert outcome is not None
-    _publish(run, fit, version, job, outcome, vouching)
-    return Fitted(version, epochs)
+    return Trained(job, outcome, epochs, seconds)
 
 
 def _job(run: Run, fit: Fit, version: str, phase: str, halves: tuple[str, ...], epochs: int | None) -> Job:
@@ -143,9 +170,10 @@ def _validation_files(run: Run) -> tuple[LiveFile, ...]:
         return ()
 
 
-def _publish(run: Run, fit: Fit, version: str, job: Job, outcome: Outcome, vouching: Fitted | None) -> None:
+def _publish(run: Run, fit: Fit, version: str, trained: Trained, vouching: Fitted | None) -> None:
     """Save the artifact under a folder of this run's own, then enter it in `models`: readers see all of it or none."""
     config, path = run.config, storage.join(run.artifacts, "models", version, run.run_id)
+    outcome = trained.outcome
     best = outcome.history[outcome.best_epoch - 1]
     evaluated_by = version if fit == "evaluate" else vouching.version if vouching else None
     manifest = {
@@ -153,12 +181,14 @@ def _publish(run: Run, fit: Fit, version: str, job: Job, outcome: Outcome, vouch
         "as_of_date": run.as_of.isoformat(),
         "fit": fit,
         "evaluated_by": evaluated_by,
-        "model": dataclasses.asdict(job.model) | {"settings": dict(job.model.settings)},
+        "model": dataclasses.asdict(trained.job.model) | {"settings": dict(trained.job.model.settings)},
         "scoring": dict(outcome.scoring),
         "training": config.training.model_dump(),
         "versions": dict(run.tables.versions_read),
         "history": [dataclasses.asdict(epoch) for epoch in outcome.history],
         "best_epoch": outcome.best_epoch,
+        "parameters": outcome.parameters,
+        "training_seconds": trained.seconds,
         "environment": dict(outcome.environment),
         "config_hash": config.digest(),
         "run_id": run.run_id,

@@ -142,7 +142,10 @@ def test_keras_saves_and_loads_it(name: str, tmp_path: Any) -> None:
 def test_the_same_seed_makes_the_same_weights(name: str) -> None:
     for one, other in zip(make(name).weights, make(name).weights, strict=True):
         np.testing.assert_array_equal(one, other)
-    differ = [np.any(np.asarray(a) != np.asarray(b)) for a, b in zip(make(name).weights, make(name, seed=4).weights, strict=True)]
+    differ = [
+        np.any(np.asarray(a) != np.asarray(b))
+        for a, b in zip(make(name).weights, make(name, seed=4).weights, strict=True)
+    ]
     assert any(differ)
 
 

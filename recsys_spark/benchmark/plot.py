@@ -1,0 +1,85 @@
+"""The report of a benchmark as one picture: quality against training time, a panel a data set."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from recsys_spark.benchmark.cells import figure_key
+from recsys_spark.benchmark.results import Line
+from recsys_spark.config import Benchmark
+
+# Told apart by the colour-blind (Okabe and Ito, 2008, "Color universal design"); its yellow is too pale on white.
+_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS: Final = "osD^vPX*"
+_INK: Final = "#333333"
+_PALE: Final = "#888888"
+_PANEL: Final = (5.2, 4.2)  # inches
+_LABEL_GAP: Final = 0.055  # of a panel's height
+
+
+def plot(benchmark: Benchmark, lines: Mapping[str, Sequence[Line]]) -> bytes:
+    """A PNG: the first metric, over the whole catalogue where it was measured so, on the last split.
+
+    Each model has a marker and a colour, and its name stands at its height; a bar reaches from the least to the greatest
+    over the seeds. Baselines, which train nothing, are dashed lines.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    protocol = "full" if "full" in benchmark.protocols else benchmark.protocols[0]
+    key = figure_key(protocol, benchmark.splits[-1], benchmark.metrics[0])
+    figure = Figure(figsize=(_PANEL[0] * len(lines), _PANEL[1]), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, len(lines), squeeze=False)[0]
+    names = dict.fromkeys(line.name for each in lines.values() for line in each if line.training_seconds)
+    places = {name: place for place, name in enumerate(names)}
+    for panel, (dataset, of_dataset) in zip(panels, lines.items(), strict=True):
+        _draw(panel, [line for line in of_dataset if key in line.figures], key, places)
+        panel.set_title(dataset, loc="left", color=_INK)
+        panel.set_xlabel("training, seconds (log scale)", color=_INK)
+    panels[0].set_ylabel(f"{benchmark.metrics[0]}, {benchmark.splits[-1]}, {protocol}", color=_INK)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=150)
+    return content.getvalue()
+
+
+def _draw(panel: Any, lines: Sequence[Line], key: str, places: Mapping[str, int]) -> None:
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
+    for line in lines:
+        quality, seconds = line.figures[key], line.training_seconds
+        if seconds is None:
+            panel.axhline(quality.mean, color=_PALE, linestyle="--", linewidth=1)
+        else:
+            reach = [[quality.mean - quality.least], [quality.greatest - quality.mean]]
+            style = _style(places[line.name])
+            panel.errorbar([seconds.mean], [quality.mean], yerr=reach, elinewidth=1.2, capsize=3, **style)
+    panel.set_xscale("log")
+    panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    panel.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    panel.xaxis.set_minor_formatter(NullFormatter())
+    panel.margins(x=0.15)
+    panel.grid(color="#dddddd", linewidth=0.6)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
+    _name(panel, [(line.figures[key].mean, line.name, places.get(line.name)) for line in lines])
+
+
+def _name(panel: Any, points: Sequence[tuple[float, str, int | None]]) -> None:
+    """Names in a column at the right, each with its marker and at its height, moved up where two would touch."""
+    bottom, top = panel.get_ylim()
+    panel.set_ylim(bottom, top)  # not to be stretched by the names
+    heights = panel.get_yaxis_transform()  # x in the panel's width, y as plotted
+    free = bottom
+    for at, name, place in sorted(points, key=lambda point: point[:2]):
+        height = max(at, free)
+        free = height + _LABEL_GAP * (top - bottom)
+        if place is not None:
+            panel.plot([1.03], [height], transform=heights, clip_on=False, linestyle="", **_style(place))
+        panel.text(1.06, height, name, transform=heights, color=_INK, fontsize=9, verticalalignment="center")
+
+
+def _style(place: int) -> dict[str, Any]:
+    return {"color": _COLOURS[place % len(_COLOURS)], "marker": _MARKERS[place % len(_MARKERS)], "markersize": 7}

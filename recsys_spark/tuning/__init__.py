@@ -1,0 +1,1 @@
+"""The search of a model's best settings, on the validation part alone."""

@@ -1,0 +1,90 @@
+"""Figures over seeds, the Markdown by hand, and the picture."""
+
+from __future__ import annotations
+
+import io
+from datetime import date
+
+import pytest
+from PIL import Image
+
+from recsys_spark.benchmark.cells import cells_of
+from recsys_spark.benchmark.plot import plot
+from recsys_spark.benchmark.report import markdown
+from recsys_spark.benchmark.results import Line, Measured, Over, lines_of
+from recsys_spark.config import load_config
+
+DAY = date(2024, 12, 31)
+CONFIG = load_config(
+    settings=[
+        "benchmark.datasets={shop: {}}",
+        "benchmark.models={neumf: {}, gmf: {set: [model.name=gmf]}}",
+        "benchmark.fits=[evaluate, refit]",
+        "benchmark.protocols=[full]",
+        "benchmark.metrics=[ndcg@10]",
+        "benchmark.baselines=[popularity]",
+    ]
+)
+NDCG = "full/test/ndcg@10"
+
+
+def measured(subject: str, ndcg: float, seconds: float | None = None) -> Measured:
+    return Measured(subject, {NDCG: ndcg}, f"version of {subject}", DAY, seconds, 1234 if seconds else None)
+
+
+def lines() -> list[Line]:
+    cells = cells_of(CONFIG, "/data", None)
+    neumf_42, gmf_42, neumf_43, _ = cells
+    results = {
+        neumf_42.key: [
+            measured("popularity", 0.1),
+            measured("random", 0.01),
+            measured("evaluate", 0.2, 10.0),
+            measured("refit", 0.25, 12.0),
+        ],
+        gmf_42.key: [measured("popularity", 0.1), measured("random", 0.01), measured("evaluate", 0.3, 4.0)],
+        neumf_43.key: [measured("popularity", 0.2), measured("random", 0.01), measured("evaluate", 0.4, 20.0)],
+    }
+    return lines_of(cells, results, CONFIG.benchmark.baselines)
+
+
+def test_lines_are_means_and_spreads_over_seeds():
+    neumf, refit, gmf, popularity = lines()
+    assert (neumf.name, neumf.seeds, neumf.parameters) == ("neumf", 2, 1234)
+    assert neumf.figures[NDCG] == Over(pytest.approx(0.3), 0.2, 0.4)
+    assert neumf.training_seconds == Over(15.0, 10.0, 20.0)
+    assert (refit.name, refit.seeds, gmf.name, gmf.seeds) == ("neumf (refit)", 1, "gmf", 1)
+    # measured beside two models with seed 42, it counts once for it
+    assert (popularity.name, popularity.seeds, popularity.training_seconds) == ("popularity", 2, None)
+    assert popularity.figures[NDCG].mean == pytest.approx(0.15)
+
+
+def test_the_table_is_markdown():
+    report = markdown(CONFIG.benchmark, {"shop": lines()}, {"shop / gmf / seed 43": "TrainingError: no\nmore"})
+    start = report.index("## shop, test, among the whole catalogue")
+    assert report[start:] == [
+        "## shop, test, among the whole catalogue",
+        "",
+        "| model | seeds | ndcg@10 | training, s | parameters |",
+        "| --- | --: | --- | --: | --: |",
+        "| neumf | 2 | 0.3000 (0.2000 to 0.4000) | 15.0 | 1,234 |",
+        "| neumf (refit) | 1 | 0.2500 (0.2500 to 0.2500) | 12.0 | 1,234 |",
+        "| gmf | 1 | 0.3000 (0.3000 to 0.3000) | 4.0 | 1,234 |",
+        "| popularity | 2 | 0.1500 (0.1000 to 0.2000) |  |  |",
+        "",
+        "## Failed",
+        "",
+        "- shop / gmf / seed 43: TrainingError: no",
+    ]
+
+
+@pytest.mark.parametrize("panels", [1, 3])
+def test_the_picture_has_a_panel_a_data_set(panels):
+    content = plot(CONFIG.benchmark, {f"shop {number}": lines() for number in range(panels)})
+    with Image.open(io.BytesIO(content)) as picture:
+        assert picture.format == "PNG"
+        assert picture.size[0] == pytest.approx(panels * 5.2 * 150, abs=2)
+
+
+def test_a_picture_of_nothing_is_still_one():
+    assert plot(CONFIG.benchmark, {"shop": []}).startswith(b"\x89PNG")

@@ -245,7 +245,7 @@ class TuneValues(Section):
     low: float | None = None
     high: float | None = None
     log: bool = False
-    choices: list[Any] = []
+    choices: list[Any] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _is_whole(self) -> TuneValues:
@@ -269,16 +269,16 @@ class Tune(Section):
 class BenchmarkData(Section):
     """One data set of a benchmark. The user names it, so what is left out has its default here."""
 
-    config: list[str] = []
-    set: list[str] = []
+    config: list[str] = Field(default_factory=list)
+    set: list[str] = Field(default_factory=list)
     root: str = ""
-    prepare: list[Literal["ingest", "generate", "index", "features"]] = ["ingest", "index", "features"]
+    prepare: tuple[Literal["ingest", "generate", "index", "features"], ...] = ("ingest", "index", "features")
 
 
 class BenchmarkModel(Section):
     """One model of a benchmark, likewise."""
 
-    set: list[str] = []
+    set: list[str] = Field(default_factory=list)
 
 
 class Benchmark(Section):

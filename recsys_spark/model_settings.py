@@ -37,9 +37,15 @@ class NeuMFModel(ModelSection):
     mlp_layers: Annotated[list[Positive], Field(min_length=1)]
     dropout: Dropout
     l2: NotNegativeNumber
+    objective: Literal["implicit", "explicit"]
     pretrain: bool
     pretrain_alpha: Share
     finetune_rate: PositiveNumber
+
+    @property
+    def examples(self) -> Kind:
+        """The kind of example that the model trains on."""
+        return RATINGS if self.objective == "explicit" else PAIRS
 
     def arguments(self) -> dict[str, Any]:
         """Arguments of the model's constructor."""

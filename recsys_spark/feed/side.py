@@ -1,4 +1,4 @@
-"""Item-sized columns that a rank reads itself, from the live files of a table's pinned slice."""
+"""What is known of users and items beside their events: columns that a rank reads itself, from a slice's live files."""
 
 from __future__ import annotations
 
@@ -31,3 +31,25 @@ def item_counts(files: Sequence[LiveFile], n_items: int) -> npt.NDArray[np.float
         known = items < n_items
         counts[items[known]] = rows.column(c.EVENTS).to_numpy()[known]
     return counts
+
+
+def encoded(files: Sequence[LiveFile], index: str, rows: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """`codes` (rows, S) and `numbers` (rows, D) of `user_encoded` or `item_encoded`, by index; missing where there is no row.
+
+    O(rows): as much memory as the model's own copy.
+    """
+    codes = np.zeros((rows, 0), dtype=np.int32)
+    numbers = np.full((rows, 0), np.nan, dtype=np.float32)
+    for file in files:
+        table = read_columns(file, [index, c.CODES, c.NUMBERS])
+        places = table.column(index).to_numpy()
+        known = places < rows
+        own_codes, own_numbers = (
+            table.column(name).combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(len(places), -1)
+            for name in (c.CODES, c.NUMBERS)
+        )
+        if codes.shape[1] != own_codes.shape[1] or numbers.shape[1] != own_numbers.shape[1]:
+            codes = np.zeros((rows, own_codes.shape[1]), dtype=np.int32)
+            numbers = np.full((rows, own_numbers.shape[1]), np.nan, dtype=np.float32)
+        codes[places[known]], numbers[places[known]] = own_codes[known], own_numbers[known]
+    return codes, numbers

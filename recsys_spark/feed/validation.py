@@ -23,12 +23,14 @@ PADDING = -1
 class HeldOut:
     """What is held out: `users` (U,), and of each their `targets`, `candidates` and `history`, padded with `PADDING`.
 
-    Targets and candidates are padded behind, histories, which are oldest first, in front.
+    Targets and candidates are padded behind, histories, which are oldest first, in front. `values` are those of the
+    targets, NaN where there is none.
     """
 
     users: npt.NDArray[np.int32]
     targets: npt.NDArray[np.int32]
     candidates: npt.NDArray[np.int32]
+    values: npt.NDArray[np.float64]
     history: npt.NDArray[np.int32]
 
     @cached_property
@@ -61,10 +63,12 @@ def held_out(
     lists = pa.concat_tables(tables) if tables else _nothing(_COLUMNS)
     users = lists.column(c.USER_IDX).to_numpy().astype(np.int32)
     targets, candidates = (_padded(lists.column(name)) for name in (c.TARGETS, c.CANDIDATES))
-    return HeldOut(users, targets, candidates, _histories_of(users, histories))
+    values = np.full(targets.shape, np.nan)
+    values[targets != PADDING] = lists.column(c.VALUES).combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return HeldOut(users, targets, candidates, values, _histories_of(users, histories))
 
 
-_COLUMNS = (c.USER_IDX, c.TARGETS, c.CANDIDATES)
+_COLUMNS = (c.USER_IDX, c.TARGETS, c.VALUES, c.CANDIDATES)
 
 
 def _chosen(lists: pa.Table, rank: int, ranks: int, share: float) -> pa.Table:
@@ -89,7 +93,7 @@ def _histories_of(users: npt.NDArray[np.int32], files: Sequence[LiveFile]) -> np
 
 
 def _nothing(columns: Sequence[str]) -> pa.Table:
-    kinds = {c.USER_IDX: pa.int32()}
+    kinds = {c.USER_IDX: pa.int32(), c.VALUES: pa.list_(pa.float64())}
     return pa.table({name: pa.array([], kinds.get(name, pa.list_(pa.int32()))) for name in columns})
 
 

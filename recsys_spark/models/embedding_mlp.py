@@ -6,6 +6,7 @@ chapter 8.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -34,6 +35,7 @@ class EmbeddingMLP(Recommender):
         objective: `explicit` or `implicit`.
         low: the lowest rating that can be predicted.
         high: the highest.
+        mean_value: of the ratings.
         l2: weight of the squared embeddings of a batch's pairs, as a mean over the pairs.
     """
 
@@ -50,6 +52,7 @@ class EmbeddingMLP(Recommender):
         low: float = 0.0,
         high: float = 5.5,
         l2: float = 0.0,
+        mean_value: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(n_users, n_items, **kwargs)
@@ -65,7 +68,7 @@ class EmbeddingMLP(Recommender):
             high,
             l2,
         )
-        self.embedding_dropout, self.dropout = embedding_dropout, dropout
+        self.embedding_dropout, self.dropout, self.mean_value = embedding_dropout, dropout, mean_value
         self.predicts_ratings = objective == "explicit"
         self.norms = [keras.layers.BatchNormalization(dtype=self.dtype_policy) for _ in self.hidden]
         self.drop_embeddings = keras.layers.Dropout(embedding_dropout, seed=self.seed, dtype=self.dtype_policy)
@@ -73,7 +76,7 @@ class EmbeddingMLP(Recommender):
 
     def settings(self) -> Sequence[str]:
         """See `Recommender.settings`."""
-        return ("width", "embedding_dropout", "dropout", "objective", "low", "high", "l2")
+        return ("width", "embedding_dropout", "dropout", "objective", "low", "high", "l2", "mean_value")
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -90,9 +93,15 @@ class EmbeddingMLP(Recommender):
             self.glorot(f"kernel_{k}", shape) for k, shape in enumerate(zip(inputs, self.hidden, strict=False))
         ]
         self.biases = [self.zeros(f"bias_{k}", (units,)) for k, units in enumerate(self.hidden)]
-        self.output_kernel, self.output_bias = self.glorot("output", (inputs[-1], 1)), self.zeros("output_bias", (1,))
+        self.output_kernel, self.output_bias = self.glorot("output", (inputs[-1], 1)), self._output_bias()
         for norm, units in zip(self.norms, self.hidden, strict=True):
             norm.build((None, units))
+
+    def _output_bias(self) -> Any:
+        """Starts where the prediction is the mean of the ratings."""
+        share = min(max((self.mean_value - self.low) / (self.high - self.low), 0.01), 0.99)
+        start = math.log(share / (1.0 - share)) if self.predicts_ratings else 0.0
+        return self.add_weight(shape=(1,), initializer=keras.initializers.Constant(start), name="output_bias")
 
     def call(self, inputs: Mapping[str, Any], training: bool = False) -> Any:
         """`{"user": (B,), "items": (B, C)}` -> ratings or logits (B, C)."""

@@ -16,9 +16,11 @@ import tensorflow as tf
 
 from recsys_spark.models.contract import Recommender
 from recsys_spark.models.halves import Halves
-from recsys_spark.models.losses import binary_cross_entropy
+from recsys_spark.models.losses import binary_cross_entropy, squared_error
+from recsys_spark.models.side import SideTable
 
 _MODES: Final = ("neumf", "gmf", "mlp")
+_OBJECTIVES: Final = ("implicit", "explicit")
 _EMBEDDING_STDDEV: Final = 0.01
 
 
@@ -32,7 +34,9 @@ class NeuMF(Recommender):
         logit(u, i) = a . (p * q) + w . h_L + bias
 
     (A B) is the paper's first dense layer over r and s put together; in two parts, A r + c_1 is computed once for
-    all the candidates of a row. Trained on binary cross-entropy (`losses.binary_cross_entropy`).
+    all the candidates of a row. Trained on binary cross-entropy (`losses.binary_cross_entropy`) of pairs, or, with the
+    objective `explicit`, on squared error of ratings, where the logit is the rating itself and the bias starts at their
+    mean. Declared features are added to the embeddings of both halves, each by vectors of that half's own.
 
     `{"user": (B,), "items": (B, C)}` of integer indices -> logits (B, C), in the precision of the weights.
 
@@ -48,6 +52,8 @@ class NeuMF(Recommender):
         mlp_layers: units of each hidden layer.
         dropout: share of each hidden layer's units that is dropped in training.
         l2: weight of the squared embeddings of a pair, as a mean over the batch's pairs; its cost is the batch's.
+        objective: `implicit` or `explicit`.
+        mean_value: of the ratings.
         mode: `neumf`, or one half alone, `gmf` or `mlp`, to be trained first and joined by `join_pretrained`.
         seed: of the first weights and of dropout.
     """
@@ -63,6 +69,8 @@ class NeuMF(Recommender):
         dropout: float = 0.0,
         l2: float = 0.0,
         mode: str = "neumf",
+        objective: str = "implicit",
+        mean_value: float = 0.0,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -71,9 +79,12 @@ class NeuMF(Recommender):
             raise ValueError("the widths and each of mlp_layers must be 1 or more")
         if mode not in _MODES:
             raise ValueError(f"mode is {mode!r}, expected one of {', '.join(_MODES)}")
+        if objective not in _OBJECTIVES:
+            raise ValueError(f"objective is {objective!r}, expected one of {', '.join(_OBJECTIVES)}")
         self.gmf_width, self.mlp_width, self.mlp_layers = gmf_width, mlp_width, tuple(mlp_layers)
         self.dropout, self.l2, self.mode = dropout, l2, mode
-        self.in_numpy = True
+        self.objective, self.mean_value, self.predicts_ratings = objective, mean_value, objective == "explicit"
+        self.in_numpy = self.user_side is None and self.item_side is None
         self.has_gmf, self.has_mlp = mode != "mlp", mode != "gmf"
         layers = range(len(mlp_layers)) if self.has_mlp else ()
         self.droppers = [keras.layers.Dropout(dropout, seed=seed + k, dtype=self.dtype_policy) for k in layers]
@@ -102,7 +113,11 @@ class NeuMF(Recommender):
                 self.zeros(f"hidden_bias_{layer}", shape[1:]) for layer, shape in enumerate(shapes, start=2)
             ]
             self.output_mlp = self._uniform("output_mlp", (self.mlp_layers[-1], 1), lecun)
-        self.output_bias = self.zeros("output_bias", ())
+        start = keras.initializers.Constant(self.mean_value if self.predicts_ratings else 0.0)
+        self.output_bias = self.add_weight(shape=(), initializer=start, name="output_bias")
+        widths = Halves(self.gmf_width if self.has_gmf else 0, self.mlp_width if self.has_mlp else 0)
+        self.beside_user = self._encoders(self.user_side, "user", widths)
+        self.beside_item = self._encoders(self.item_side, "item", widths)
 
     def call(self, inputs: Mapping[str, Any], training: bool = False) -> Any:
         """`{"user": (B,), "items": (B, C)}` -> logits (B, C)."""
@@ -113,22 +128,25 @@ class NeuMF(Recommender):
         return self.scores(self.user_part(user_vectors), self._part_of_items(items), training)
 
     def training_loss(self, batch: Mapping[str, Any], seed: Any) -> Any:
-        """Binary cross-entropy of a batch of pairs."""
-        return binary_cross_entropy(self(batch, training=True))
+        """Binary cross-entropy of a batch of pairs, or squared error of a batch of ratings."""
+        scores = self(batch, training=True)
+        return squared_error(scores[:, 0], batch["value"]) if self.predicts_ratings else binary_cross_entropy(scores)
 
     def user_vectors(self, user_idx: Any) -> Halves:
         """The users' embeddings: (B,) -> (B, gmf_width) and (B, mlp_width)."""
-        return Halves(
+        own = Halves(
             self.rows(self.user_gmf, user_idx) if self.has_gmf else None,
             self.rows(self.user_mlp, user_idx) if self.has_mlp else None,
         )
+        return _with_features(own, self.beside_user, user_idx)
 
     def item_vectors(self, item_idx: Any) -> Halves:
         """The items' embeddings: (..., C) -> (..., C, gmf_width) and (..., C, mlp_width)."""
-        return Halves(
+        own = Halves(
             self.rows(self.item_gmf, item_idx) if self.has_gmf else None,
             self.rows(self.item_mlp, item_idx) if self.has_mlp else None,
         )
+        return _with_features(own, self.beside_item, item_idx)
 
     def user_part(self, vectors: Halves) -> Halves:
         """All that a score needs of a user: a * p (B, gmf_width) and A r + c_1 (B, mlp_layers[0])."""
@@ -193,12 +211,12 @@ class NeuMF(Recommender):
 
     def settings(self) -> Sequence[str]:
         """See `Recommender.settings`."""
-        return ("gmf_width", "mlp_width", "mlp_layers", "dropout", "l2", "mode")
+        return ("gmf_width", "mlp_width", "mlp_layers", "dropout", "l2", "mode", "objective", "mean_value")
 
     def _part_of_items(self, items: Any) -> Halves:
         """`item_part` of the items looked up; by way of the whole catalogue where that is the smaller."""
         lookups = 0 if None in items.shape else math.prod(items.shape)
-        if not self.has_mlp or lookups < self.n_items:
+        if not self.has_mlp or lookups < self.n_items or self.item_side is not None:
             return self.item_part(self.item_vectors(items))
         catalogue = self.dense(self.read(self.item_mlp), self.item_kernel)
         return Halves(self.rows(self.item_gmf, items) if self.has_gmf else None, tf.gather(catalogue, items))
@@ -208,7 +226,20 @@ class NeuMF(Recommender):
         squares = [tf.square(tf.cast(half, self.variable_dtype)) for half in vectors if half is not None]
         return sum(tf.reduce_mean(tf.reduce_sum(each, axis=-1)) for each in squares)
 
+    def _encoders(self, table: SideTable | None, name: str, widths: Halves) -> Halves:
+        """What adds the declared features to the embeddings of each half."""
+        named = zip(("gmf", "mlp"), widths, strict=True)
+        return Halves(
+            *(self.side_encoder(table, width, f"beside_{name}_{half}") if width else None for half, width in named)
+        )
+
     def _uniform(self, name: str, shape: Sequence[int], squared_limit: float) -> Any:
         limit = math.sqrt(squared_limit)
         initializer = keras.initializers.RandomUniform(-limit, limit, seed=next(self._seeds))
         return self.add_weight(shape=shape, initializer=initializer, name=name)
+
+
+def _with_features(own: Halves, encoders: Halves, indices: Any) -> Halves:
+    """Each half's embeddings plus what its encoder, if it has one, says of the same indices."""
+    pairs = zip(own, encoders, strict=True)
+    return Halves(*(vectors if encoder is None else vectors + encoder(indices) for vectors, encoder in pairs))

@@ -33,6 +33,7 @@ class ModelScorer(Protocol):
     model_version: str
     n_items: int
     history: int  # items of a user's history that it reads; 0: none
+    predicts_ratings: bool
 
     def knows(self, users: Users) -> Bools:
         """Which users it can score, (U,): the others are for the fallback."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys_spark import storage
-from recsys_spark.training.job import Epoch
+from recsys_spark.training.job import Epoch, quality
 
 _LAST, _BEST = "last-{}", "best"
 _EPOCH = "epoch"
@@ -28,11 +28,10 @@ class Progress:
     def epochs(self) -> int:
         return len(self.history)
 
-    def add(self, epoch: Epoch, watched: str) -> bool:
+    def add(self, epoch: Epoch) -> bool:
         """Note an epoch; whether it is the best so far. Without validation the latest is."""
         self.history.append(epoch)
-        score = epoch.validation.get(watched)
-        best = self.history[self.best_epoch - 1].validation.get(watched) if self.best_epoch else None
+        score, best = quality(epoch), quality(self.history[self.best_epoch - 1]) if self.best_epoch else None
         if score is None or best is None or score > best:
             self.best_epoch = epoch.number
             return True

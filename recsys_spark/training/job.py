@@ -43,6 +43,8 @@ class Job:
     learning_rate: float = 0.001
     histories: tuple[LiveFile, ...] = ()  # what the held-out users did before
     item_features: tuple[LiveFile, ...] = ()  # of the fit: how often each item was taken
+    user_encoded: tuple[LiveFile, ...] = ()  # the declared features of users and of items, where the model has some
+    item_encoded: tuple[LiveFile, ...] = ()
     exclude_seen: bool = True  # whether what a user had before is no candidate, in a full validation
     floors: tuple[float, ...] = ()  # by epoch: where the best validation so far is lower, the training stops
 
@@ -77,9 +79,16 @@ class Outcome:
     scoring: Mapping[str, Any] = field(default_factory=dict)  # what a scorer must know, see `setup.scoring_of`
 
 
-def curve_of(history: Sequence[Epoch], figure: str) -> list[float]:
-    """A validation figure by epoch; empty where nothing was validated."""
-    return [epoch.validation[figure] for epoch in history if figure in epoch.validation]
+def quality(epoch: Epoch) -> float | None:
+    """What epochs are compared by, higher is better: NDCG@10 on validation, or minus the RMSE of ratings; None without."""
+    if "rmse" in epoch.validation:
+        return -epoch.validation["rmse"]
+    return epoch.validation.get("ndcg@10")
+
+
+def curve_of(history: Sequence[Epoch]) -> list[float]:
+    """The `quality` by epoch; empty where nothing was validated."""
+    return [score for epoch in history if (score := quality(epoch)) is not None]
 
 
 def is_below(curve: Sequence[float], floors: Sequence[float]) -> bool:

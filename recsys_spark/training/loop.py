@@ -17,7 +17,7 @@ from recsys_spark.training.checkpoint import Checkpoints, Progress
 from recsys_spark.training.distributed import Ranks
 from recsys_spark.training.job import Epoch, Job, Outcome, curve_of, is_below
 from recsys_spark.training.setup import Trainer, build, describe, environment, scoring_of
-from recsys_spark.training.validation import WATCHED, Validation
+from recsys_spark.training.validation import Validation
 
 _SECONDS_BETWEEN_LINES = 10.0
 _STEPS_BETWEEN_CHECKS = 100
@@ -49,7 +49,7 @@ def fit(job: Job, ranks: Ranks) -> Outcome:
             figures = validation.measure(ranks) if validation else {}
             _check_equal(trainer.variables, ranks, number)
             epoch = Epoch(number, loss, seconds, plan.rows * job.layout.samples, figures)
-            is_best = progress.add(epoch, WATCHED)
+            is_best = progress.add(epoch)
             if ranks.rank == 0:
                 checkpoints.save(progress, trainer.variables, model.weights, is_best)
             say(_line(epoch, job.epochs, is_best))
@@ -115,7 +115,7 @@ def _check_equal(variables: Sequence[Any], ranks: Ranks, number: int) -> None:
 def _is_over(progress: Progress, job: Job) -> bool:
     waited = progress.epochs - progress.best_epoch
     out_of_patience = bool(job.validation) and 0 < job.training.patience <= waited
-    return progress.epochs >= job.epochs or out_of_patience or is_below(curve_of(progress.history, WATCHED), job.floors)
+    return progress.epochs >= job.epochs or out_of_patience or is_below(curve_of(progress.history), job.floors)
 
 
 def _line(epoch: Epoch, epochs: int, is_best: bool) -> str:

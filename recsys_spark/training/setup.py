@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from recsys_spark import columns as c
 from recsys_spark import storage
 from recsys_spark.feed.shards import plan_epoch
-from recsys_spark.feed.side import item_counts
+from recsys_spark.feed.side import encoded, item_counts
 from recsys_spark.hashing import hash_of
 from recsys_spark.models import build_model
 from recsys_spark.training.checkpoint import set_weights
@@ -85,6 +86,12 @@ class Trainer:
 def build(job: Job, ranks: Ranks) -> tuple[Any, Trainer]:
     """The job's model, from its pretrained halves where it has some, and its trainer."""
     model = _built(job.model, job.training.mixed_precision)
+    for side, files, index in (
+        (model.user_side, job.user_encoded, c.USER_IDX),
+        (model.item_side, job.item_encoded, c.ITEM_IDX),
+    ):
+        if side is not None:
+            side.fill(*encoded(files, index, side.n_rows))
     model.learn_counts(item_counts(job.item_features, job.model.n_items))
     if job.halves:
         halves = []

@@ -12,29 +12,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from recsys_spark import columns as c
 from recsys_spark import storage
 from recsys_spark.config import Fit
-from recsys_spark.errors import MissingTableError, TrainingError
+from recsys_spark.errors import TrainingError
 from recsys_spark.feed.shards import plan_epoch
-from recsys_spark.files import LiveFile
-from recsys_spark.interactions.index import next_index
-from recsys_spark.interactions.split import VALIDATION
-from recsys_spark.model_settings import PAIRS, SEQUENCES, Kind
 from recsys_spark.runs import Run
 from recsys_spark.schemas import MODELS
-from recsys_spark.tables import SliceKey
 from recsys_spark.training.artifact import model_version, save_artifact
+from recsys_spark.training.assemble import job_of
 from recsys_spark.training.distributed import launch
 from recsys_spark.training.finder import find_rate
-from recsys_spark.training.job import Job, ModelSpec, Outcome
+from recsys_spark.training.job import Job, Outcome
 from recsys_spark.training.loop import fit as fit_on_rank
 from recsys_spark.training.tracking import record, tracking_uri
-from recsys_spark.training.validation import WATCHED
+from recsys_spark.training.validation import NDCG
 
 _MEANING = ("dataset", "ingest", "interactions", "split", "features", "examples", "model", "training")
 _HALVES = ("gmf", "mlp")
-_READ = ("users", "items", "train_examples", "train_sequences", "eval_examples", "sequences", "item_features")
 
 
 @dataclass(frozen=True)
@@ -61,7 +55,7 @@ def run(run: Run) -> None:
     With `training.find_rate` nothing is trained: the rates are tested on the evaluate fit's examples.
     """
     if run.config.training.find_rate:
-        find_rate(run, _job(run, "evaluate", "", run.config.model.name, (), None))
+        find_rate(run, job_of(run, "evaluate", "", run.config.model.name, (), None))
         return
     tracking_uri(run.config.storage.tracking_uri, run.root, run.tables.in_catalog)  # better now than after training
     vouching: Fitted | None = None
@@ -98,7 +92,7 @@ def train_fit(
     seconds = 0.0
     for phase in phases:
         joined = halves if phase == name else ()
-        job = _job(run, fit, version, phase, joined, vouching.epochs.get(phase) if vouching else None)
+        job = job_of(run, fit, version, phase, joined, vouching.epochs.get(phase) if vouching else None)
         job = dataclasses.replace(job, floors=floors if phase == name else ())
         run.say(_opening(job, config.training.ranks))
         outcome = launch(run.spark, config.training.ranks, partial(fit_on_rank, job), config.training.threads)
@@ -110,64 +104,6 @@ def train_fit(
         epochs[phase] = outcome.best_epoch
         halves = (*halves, outcome.weights) if phase in _HALVES and phase != name else halves
     return Trained(job, outcome, epochs, seconds)
-
-
-def _job(run: Run, fit: Fit, version: str, phase: str, halves: tuple[str, ...], epochs: int | None) -> Job:
-    config, chosen = run.config, run.config.model.chosen
-    validation = _validation_files(run) if fit == "evaluate" and not config.training.find_rate else ()
-    slice_of_fit: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
-    settings = chosen.arguments() | {"seed": config.run.seed}
-    if chosen.examples == SEQUENCES:
-        settings["length"] = config.examples.window
-    spec = ModelSpec(
-        phase,
-        settings,
-        next_index(run.tables.read("users"), c.USER_IDX),
-        next_index(run.tables.read("items"), c.ITEM_IDX),
-    )
-    finetuned = bool(halves)
-    draws = _draws(run, chosen.examples, slice_of_fit)
-    histories = run.tables.live_files("sequences", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"}) if validation else ()
-    item_features = run.tables.live_files("item_features", slice_of_fit)
-    versions = {name: run.tables.pin(name) for name in _READ if name in run.tables.versions_read}
-    return Job(
-        title=f"{fit} fit" + (f", {phase}" if config.model.neumf.pretrain else ""),
-        model=spec,
-        training=config.training,
-        kind=chosen.examples,
-        negatives=config.examples.negatives,
-        window=config.examples.window,
-        draws=draws,
-        validation=validation,
-        epochs=epochs or config.training.epochs,
-        seed=config.run.seed,
-        checkpoint=storage.join(run.artifacts, "checkpoints", version, phase),
-        identity=f"{version}/{phase}/{config.run.seed}/{sorted(versions.items())}",
-        halves=halves,
-        alpha=config.model.neumf.pretrain_alpha,
-        histories=tuple(histories),
-        item_features=tuple(item_features),
-        exclude_seen=config.recommend.exclude_seen,
-        learning_rate=config.model.neumf.finetune_rate if finetuned else config.training.learning_rate,
-    )
-
-
-def _draws(run: Run, kind: Kind, slice_of_fit: SliceKey) -> tuple[tuple[LiveFile, ...], ...]:
-    """The files of each draw: pairs have several, the other kinds one."""
-    if kind == SEQUENCES:
-        return (tuple(run.tables.live_files("train_sequences", slice_of_fit)),)
-    draws = range(run.config.examples.draws if kind == PAIRS else 1)
-    return tuple(tuple(run.tables.live_files("train_examples", {**slice_of_fit, c.DRAW: draw})) for draw in draws)
-
-
-def _validation_files(run: Run) -> tuple[LiveFile, ...]:
-    """The held-out lists, or nothing where the split holds none out for validation."""
-    where: SliceKey = {c.AS_OF_DATE: run.as_of, c.PART: VALIDATION}
-    try:
-        return tuple(run.tables.live_files("eval_examples", where))
-    except MissingTableError:
-        run.notes.append("the split has no validation part: all epochs are trained, none is chosen")
-        return ()
 
 
 def _publish(run: Run, fit: Fit, version: str, trained: Trained, vouching: Fitted | None) -> None:
@@ -202,7 +138,7 @@ def _publish(run: Run, fit: Fit, version: str, trained: Trained, vouching: Fitte
         path,
         evaluated_by,
         outcome.best_epoch,
-        best.validation.get(WATCHED),
+        best.validation.get(NDCG),
         config.digest(),
         datetime.now(UTC),
         run.run_id,
@@ -213,7 +149,8 @@ def _publish(run: Run, fit: Fit, version: str, trained: Trained, vouching: Fitte
     storage.delete_folder(storage.join(run.artifacts, "checkpoints", version))
     run.counts[f"epochs_{fit}"], run.counts["parameters"] = outcome.best_epoch, outcome.parameters
     run.notes.append(
-        f"{fit} fit: {version}" + (f", validation {WATCHED} {best.validation[WATCHED]:.4f}" if best.validation else "")
+        f"{fit} fit: {version}"
+        + "".join(f", validation {name} {value:.4f}" for name, value in best.validation.items() if name != "loss")
     )
     run.notes.append(f"artifact: {path}")
 

@@ -9,10 +9,12 @@ import numpy.typing as npt
 
 from recsys_spark import ranking
 from recsys_spark.feed.validation import PADDING, HeldOut
+from recsys_spark.model_settings import PAIRS, RATINGS
 from recsys_spark.training.distributed import Ranks
 from recsys_spark.training.job import Job
 
-WATCHED: Final = "ndcg@10"
+NDCG: Final = "ndcg@10"
+RMSE: Final = "rmse"
 _AT = 10
 _LISTS_AT_A_TIME = 256
 _SCORES_AT_A_TIME = 1 << 22
@@ -28,7 +30,8 @@ class Validation:
 
         self._model, self._held_out, self._negatives = model, held_out, job.negatives
         self._full, self._exclude_seen = job.training.validation == "full", job.exclude_seen
-        self._with_loss = job.kind == "pairs" and not self._full
+        self._ratings = job.kind == RATINGS
+        self._with_loss = job.kind == PAIRS and not self._full
         users, items = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None, None), tf.int32)
         self._scores = tf.function(
             lambda users, history, items: model({"user": users, "history": history, "items": items}, training=False),
@@ -39,7 +42,12 @@ class Validation:
         )
 
     def measure(self, ranks: Ranks) -> dict[str, float]:
-        """The means over all ranks' users; the loss, of pairs alone, is as in training, over a target and K candidates."""
+        """The means over all ranks' users; the loss, of pairs alone, is as in training, over a target and K candidates.
+
+        Of a model that learns ratings the RMSE over the targets that have one, and nothing else.
+        """
+        if self._ratings:
+            return self._rating_error(ranks)
         sums = np.zeros(4)
         sums_of = self._sums_of_catalogue if self._full else self._sums
         catalogue = np.asarray(self._model.catalogue()) if self._full and self._model.retrieves else None
@@ -47,7 +55,7 @@ class Validation:
             sums += sums_of(slice(start, start + _LISTS_AT_A_TIME), catalogue)
         ndcg, hits, loss, users = ranks.total(sums).tolist()
         users = max(users, 1.0)
-        figures = {WATCHED: ndcg / users, "hr@10": hits / users}
+        figures = {NDCG: ndcg / users, "hr@10": hits / users}
         return figures | ({"loss": loss / users} if self._with_loss else {})
 
     def _sums(self, block: slice, catalogue: Any) -> Floats:
@@ -74,6 +82,17 @@ class Validation:
         rows, places = np.nonzero(targets != PADDING)
         placed = ranking.place_targets(scores, rows, targets[rows, places])
         return np.array([*_figures(placed), 0.0, len(users)])
+
+    def _rating_error(self, ranks: Ranks) -> dict[str, float]:
+        lists = self._held_out
+        sums = np.zeros(2)
+        for start in range(0, len(lists.users), _LISTS_AT_A_TIME):
+            block = slice(start, start + _LISTS_AT_A_TIME)
+            known = np.maximum(lists.targets[block], 0)
+            errors = np.asarray(self._scores(lists.users[block], lists.history[block], known)) - lists.values[block]
+            sums += np.nansum(errors**2), np.count_nonzero(~np.isnan(errors))
+        squares, pairs = ranks.total(sums).tolist()
+        return {RMSE: float(np.sqrt(squares / max(pairs, 1.0)))}
 
     def _each_item(self, users: Any, history: Any) -> Any:
         n_items = self._model.n_items

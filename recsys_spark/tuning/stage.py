@@ -22,7 +22,6 @@ from recsys_spark.schemas import TUNE_TRIALS
 from recsys_spark.training.artifact import model_version
 from recsys_spark.training.job import curve_of, is_below
 from recsys_spark.training.stage import train_fit
-from recsys_spark.training.validation import WATCHED
 from recsys_spark.tuning.space import as_yaml, dimensions, study_name
 from recsys_spark.tuning.study import Trial, Tried, best_of, open_study, search, study_uri, trials_of
 
@@ -62,7 +61,7 @@ def _train(run: Run, settings: Mapping[str, Any], floors: tuple[float, ...]) -> 
     run.say("trying " + ", ".join(f"{key}={_text(value)}" for key, value in settings.items()))
     outcome = train_fit(trial, "evaluate", version, floors=floors).outcome
     storage.delete_folder(storage.join(run.artifacts, "checkpoints", version))
-    curve = tuple(curve_of(outcome.history, WATCHED))
+    curve = tuple(curve_of(outcome.history))
     if outcome.error:
         return Tried(None, len(outcome.history), curve, error=outcome.error)
     best = outcome.history[outcome.best_epoch - 1].validation[run.config.tune.metric]

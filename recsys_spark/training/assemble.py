@@ -1,0 +1,126 @@
+"""The jobs that the ranks are given: which files, which model of which sizes, and what its settings take from the data."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from pyspark.sql import functions as F
+
+from recsys_spark import columns as c
+from recsys_spark import storage
+from recsys_spark.bounded import collect_rows
+from recsys_spark.config import Fit
+from recsys_spark.errors import MissingTableError, UserError
+from recsys_spark.features.spec import feature_specs
+from recsys_spark.files import LiveFile
+from recsys_spark.interactions.index import next_index
+from recsys_spark.interactions.split import VALIDATION
+from recsys_spark.model_settings import PAIRS, RATED_PAIRS, RATINGS, SEQUENCES, Kind
+from recsys_spark.runs import Run
+from recsys_spark.tables import SliceKey
+from recsys_spark.training.job import Job, ModelSpec
+
+_READ = (
+    *("users", "items", "train_examples", "train_sequences", "eval_examples", "sequences", "item_features"),
+    *("user_encoded", "item_encoded", "feature_specs"),
+)
+
+
+def job_of(run: Run, fit: Fit, version: str, phase: str, halves: tuple[str, ...], epochs: int | None) -> Job:
+    """One phase of one fit. Counts and names of files come to the driver, and a row a declared feature.
+
+    Args:
+        phase: the model to train, which is a half of NeuMF before they are joined.
+        halves: folders of pretrained halves to start from.
+        epochs: how many, where an earlier fit has chosen; None: those of the configuration.
+
+    Raises:
+        MissingTableError: a table or its slice is missing; the message names the job that makes it.
+        UserError: the model learns values that no event has.
+    """
+    config, kind = run.config, run.config.model.chosen.examples
+    of_fit: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
+    validation = _validation_files(run) if fit == "evaluate" and not config.training.find_rate else ()
+    settings = config.model.chosen.arguments() | {"seed": config.run.seed} | _from_data(run, kind, of_fit)
+    n_users, n_items = (
+        next_index(run.tables.read("users"), c.USER_IDX),
+        next_index(run.tables.read("items"), c.ITEM_IDX),
+    )
+    draws = _draws(run, kind, of_fit)
+    histories = run.tables.live_files("sequences", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"}) if validation else ()
+    side = {of: _live(run, f"{of}_encoded", of_fit) if f"{of}_side" in settings else () for of in ("user", "item")}
+    item_features = _live(run, "item_features", of_fit)
+    versions = {name: run.tables.pin(name) for name in _READ if name in run.tables.versions_read}
+    return Job(
+        title=f"{fit} fit" + (f", {phase}" if config.model.neumf.pretrain else ""),
+        model=ModelSpec(phase, settings, n_users, n_items),
+        training=config.training,
+        kind=kind,
+        negatives=config.examples.negatives,
+        window=config.examples.window,
+        draws=draws,
+        validation=validation,
+        epochs=epochs or config.training.epochs,
+        seed=config.run.seed,
+        checkpoint=storage.join(run.artifacts, "checkpoints", version, phase),
+        identity=f"{version}/{phase}/{config.run.seed}/{sorted(versions.items())}",
+        halves=halves,
+        alpha=config.model.neumf.pretrain_alpha,
+        histories=tuple(histories),
+        item_features=item_features,
+        user_encoded=side["user"],
+        item_encoded=side["item"],
+        exclude_seen=config.recommend.exclude_seen,
+        learning_rate=config.model.neumf.finetune_rate if halves else config.training.learning_rate,
+    )
+
+
+def _from_data(run: Run, kind: Kind, of_fit: SliceKey) -> dict[str, Any]:
+    """Settings of the model that follow from the examples and the declared features."""
+    settings: dict[str, Any] = {}
+    if kind == SEQUENCES:
+        settings["length"] = run.config.examples.window
+    if kind in (RATINGS, RATED_PAIRS):
+        settings |= _moments(run, kind, of_fit)
+    if run.config.features.declared:
+        rows = run.tables.read_slice("feature_specs", of_fit)
+        collected = collect_rows(rows.drop(c.VOCABULARY, c.IDF), "the declared features", run.config.run.driver_bytes)
+        specs = feature_specs([row.asDict() for row in collected])
+        for of in ("user", "item"):
+            own = [dataclasses.asdict(spec) for spec in specs if spec.of == of]
+            settings |= {f"{of}_side": own} if own else {}
+    return settings
+
+
+def _moments(run: Run, kind: Kind, of_fit: SliceKey) -> dict[str, float]:
+    """Mean, and for several tasks deviation, of the values in the examples. One pass over a draw."""
+    values = run.tables.read_slice("train_examples", {**of_fit, c.DRAW: 0}).where(~F.isnan(c.VALUE))
+    row = values.agg(F.avg(c.VALUE).alias("mean"), F.stddev_pop(c.VALUE).alias("std")).head()
+    if row is None or row["mean"] is None:
+        raise UserError(
+            f"model {run.config.model.name} learns the events' values, and no training event has one: map a column to "
+            "event_value in ingest, or choose a model or objective without ratings (docs/choosing.md)"
+        )
+    return {"mean_value": row["mean"]} | ({"std_value": row["std"]} if kind == RATED_PAIRS else {})
+
+
+def _draws(run: Run, kind: Kind, of_fit: SliceKey) -> tuple[tuple[LiveFile, ...], ...]:
+    """The files of each draw: pairs have several, the other kinds one."""
+    if kind == SEQUENCES:
+        return (_live(run, "train_sequences", of_fit),)
+    draws = range(run.config.examples.draws if kind in (PAIRS, RATED_PAIRS) else 1)
+    return tuple(_live(run, "train_examples", {**of_fit, c.DRAW: draw}) for draw in draws)
+
+
+def _validation_files(run: Run) -> tuple[LiveFile, ...]:
+    """The held-out lists, or nothing where the split holds none out for validation."""
+    try:
+        return _live(run, "eval_examples", {c.AS_OF_DATE: run.as_of, c.PART: VALIDATION})
+    except MissingTableError:
+        run.notes.append("the split has no validation part: all epochs are trained, none is chosen")
+        return ()
+
+
+def _live(run: Run, name: str, where: SliceKey) -> tuple[LiveFile, ...]:
+    return tuple(run.tables.live_files(name, where))

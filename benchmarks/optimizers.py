@@ -4,8 +4,12 @@
 
 A step looks up 8,192 rows of width 16, drawn evenly, takes the gradient of half the sum of their squares, a
 `tf.IndexedSlices`, and updates the table. Ours reads and writes those rows alone; Keras's Adam updates the whole table,
-as rows that no batch has still move by their moments there. In each repeat the three take their turn, each with fresh
-batches for about half a second (one step at least), after a warm-up. 10 million rows take some 8 GB of memory.
+as rows that no batch has still move by their moments there. A training would update the lowest of these tables whole,
+see `training.dense_rows`: the optimizers are shown by themselves.
+
+In each repeat the three take their turn, 50 steps each on fresh batches (Keras's fewer where the table is high). As many
+go before them untimed: on a virtual machine the first steps of a turn wait for the table's pages, which the turns of the
+others have pushed out, many times longer than a step takes. 10 million rows need some 8 GB of memory.
 
 Prints Markdown: milliseconds a step, median over the repeats with least and greatest, and of the ratios in a repeat.
 """
@@ -24,8 +28,8 @@ from bench import header, seconds_of, spread
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 WIDTH, LOOKUPS, SEED = 16, 8192, 42
-SECONDS = 0.5  # of a timed run
-MOST_STEPS = 200
+STEPS = 50  # of a turn
+KERAS_ROWS = 3_000_000  # that Keras's Adam goes over in a turn, if that is fewer steps
 
 
 def main() -> None:
@@ -55,12 +59,11 @@ def times(rows: int, repeats: int) -> list[list[float]]:
 
     draw = np.random.default_rng(SEED)
     steps = [ours(rows, Adam(0.001)), ours(rows, Adagrad(0.001)), theirs(rows, keras.optimizers.Adam(0.001))]
-    for step in steps:
-        run(step, batches(draw, rows, 3))
-    counts = [min(MOST_STEPS, max(1, round(SECONDS / run(step, batches(draw, rows, 1))))) for step in steps]
+    counts = [STEPS, STEPS, min(STEPS, max(1, KERAS_ROWS // rows))]
     taken: list[list[float]] = [[] for _ in steps]
     for _ in range(repeats):
         for place, (step, count) in enumerate(zip(steps, counts, strict=True)):
+            run(step, batches(draw, rows, count))
             taken[place].append(1000.0 * run(step, batches(draw, rows, count)) / count)
     return taken
 

@@ -5,6 +5,7 @@ Every default stands once, in `conf/default.yaml`; the classes declare types, ra
 
 from __future__ import annotations
 
+import copy
 import difflib
 import hashlib
 import json
@@ -346,24 +347,36 @@ _NO_MEANING = (
 
 
 def load_config(files: Sequence[str | Path] = (), settings: Iterable[str] = ()) -> Config:
-    """`conf/default.yaml`, then each file, then each `key.sub=value`, each over what came before.
+    """`conf/default.yaml` with its preset of the model, each file, then each `key.sub=value`, each over what came before.
 
     Raises:
         UserError: a file that is missing or is not YAML, an unknown key (with the nearest known one), a bad value.
     """
-    merged = _parse_yaml(default_yaml(), "conf/default.yaml")
-    for file in files:
-        try:
-            text = Path(file).read_text(encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"configuration file {file} cannot be read: {error.strerror}") from error
-        _overlay(merged, _parse_yaml(text, str(file)), str(file))
-    for setting in settings:
-        key, separator, value = setting.partition("=")
-        if not separator:
-            raise UserError(f"--set {setting!r} is not of the form key=value, for example training.ranks=2")
-        _overlay(merged, nested({key.strip(): _parse_yaml_value(value, setting)}), f"--set {setting}")
-    return _validated(merged)
+    layers = [*map(_of_file, files), *map(_of_setting, settings)]
+    default = _parse_yaml(default_yaml(), "conf/default.yaml")
+    presets = default.pop("presets")
+    without_preset = copy.deepcopy(default)
+    for layer, origin in layers:
+        _overlay(without_preset, layer, origin)
+    preset = presets.get(without_preset["model"]["name"], {})
+    for layer, origin in ((preset, "conf/default.yaml, presets"), *layers):
+        _overlay(default, layer, origin)
+    return _validated(default)
+
+
+def _of_file(file: str | Path) -> tuple[dict[str, Any], str]:
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"configuration file {file} cannot be read: {error.strerror}") from error
+    return _parse_yaml(text, str(file)), str(file)
+
+
+def _of_setting(setting: str) -> tuple[dict[str, Any], str]:
+    key, separator, value = setting.partition("=")
+    if not separator:
+        raise UserError(f"--set {setting!r} is not of the form key=value, for example training.ranks=2")
+    return nested({key.strip(): _parse_yaml_value(value, setting)}), f"--set {setting}"
 
 
 def changed(config: Config, settings: Mapping[str, Any], origin: str) -> Config:

@@ -27,11 +27,13 @@ Histograms = dict[tuple[str, str], Ints]  # (model version, part) -> (2, BINS) p
 
 
 def accuracy_rows(plan: Plan, users: DataFrame) -> list[MetricRow]:
-    """`accuracy`, `majority_accuracy` and `threshold` of each model on each part of it.
+    """`accuracy`, `majority_accuracy` and `threshold` of each model on each part of it, of those whose scores are logits.
 
     The refit was trained on the validation part, so it takes the threshold of the evaluate fit.
     """
-    models = [subject for subject in plan.subjects if subject.path is not None]
+    models = [subject for subject in plan.subjects if subject.path is not None and subject.logits]
+    if not models:
+        return []
     fitted = next(subject for subject in models if subject.fit == "evaluate")
     with_validation = [
         replace(fitted, parts=tuple(dict.fromkeys((VALIDATION, *fitted.parts)))),

@@ -47,7 +47,7 @@ def full_pass(plan: Plan) -> ArrowPass:
 
 def _catalogue_scores(scorer: Scorer, users: pa.RecordBatch, exclude_seen: bool) -> Scores:
     """Scores (U, n_items), -inf for what the user had before: train items and, on test, validation items."""
-    given = users_of(users, scorer.history)
+    given = users_of(users, scorer.history, scorer.n_items)
     once, back = _once(given)
     scores = scorer.all_scores(given[once])[back]
     if exclude_seen:

@@ -36,7 +36,9 @@ def ranked_rows(
         extra: further figures, for the segment all.
     """
     labels = {c.MODEL_VERSION: subject.version, CATALOGUE: scorer.n_items}
-    unknown = {} if subject.path is None else {"unknown": ~scorer.knows(users_of(users, scorer.history))}
+    unknown = (
+        {} if subject.path is None else {"unknown": ~scorer.knows(users_of(users, scorer.history, scorer.n_items))}
+    )
     everyone = _figures(plan, placed) | {name: values.astype(float) for name, values in unknown.items()}
     yield to_arrow(of, users, {**labels, c.SEGMENT: ALL}, {**everyone, **extra}, listed)
     for segment, chosen in ((HEAD, in_head), (TAIL, ~in_head)):

@@ -92,6 +92,6 @@ def _predicted(
     by_biases: Floats = biases.mean + column_of(users, USER_BIAS)[:, None] + biases.of_item[targets]
     if scorer is None:
         return by_biases
-    given = users_of(users, scorer.history)
+    given = users_of(users, scorer.history, scorer.n_items)
     known = (targets >= 0) & (targets < scorer.n_items) & scorer.knows(given)[:, None]
     return np.where(known, scorer.scores(given, np.where(known, targets, 0)), by_biases)

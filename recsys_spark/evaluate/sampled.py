@@ -44,7 +44,11 @@ def sampled_pass(plan: Plan) -> ArrowPass:
         for subject, scorer, users in each_subject(batches, plan, plan.block_users):
             scores, positive = _candidate_scores(scorer, users)
             in_head = plan.catalogue.value.in_head[Lists.of(users, c.TARGETS).values]
-            losses = {} if subject.path is None else _losses_of_known(plan, scorer, users, scores, positive)
+            losses = (
+                {}
+                if subject.path is None or not subject.logits
+                else _losses_of_known(plan, scorer, users, scores, positive)
+            )
             yield from ranked_rows(plan, of, subject, scorer, users, place(scores, positive), in_head, losses)
 
     return measured
@@ -56,7 +60,7 @@ def histogram_pass(plan: Plan) -> ArrowPass:
     def counted(batches: Batches) -> Iterator[pa.RecordBatch]:
         for subject, scorer, users in each_subject(batches, plan, plan.block_users):
             scores, positive = _candidate_scores(scorer, users)
-            counts = (scores > -np.inf) & scorer.knows(users_of(users, scorer.history))[:, None]
+            counts = (scores > -np.inf) & scorer.knows(users_of(users, scorer.history, scorer.n_items))[:, None]
             parts = column_of(users, c.PART)
             for part in np.unique(parts):
                 of_part = counts & (parts == part)[:, None]
@@ -83,7 +87,7 @@ def train_loss_pass(plan: Plan) -> ArrowPass:
     def measured(batches: Batches) -> Iterator[pa.RecordBatch]:
         for subject, scorer, rows in each_subject(batches, plan, plan.block_users):
             items = np.stack([column_of(rows, name) for name in names], axis=1)
-            scores = _scores(scorer, users_of(rows, scorer.history), items)
+            scores = _scores(scorer, users_of(rows, scorer.history, scorer.n_items), items)
             positive = np.broadcast_to(np.arange(items.shape[1]) == 0, items.shape)
             labels = {c.MODEL_VERSION: subject.version, c.SEGMENT: ALL, CATALOGUE: scorer.n_items}
             yield to_arrow(TRAIN_LOSS, rows, labels, user_losses(scores, positive, plan.negatives))
@@ -97,7 +101,7 @@ def _candidate_scores(scorer: Scorer, users: pa.RecordBatch) -> tuple[Scores, Bo
     items = np.hstack((targets, Lists.of(users, c.CANDIDATES).padded()))
     positive = np.zeros(items.shape, bool)
     positive[:, : targets.shape[1]] = targets >= 0
-    return _scores(scorer, users_of(users, scorer.history), items), positive
+    return _scores(scorer, users_of(users, scorer.history, scorer.n_items), items), positive
 
 
 def _scores(scorer: Scorer, users: Users, items: Int32s) -> Scores:
@@ -108,6 +112,6 @@ def _scores(scorer: Scorer, users: Users, items: Int32s) -> Scores:
 def _losses_of_known(
     plan: Plan, scorer: Scorer, users: pa.RecordBatch, scores: Scores, positive: Bools
 ) -> dict[str, Floats]:
-    unknown = ~scorer.knows(users_of(users, scorer.history))  # scored by popularity, which is no logit
+    unknown = ~scorer.knows(users_of(users, scorer.history, scorer.n_items))  # scored by popularity, which is no logit
     losses = user_losses(scores, positive, plan.negatives)
     return {name: np.where(unknown, np.nan, values) for name, values in losses.items()}

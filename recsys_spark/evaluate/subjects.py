@@ -37,6 +37,7 @@ class Subject:
     fit: str
     parts: tuple[str, ...]
     path: str | None = None
+    logits: bool = True  # whether the sigmoid of its scores is a probability
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def _newest(models: DataFrame, parts: tuple[str, ...]) -> Subject | None:
         raise UserError(
             f"model {row[c.MODEL_VERSION]} of table `models` has no artifact at {row['path']}: run jobs/train.py again"
         )
-    return Subject(row[c.MODEL_VERSION], row[c.MODEL_NAME], row[c.FIT], parts, row["path"])
+    logits = bool(storage.load_manifest(row["path"]).get("scoring", {}).get("logits", True))
+    return Subject(row[c.MODEL_VERSION], row[c.MODEL_NAME], row[c.FIT], parts, row["path"], logits)
 
 
 def open_scorer(subject: Subject, plan: Plan) -> Scorer:

@@ -37,7 +37,7 @@ def plan_epoch(files: Sequence[LiveFile], ranks: int, batch_rows: int) -> Plan:
     """
     if len(files) < ranks:
         raise UserError(
-            f"train_examples has {len(files)} file(s) for {ranks} ranks, and a rank needs one at least: set training.ranks "
+            f"the train examples have {len(files)} file(s) for {ranks} ranks, and a rank needs one at least: set training.ranks "
             "to what examples were written for and run jobs/examples.py again, or lower examples.rows_per_file"
         )
     shards: list[list[LiveFile]] = [[] for _ in range(ranks)]

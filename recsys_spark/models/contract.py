@@ -39,6 +39,7 @@ class Recommender(keras.Model):
     retrieves: ClassVar[bool] = False
     reads_history: ClassVar[bool] = False
     predicts_ratings: bool = False
+    gives_logits: bool = False  # whether the sigmoid of a score is a probability
     in_numpy: bool = False  # whether `scoring.BlockScorer` scores it from its weights
 
     def __init__(
@@ -76,6 +77,10 @@ class Recommender(keras.Model):
 
     def learn_counts(self, counts: Any) -> None:
         """Take how often each item was taken in the fit's parts, (n_items,), before training; most models do not care."""
+
+    def running_statistics(self) -> Sequence[Any]:
+        """Variables that a step moves without a gradient: ranks take the mean of theirs after each epoch."""
+        return ()
 
     def settings(self) -> Sequence[str]:
         """Names of the constructor's own arguments, each an attribute of the same name."""

@@ -69,7 +69,7 @@ class EmbeddingMLP(Recommender):
             l2,
         )
         self.embedding_dropout, self.dropout, self.mean_value = embedding_dropout, dropout, mean_value
-        self.predicts_ratings = objective == "explicit"
+        self.predicts_ratings, self.gives_logits = objective == "explicit", objective == "implicit"
         self.norms = [keras.layers.BatchNormalization(dtype=self.dtype_policy) for _ in self.hidden]
         self.drop_embeddings = keras.layers.Dropout(embedding_dropout, seed=self.seed, dtype=self.dtype_policy)
         self.drop = keras.layers.Dropout(dropout, seed=self.seed + 1, dtype=self.dtype_policy)
@@ -77,6 +77,10 @@ class EmbeddingMLP(Recommender):
     def settings(self) -> Sequence[str]:
         """See `Recommender.settings`."""
         return ("width", "embedding_dropout", "dropout", "objective", "low", "high", "l2", "mean_value")
+
+    def running_statistics(self) -> Sequence[Any]:
+        """The moving means and variances of batch norm."""
+        return [variable for norm in self.norms for variable in (norm.moving_mean, norm.moving_variance)]
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

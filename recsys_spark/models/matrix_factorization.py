@@ -56,7 +56,7 @@ class MatrixFactorization(Recommender):
             raise ValueError(f"width is {width}, expected 1 or more")
         self.width, self.loss_name, self.negative_weight = width, loss_name, negative_weight
         self.l2, self.stddev, self.mean_value = l2, stddev, mean_value
-        self.predicts_ratings = loss_name == "mse"
+        self.predicts_ratings, self.gives_logits = loss_name == "mse", loss_name == "bce"
 
     def settings(self) -> Sequence[str]:
         """See `Recommender.settings`."""

@@ -73,6 +73,7 @@ class MultiTask(Recommender):
         self.width, self.experts, self.units, self.tower = width, experts, units, tower
         self.sharing, self.task_weights, self.uncertainty = sharing, tuple(task_weights), uncertainty
         self.value_power, self.value_share = value_power, value_share
+        self.gives_logits = value_share == 0.0
         self.mean_value, self.std_value = mean_value, max(std_value, 1e-6)
 
     def settings(self) -> Sequence[str]:
@@ -137,7 +138,7 @@ class MultiTask(Recommender):
 
     def _interaction(self, logits: Any, value: Any) -> Any:
         """Binary cross-entropy, positives weighted by their value, as a mean over the batch's pairs."""
-        worth = tf.maximum(value, 0.0) / max(self.mean_value, 1e-6) if self.value_power else tf.zeros_like(value)
+        worth = tf.maximum(value, 0.0) / self.mean_value if self.mean_value > 0.0 else tf.zeros_like(value)
         weights = (1.0 + worth) ** self.value_power
         total = tf.reduce_sum(weights * tf.nn.softplus(-logits[:, 0])) + tf.reduce_sum(tf.nn.softplus(logits[:, 1:]))
         return total / (tf.reduce_sum(weights) + tf.cast(tf.size(logits[:, 1:]), logits.dtype))

@@ -84,6 +84,7 @@ class NeuMF(Recommender):
         self.gmf_width, self.mlp_width, self.mlp_layers = gmf_width, mlp_width, tuple(mlp_layers)
         self.dropout, self.l2, self.mode = dropout, l2, mode
         self.objective, self.mean_value, self.predicts_ratings = objective, mean_value, objective == "explicit"
+        self.gives_logits = not self.predicts_ratings
         self.in_numpy = self.user_side is None and self.item_side is None
         self.has_gmf, self.has_mlp = mode != "mlp", mode != "gmf"
         layers = range(len(mlp_layers)) if self.has_mlp else ()

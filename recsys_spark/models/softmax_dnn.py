@@ -23,7 +23,7 @@ class SoftmaxDNN(SequenceModel):
     softmax for small catalogues, sampled softmax with logQ correction for large ones (`loss_name`). O(layers) a place.
 
     Trained on positives alone, items of users who have nothing in common may come to lie beside each other (*folding*);
-    negatives from the whole catalogue push them apart: see `folding.folding`.
+    negatives from the whole catalogue push them apart: see `models.folding`.
 
     Args:
         layers: units of each hidden layer of the query tower, before the last, of `width`.

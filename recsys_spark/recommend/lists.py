@@ -84,7 +84,7 @@ def _lister(
 
 def _block_of_lists(block: pa.RecordBatch, policy: Policy, popular: Popular) -> pa.RecordBatch:
     scorer = load_scorer(policy.artifact)
-    users = users_of(block, scorer.history)
+    users = users_of(block, scorer.history, scorer.n_items)
     segments = block.column(c.SEGMENT).to_pylist()
     seen_lists = block.column(SEEN)
     indptr = np.concatenate([[0], np.cumsum(seen_lists.value_lengths().to_numpy())])

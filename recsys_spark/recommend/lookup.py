@@ -89,7 +89,10 @@ def _by_model(path: str, user_idx: int, root: str, as_of: Any, popular: pd.DataF
 
     scorer = load_scorer(path)
     latest = _latest(root, as_of, user_idx) if scorer.history else []
-    user = Users(np.array([user_idx], dtype=np.int32), history_of(latest, scorer.history))
+    user = Users(
+        np.array([user_idx], dtype=np.int32),
+        history_of([item for item in latest if item < scorer.n_items], scorer.history),
+    )
     if not scorer.knows(user)[0]:
         return popular
     scores = scorer.all_scores(user)[0]
@@ -104,10 +107,10 @@ def _by_model(path: str, user_idx: int, root: str, as_of: Any, popular: pd.DataF
     return scored.sort_values([c.SCORE, c.ITEM_IDX], ascending=[False, True])
 
 
-def _latest(root: str, as_of: Any, user_idx: int) -> list[int]:
-    """The user's latest items, oldest first."""
+def _latest(root: str, as_of: Any, user_idx: int, n_items: int) -> list[int]:
+    """The user's latest items, oldest first, without those that are newer than the model."""
     of_user = _read(root, "sequences", _field(c.USER_IDX) == user_idx, [c.ITEMS], as_of_date=as_of, fit="production")
-    return [] if of_user.empty else list(of_user[c.ITEMS].iloc[0])
+    return [] if of_user.empty else [item for item in of_user[c.ITEMS].iloc[0] if item < n_items]
 
 
 def _excludes_seen(root: str) -> bool:

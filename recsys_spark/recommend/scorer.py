@@ -1,8 +1,8 @@
 """A trained model behind the questions that scoring asks, by the cheapest means that the model allows.
 
-NeuMF's family and matrix factorisation are numpy alone, so that a Spark worker need not start TensorFlow for them. A
-model that retrieves computes a query a user with TensorFlow and takes the dot products in numpy; any other scores
-blocks of users and items with TensorFlow.
+NeuMF's family without declared features is numpy alone, so that a Spark worker need not start TensorFlow. A model that
+retrieves computes a query a user with TensorFlow and takes the dot products in numpy; any other scores blocks of users
+and items with TensorFlow.
 """
 
 from __future__ import annotations

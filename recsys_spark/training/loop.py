@@ -46,6 +46,7 @@ def fit(job: Job, ranks: Ranks) -> Outcome:
             number = progress.epochs + 1
             plan = plan_epoch(job.draws[(number - 1) % len(job.draws)], ranks.size, job.training.batch_rows)
             loss, seconds = _train_epoch(trainer, plan, job, number, ranks, say)
+            trainer.agree(ranks)
             figures = validation.measure(ranks) if validation else {}
             _check_equal(trainer.variables, ranks, number)
             epoch = Epoch(number, loss, seconds, plan.rows * job.layout.samples, figures)

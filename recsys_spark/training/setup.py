@@ -74,6 +74,14 @@ class Trainer:
         for counter in (self._steps, self._loss_sum, self._first_bad):
             counter.assign(counter.dtype.as_numpy_dtype(0))
 
+    def agree(self, ranks: Ranks) -> None:
+        """Take the mean over ranks of what steps moved without gradients, which each rank's own data moved its own way."""
+        moved = list(self._model.running_statistics())
+        if moved and ranks.size > 1:
+            means = ranks.average([variable.value for variable in moved])
+            for variable, mean in zip(moved, means, strict=True):
+                variable.assign(mean)
+
     def mean_loss(self) -> float:
         """The mean loss of the epoch's steps on this rank."""
         return float(self._loss_sum) / max(1, int(self._steps))
@@ -124,7 +132,7 @@ def scoring_of(model: Any) -> Mapping[str, Any]:
     """By what means a model is scored, how much history it reads, and whether its scores are ratings."""
     by = "query" if model.retrieves else "index" if model.in_numpy else "network"
     history = model.length if model.reads_history else 0
-    return {"by": by, "history": history, "ratings": model.predicts_ratings}
+    return {"by": by, "history": history, "ratings": model.predicts_ratings, "logits": model.gives_logits}
 
 
 def environment() -> Mapping[str, str]:

@@ -39,8 +39,8 @@ class Cell:
 
     @property
     def examples(self) -> str:
-        """Cells of a data set with the same digest train on the same examples."""
-        return self.config.digest(*_OF_EXAMPLES)
+        """Cells of a data set with the same words here train on the same files of examples."""
+        return f"{self.config.digest(*_OF_EXAMPLES)} {self.config.training.ranks}"
 
     def __str__(self) -> str:
         return f"{self.dataset} / {self.model} / seed {self.seed}"
@@ -49,9 +49,12 @@ class Cell:
 def cells_of(config: Config, root: str, as_of: date | None) -> list[Cell]:
     """All cells, by data set, then seed, then models that share examples side by side.
 
+    Args:
+        root: the folder below which data sets lie that name no root; empty where there is none.
+
     Raises:
         UserError: there is no data set or model; a setting of one of them does not hold, or would not reach the cells; a
-            metric is unknown (with the nearest known one).
+            metric is unknown (with the nearest known one); a data set has no root.
     """
     benchmark = config.benchmark
     for name, value in (("datasets", benchmark.datasets), ("models", benchmark.models)):
@@ -85,6 +88,8 @@ def _cell(
     also: list[str],
 ) -> Cell:
     run, benchmark = config.run, config.benchmark
+    if not root and not data.root:
+        raise UserError(f"benchmark.datasets.{name}: name its `root`, as the benchmark's own root is no folder")
     spread = [f"run.shuffle_partitions={run.shuffle_partitions}", f"run.driver_bytes={run.driver_bytes}"]
     common = [*spread, *data.set, *benchmark.set, *also]
     ready = _loaded(f"benchmark.datasets.{name}", data.config, [*common, f"run.seed={run.seed}"])

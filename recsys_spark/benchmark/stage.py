@@ -36,7 +36,7 @@ def benchmark(run: Run, measure: Measure) -> None:
         PartlyFailedError: some cells failed, and are named; the others are in the report.
     """
     chosen = run.config.benchmark
-    cells = cells_of(run.config, run.root, run.requested_as_of)
+    cells = cells_of(run.config, "" if run.tables.in_catalog else run.root, run.requested_as_of)
     results = _kept(run)
     left = [cell for cell in cells if cell.key not in results]
     run.say(f"{len(cells)} cells, {len(cells) - len(left)} of them are there already")

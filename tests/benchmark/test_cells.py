@@ -78,6 +78,11 @@ def test_what_does_not_hold_is_said_before_anything_runs(setting, message):
         cells(setting)
 
 
+def test_below_a_catalogue_each_data_set_names_its_root():
+    with pytest.raises(UserError, match=r"benchmark\.datasets\.shop: name its `root`"):
+        cells_of(load_config(settings=[SHOP, MODELS]), "", None)
+
+
 def test_the_smoke_benchmark_holds(monkeypatch):
     checkout = Path(__file__).parent.parent.parent
     monkeypatch.chdir(checkout)

@@ -59,9 +59,9 @@ def vocabularies(
     by_count = Window.partitionBy(c.FEATURE).orderBy(F.desc(_TIMES), c.VALUE)
     ranked = often.withColumn(_CODE, F.row_number().over(by_count) + (FIRST_OF_VOCABULARY - 1))
     most = _by_name({feature.name: feature.max_size for feature in features})
-    kept = ranked.where(F.col(_CODE) < most + FIRST_OF_VOCABULARY).sort(c.FEATURE, _CODE).persist()
+    kept = ranked.where(F.col(_CODE) < most + FIRST_OF_VOCABULARY).persist()
     try:
-        rows = collect_rows(kept, "the vocabularies of features.declared", limit)
+        rows = sorted(collect_rows(kept, "the vocabularies of features.declared", limit), key=lambda row: int(row[_CODE]))
     finally:
         kept.unpersist()
     return {

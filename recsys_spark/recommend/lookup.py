@@ -88,11 +88,8 @@ def _by_model(path: str, user_idx: int, root: str, as_of: Any, popular: pd.DataF
     from recsys_spark.recommend.scorer import load_scorer
 
     scorer = load_scorer(path)
-    latest = _latest(root, as_of, user_idx) if scorer.history else []
-    user = Users(
-        np.array([user_idx], dtype=np.int32),
-        history_of([item for item in latest if item < scorer.n_items], scorer.history),
-    )
+    latest = _latest(root, as_of, user_idx, scorer.n_items) if scorer.history else []
+    user = Users(np.array([user_idx], dtype=np.int32), history_of(latest, scorer.history))
     if not scorer.knows(user)[0]:
         return popular
     scores = scorer.all_scores(user)[0]

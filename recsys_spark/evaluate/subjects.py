@@ -56,12 +56,13 @@ class Plan:
 
 
 def subjects_of(run: Run, parts: tuple[str, ...]) -> list[Subject]:
-    """The newest evaluate fit of the date, the newest refit it vouches for (on test alone), the baselines.
+    """The newest evaluate fit of the date and `model.name`, the newest refit it vouches for (on test alone), the baselines.
 
     Raises:
         UserError: the date has no evaluate fit, or its artifact is gone; the message names jobs/train.py.
     """
-    fitted = _newest(run.tables.read_slice("models", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"}), parts)
+    of_name = {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate", c.MODEL_NAME: run.config.model.name}
+    fitted = _newest(run.tables.read_slice("models", of_name), parts)
     assert fitted is not None
     refits = run.tables.read("models", {c.AS_OF_DATE: run.as_of, c.FIT: "refit"})
     refitted = _newest(refits.where(F.col("evaluated_by") == fitted.version), (TEST,))

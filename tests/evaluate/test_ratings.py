@@ -172,7 +172,7 @@ def test_the_stage_writes_and_shows_the_errors(world: World) -> None:
     assert_allclose(found["m1", "ratings", "test", "all", "mae", None].value, np.abs(errors).mean())
     screen = "\n".join(run.notes)
     assert "test, predicted values of the targets (3 users" in screen
-    for name in ("matrix", "global_mean", "biases"):
+    for name in ("neumf", "global_mean", "biases"):
         assert f"\n {name} " in screen
     assert "popularity" not in screen and "predicts no values" not in screen
 

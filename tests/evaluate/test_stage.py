@@ -156,7 +156,7 @@ def test_the_refit_is_measured_on_test_alone(evaluated: tuple[World, Run]) -> No
 def test_the_rows_are_stamped(evaluated: tuple[World, Run]) -> None:
     world, run = evaluated
     row = world.metrics()["m1", "full", "test", "all", "hr", 1]
-    assert (row.run_id, row.model_name, row.dataset) == (run.run_id, "matrix", "tiny")
+    assert (row.run_id, row.model_name, row.dataset) == (run.run_id, "neumf", "tiny")
     assert run.counts["metrics"] == len(world.metrics())
 
 
@@ -164,7 +164,7 @@ def test_the_screen(evaluated: tuple[World, Run]) -> None:
     _, run = evaluated
     screen = "\n".join(run.notes)
     assert "test, targets among the whole catalogue (4 users" in screen
-    for name in ("matrix", "matrix (refit)", "popularity", "random"):
+    for name in ("neumf", "neumf (refit)", "popularity", "random"):
         assert f"\n {name} " in screen
     assert "matrix does not know 1 of 4 test users" in screen
     assert "accuracy of matrix on test: 0.7778 at p >= 0.881 (the majority's answer: 0.6667)" in screen
@@ -173,7 +173,7 @@ def test_the_screen(evaluated: tuple[World, Run]) -> None:
 def test_again_replaces_what_it_measures_and_nothing_else(evaluated: tuple[World, Run], tmp_path: Path) -> None:
     world = evaluated[0].copied(tmp_path)
     before = world.metrics()
-    elsewhere = ("m0", "matrix", "tiny", "full", "test", "all", "hr", 1, 0.5, None, None, 9)
+    elsewhere = ("m0", "neumf", "tiny", "full", "test", "all", "hr", 1, 0.5, None, None, 9)
     world.append(schemas.METRICS, [("r0", date(2024, 1, 1), *elsewhere)])
     # a newer model, of an older index that ends before item 4
     world.add_model("m2", "evaluate", [row[:4] for row in SCORES], created=NOON + timedelta(hours=1))

@@ -212,6 +212,15 @@ class Evaluate(Section):
     full_users: NotNegative
     loss_rows: NotNegative
     bias_shrinkage: NotNegativeNumber
+    baselines: list[Literal["popularity", "recent_popularity", "random", "item_knn", "ease", "als"]]
+    recent_days: Positive
+    knn_neighbours: Positive
+    knn_shrinkage: NotNegativeNumber
+    ease_regularisation: Annotated[float, Field(gt=0.0)]
+    als_rank: Positive
+    als_iterations: Positive
+    als_regularisation: NotNegativeNumber
+    als_alpha: Annotated[float, Field(gt=0.0)]
     block_bytes: Positive
 
 

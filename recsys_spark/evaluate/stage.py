@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.evaluate.accuracy import accuracy_rows
+from recsys_spark.evaluate.baselines import fitted_baselines
 from recsys_spark.evaluate.biases import item_biases, train_values, with_user_bias
 from recsys_spark.evaluate.catalogue import Catalogue, catalogue_of
 from recsys_spark.evaluate.full import full_pass
@@ -52,6 +53,7 @@ def evaluate(run: Run, load: Loader) -> None:
     parts = tuple(part for part in run.config.evaluate.splits if part in held_out)
     known_users = run.tables.read_slice("user_features", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"})
     plan = _plan(run, subjects_of(run, parts), catalogue_of(run, known_users), load)
+    plan = replace(plan, fitted=fitted_baselines(run, plan.catalogue.value.n_items))
     users = _eval_users(run, held_out, known_users).transform(spread(_tasks(run))).persist()
     rows: list[MetricRow] = []
     subjects = list(plan.subjects)
@@ -67,6 +69,8 @@ def evaluate(run: Run, load: Loader) -> None:
     finally:
         users.unpersist()
         plan.catalogue.unpersist()
+        for baseline in plan.fitted.values():
+            baseline.unpersist()
     _write(run, rows, {subject.version: subject.name for subject in subjects})
     table = f"{run.root}.metrics" if run.tables.in_catalog else f"delta.`{run.tables.path(METRICS.name)}`"
     run.notes += report(rows, subjects, plan.ks, table)

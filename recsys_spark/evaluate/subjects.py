@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ from recsys_spark.evaluate.catalogue import Catalogue
 from recsys_spark.evaluate.scorers import Popularity, Random, Scorer, WithFallback
 from recsys_spark.interactions.split import TEST
 from recsys_spark.runs import Run
+from recsys_spark.tables import SliceKey
 
 # Opens the artifact at a path. It is called once a task, so it keeps what it opened for the process's next task.
 Loader = Callable[[str], Scorer]
@@ -53,6 +54,7 @@ class Plan:
     exclude_seen: bool
     block_users: int
     block_bytes: int
+    fitted: Mapping[str, Broadcast[Scorer]] = field(default_factory=dict)  # baselines that have learnt, by name
 
 
 def subjects_of(run: Run, parts: tuple[str, ...]) -> list[Subject]:
@@ -61,12 +63,12 @@ def subjects_of(run: Run, parts: tuple[str, ...]) -> list[Subject]:
     Raises:
         UserError: the date has no evaluate fit, or its artifact is gone; the message names jobs/train.py.
     """
-    of_name = {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate", c.MODEL_NAME: run.config.model.name}
+    of_name: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate", c.MODEL_NAME: run.config.model.name}
     fitted = _newest(run.tables.read_slice("models", of_name), parts)
     assert fitted is not None
     refits = run.tables.read("models", {c.AS_OF_DATE: run.as_of, c.FIT: "refit"})
     refitted = _newest(refits.where(F.col("evaluated_by") == fitted.version), (TEST,))
-    baselines = [Subject(name, name, "evaluate", parts) for name in (POPULARITY, RANDOM)]
+    baselines = [Subject(name, name, "evaluate", parts) for name in run.config.evaluate.baselines]
     return [fitted, *([refitted] if refitted else []), *baselines]
 
 
@@ -89,6 +91,8 @@ def open_scorer(subject: Subject, plan: Plan) -> Scorer:
     if subject.path is None and subject.name == RANDOM:
         return Random(plan.seed, catalogue.n_items)
     popularity = Popularity(catalogue.users_of_item)
+    if subject.name in plan.fitted:
+        return WithFallback(plan.fitted[subject.name].value, popularity)
     return popularity if subject.path is None else WithFallback(plan.load(subject.path), popularity)
 
 

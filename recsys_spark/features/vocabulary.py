@@ -61,7 +61,9 @@ def vocabularies(
     most = _by_name({feature.name: feature.max_size for feature in features})
     kept = ranked.where(F.col(_CODE) < most + FIRST_OF_VOCABULARY).persist()
     try:
-        rows = sorted(collect_rows(kept, "the vocabularies of features.declared", limit), key=lambda row: int(row[_CODE]))
+        rows = sorted(
+            collect_rows(kept, "the vocabularies of features.declared", limit), key=lambda row: int(row[_CODE])
+        )
     finally:
         kept.unpersist()
     return {

@@ -1,0 +1,90 @@
+"""The baselines that read a user's items, against plain loops, linear algebra by hand and Spark's own ALS."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from recsys_spark.errors import UserError
+from recsys_spark.evaluate.baselines import co_occurrences, fitted_baselines
+from recsys_spark.evaluate.neighbours import FoldedIn, ItemToItem, cosine_neighbours, ease
+from recsys_spark.models.users import Users
+
+TOOK = np.array([[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 1.0]])
+GRAM = TOOK.T @ TOOK
+
+
+def test_cosines_by_hand() -> None:
+    likeness = cosine_neighbours(GRAM, neighbours=2, shrinkage=0.0)
+    # items 0 and 1: 2 users together, 2 and 3 apart: 2 / sqrt(6); 0 and 2: 1 / sqrt(4)
+    assert_allclose(likeness[1, 0], 2 / np.sqrt(6), rtol=1e-6)
+    assert_allclose(likeness[2, 0], 0.5, rtol=1e-6)
+    assert likeness[3, 0] == 0.0 and (np.diag(likeness) == 0).all()
+    assert ((likeness > 0).sum(axis=0) <= 2).all()
+    assert_allclose(cosine_neighbours(GRAM, 4, 1.0)[1, 0], 2 / (np.sqrt(6) + 1), rtol=1e-6)
+
+
+def test_ease_is_the_least_squares_fit_without_the_item_itself() -> None:
+    weights = ease(GRAM, 0.5)
+    assert_allclose(np.diag(weights), 0.0)
+    for item in range(4):
+        others = [other for other in range(4) if other != item]
+        ridge = TOOK[:, others].T @ TOOK[:, others] + 0.5 * np.eye(3)
+        assert_allclose(weights[others, item], np.linalg.solve(ridge, TOOK[:, others].T @ TOOK[:, item]), rtol=1e-5)
+
+
+def test_scores_are_summed_over_the_users_items_each_once() -> None:
+    weights = np.arange(16, dtype=np.float32).reshape(4, 4)
+    scorer = ItemToItem(weights, history=5)
+    users = Users(np.array([7, 8], np.int32), np.array([[-1, 0, 2, 0], [-1, -1, -1, -1]], np.int32))
+    assert scorer.knows(users).tolist() == [True, False]
+    assert_allclose(scorer.all_scores(users)[0], weights[0] + weights[2])
+    assert_allclose(scorer.scores(users, np.array([[3, 1], [0, 0]], np.int32))[0], [3 + 11, 1 + 9])
+
+
+def test_folded_in_users_are_those_of_sparks_als(spark) -> None:
+    from pyspark.ml.recommendation import ALS
+
+    took = np.random.default_rng(3).random((30, 12)) < 0.3
+    took[:, 0] |= ~took.any(axis=1)
+    pairs = [(int(user), int(item), 1.0) for user, item in zip(*np.nonzero(took), strict=True)]
+    model = ALS(
+        rank=3, maxIter=4, regParam=0.1, alpha=2.0, implicitPrefs=True, userCol="u", itemCol="i", ratingCol="r", seed=1
+    ).fit(spark.createDataFrame(pairs, "u int, i int, r double"))
+    factors = np.zeros((12, 3), np.float32)
+    for row in model.itemFactors.collect():
+        factors[row["id"]] = row["features"]
+    scorer = FoldedIn(factors, alpha=2.0, regularisation=0.1, history=12)
+    theirs = {row["id"]: row["features"] for row in model.userFactors.collect()}
+    history = np.where(took, np.arange(12), -1).astype(np.int32)
+    ours = scorer.user_factors(Users(np.arange(30, dtype=np.int32), history))
+    assert_allclose(ours, [theirs[user] for user in range(30)], rtol=1e-3, atol=1e-4)
+
+
+def test_co_occurrences_are_summed_over_partitions(world) -> None:
+    run = world.run()
+    # train items 0: {0, 1}, 1: {0, 1}, 2: {0, 2, 3}
+    expected = np.zeros((6, 6))
+    for items in ([0, 1], [0, 1], [0, 2, 3]):
+        expected[np.ix_(items, items)] += 1
+    assert_allclose(co_occurrences(run, 6), expected)
+    with pytest.raises(UserError, match=r"leave item_knn and ease out of evaluate\.baselines"):
+        co_occurrences(world.run("run.driver_bytes=100"), 6)
+
+
+def test_every_baseline_is_measured_beside_the_model(world) -> None:
+    from tests.evaluate.conftest import SCORES
+
+    world.add_model("m1", "evaluate", SCORES)
+    names = ["popularity", "recent_popularity", "random", "item_knn", "ease", "als"]
+    world.evaluate(f"evaluate.baselines={names}", "evaluate.als_rank=2", "evaluate.protocols=[full]")
+    measured = {key[0] for key in world.metrics()}
+    assert measured == {"m1", *names}
+
+
+def test_recent_popularity_counts_the_last_days_alone(world) -> None:
+    run = world.run("evaluate.baselines=[recent_popularity]")
+    scorer = fitted_baselines(run, 6)["recent_popularity"].value
+    everyone = scorer.all_scores(Users.without_history([0]))[0]
+    assert everyone.tolist() == [3, 2, 1, 1, 0, 0]  # all of the world's events are of one second

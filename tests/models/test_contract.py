@@ -35,8 +35,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "softmax_dnn": {"width": 8, "layers": [8], "negatives": 8, "sampling": "uniform", "dropout": 0.0},
     "two_tower": {"width": 8, "layers": [8], "negatives": 16, "positions": 4, "temperature": 0.2},
     "din": {"width": 8, "attention_units": 4, "layers": [8], "positions": 4},
-    "gru4rec": {"width": 8, "units": 12, "negatives": 8, "dropout": 0.0},
-    "sasrec": {"width": 8, "negatives": 8, "blocks": 1, "heads": 2, "dropout": 0.0},
+    "gru4rec": {"width": 8, "units": 12, "negatives": 16, "dropout": 0.0, "bar_window": False},
+    "sasrec": {"width": 8, "negatives": 16, "blocks": 1, "heads": 2, "dropout": 0.0, "bar_window": False},
     "multitask": {"width": 4, "experts": 2, "units": 8, "tower": 4},
 }
 SEQUENTIAL = ["softmax_dnn", "two_tower", "din", "gru4rec", "sasrec"]
@@ -106,11 +106,12 @@ def test_it_learns_the_checkerboard(name: str) -> None:
     history = ((2 * np.arange(LENGTH) + users[:, None]) % ITEMS).astype(np.int32)
     items = np.tile(np.arange(ITEMS, dtype=np.int32), (6, 1))
     scores = np.asarray(model({"user": users, "history": history, "items": items}))
+    if name in IN_ORDER:  # what comes next is known to the item
+        assert (scores.argmax(axis=1) == (history[:, -1] + 2) % ITEMS).mean() > 0.8
+        return
     own = (items + users[:, None]) % 2 == 0
     better = scores[own].reshape(6, -1)[:, :, None] > scores[~own].reshape(6, -1)[:, None]
     assert better.mean() > 0.9
-    if name in IN_ORDER:  # what comes next is known to the item
-        assert (scores.argmax(axis=1) == (history[:, -1] + 2) % ITEMS).mean() > 0.5
 
 
 def test_what_it_retrieves_by_is_its_score(name: str) -> None:

@@ -270,7 +270,7 @@ class TuneValues(Section):
 
 class Tune(Section):
     trials: Positive
-    metric: Literal["ndcg@10", "hr@10"]
+    metric: Literal["ndcg@10", "hr@10", "rmse"]
     pruner: Literal["none", "median"]
     storage: str
     space: dict[str, TuneValues]
@@ -364,11 +364,13 @@ def load_config(files: Sequence[str | Path] = (), settings: Iterable[str] = ()) 
     layers = [*map(_of_file, files), *map(_of_setting, settings)]
     default = _parse_yaml(default_yaml(), "conf/default.yaml")
     presets = default.pop("presets")
+    for layer, _ in layers:
+        presets |= layer.pop("presets", {})  # your own, by model; those of a name that has some already are replaced
     without_preset = copy.deepcopy(default)
     for layer, origin in layers:
         _overlay(without_preset, layer, origin)
-    preset = presets.get(without_preset["model"]["name"], {})
-    for layer, origin in ((preset, "conf/default.yaml, presets"), *layers):
+    name = without_preset["model"]["name"]
+    for layer, origin in ((presets.get(name, {}), f"preset of {name}"), *layers):
         _overlay(default, layer, origin)
     return _validated(default)
 

@@ -93,7 +93,8 @@ ORDER BY f.users DESC
 LIMIT 10""",
     ),
     "sequences": (
-        "Each user's latest positive events in order, `features.sequence_length` at most. No model reads it yet.",
+        "Each user's latest positive events in order, `features.sequence_length` at most: what models of order read. "
+        "Validation is predicted from the slice of the fit `evaluate`, test from that of `refit`.",
         "SELECT fit, AVG(length) AS mean_length, MAX(length) AS longest\nFROM sequences\nGROUP BY fit",
     ),
     "user_encoded": (
@@ -117,6 +118,10 @@ ORDER BY of, position""",
         "largest `examples.negatives` it was written with (here the default). Training reads its files, one row group "
         "each, not the table (ADR 3).",
         "SELECT fit, draw, COUNT(*) AS examples\nFROM train_examples\nGROUP BY fit, draw",
+    ),
+    "train_sequences": (
+        "What models of order train on: windows of users' sequences, packed.",
+        "SELECT fit, COUNT(*) AS windows, AVG(length) AS mean_length\nFROM train_sequences\nGROUP BY fit",
     ),
     "eval_examples": (
         "A user's held-out items, and what they are ranked among in the sampled protocol.",

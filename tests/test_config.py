@@ -32,6 +32,14 @@ def test_an_unknown_key_is_answered_with_the_nearest(setting, near):
         load_config(settings=[setting])
 
 
+def test_a_models_preset_lies_under_what_the_user_sets(tmp_path):
+    assert load_config(settings=["model.name=sasrec"]).training.batch_rows == 128
+    assert load_config(settings=["training.batch_rows=64", "model.name=sasrec"]).training.batch_rows == 64
+    assert load_config().training.batch_rows == 1638
+    (tmp_path / "mine.yaml").write_text("model: {name: gmf}\npresets: {gmf: {training: {epochs: 7}}}\n")
+    assert load_config([tmp_path / "mine.yaml"]).training.epochs == 7
+
+
 def test_an_unknown_key_in_a_file_names_the_file(tmp_path):
     (tmp_path / "mine.yaml").write_text("training: {epoch: 3}\n")
     with pytest.raises(UserError, match=r"mine\.yaml: unknown key `training\.epoch`; did you mean `training\.epochs`"):

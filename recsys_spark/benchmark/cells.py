@@ -40,7 +40,8 @@ class Cell:
     @property
     def examples(self) -> str:
         """Cells of a data set with the same words here train on the same files of examples."""
-        return f"{self.config.digest(*_OF_EXAMPLES)} {self.config.training.ranks}"
+        kind = self.config.model.chosen.examples
+        return f"{self.config.digest(*_OF_EXAMPLES)} {kind} {self.config.training.ranks}"
 
     def __str__(self) -> str:
         return f"{self.dataset} / {self.model} / seed {self.seed}"

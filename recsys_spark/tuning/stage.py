@@ -22,6 +22,7 @@ from recsys_spark.schemas import TUNE_TRIALS
 from recsys_spark.training.artifact import model_version
 from recsys_spark.training.job import curve_of, is_below
 from recsys_spark.training.stage import train_fit
+from recsys_spark.training.validation import RMSE
 from recsys_spark.tuning.space import as_yaml, dimensions, study_name
 from recsys_spark.tuning.study import Trial, Tried, best_of, open_study, search, study_uri, trials_of
 
@@ -64,7 +65,13 @@ def _train(run: Run, settings: Mapping[str, Any], floors: tuple[float, ...]) -> 
     curve = tuple(curve_of(outcome.history))
     if outcome.error:
         return Tried(None, len(outcome.history), curve, error=outcome.error)
-    best = outcome.history[outcome.best_epoch - 1].validation[run.config.tune.metric]
+    figures, metric = outcome.history[outcome.best_epoch - 1].validation, run.config.tune.metric
+    if metric not in figures:
+        raise UserError(
+            f"tune.metric is {metric}, but {config.model.name} is validated by {', '.join(figures)}: set tune.metric to one "
+            "of these"
+        )
+    best = -figures[metric] if metric == RMSE else figures[metric]  # trials are compared by what is higher
     return Tried(best, len(outcome.history), curve, is_below(curve, floors))
 
 

@@ -126,6 +126,7 @@ def test_held_out_lists_are_padded_and_shared_by_hash(tmp_path):
         {
             "user_idx": pa.array([3, 4, 5, 6], pa.int32()),
             "targets": pa.array([[1], [2, 3], [4], [5]], pa.list_(pa.int32())),
+            "values": pa.array([[1.5], [2.0, None], [None], [4.0]], pa.list_(pa.float64())),
             "candidates": pa.array([[7, 8], [9], [7, 9], [8]], pa.list_(pa.int32())),
         }
     )
@@ -146,6 +147,7 @@ def test_held_out_lists_are_padded_and_shared_by_hash(tmp_path):
         [5, PADDING, 8, PADDING],
     ]
     assert alone.relevant.sum(axis=1).tolist() == [1, 2, 1, 1]
+    np.testing.assert_array_equal(alone.values, [[1.5, np.nan], [2.0, np.nan], [np.nan, np.nan], [4.0, np.nan]])
     assert alone.history.tolist() == [[PADDING, PADDING], [PADDING, 4], [PADDING, PADDING], [2, 3]]
     shared = [held_out(files, [], rank, 2, most_users=0).users.tolist() for rank in (0, 1)]
     assert sorted(shared[0] + shared[1]) == [3, 4, 5, 6]

@@ -36,6 +36,7 @@ def make_job(tmp_path: Path) -> Callable[..., Job]:
     lists = {
         "user_idx": pa.array([u for u, _ in held], pa.int32()),
         "targets": pa.array([[i] for _, i in held], pa.list_(pa.int32())),
+        "values": pa.array([[5.0] for _ in held], pa.list_(pa.float64())),
         "candidates": pa.array([list(range(1 - u % 2, ITEMS, 2)) for u, _ in held], pa.list_(pa.int32())),
     }
     pq.write_table(pa.table(lists), tmp_path / "held-out.parquet")

@@ -111,7 +111,7 @@ def test_a_step_of_rows_reads_and_writes_no_whole_table() -> None:
     optimizer.build(model.trainable_variables)
     step = tf.function(make_step(model, optimizer, dense_rows=1000))
     batch = {"user": tf.TensorSpec((8,), tf.int32), "items": tf.TensorSpec((8, 5), tf.int32)}
-    graph = step.get_concrete_function(batch).graph
+    graph = step.get_concrete_function(batch, SEED).graph
     tables = [v.value for v in model.weights] + optimizer.variables
     handles = {id(table.handle) for table in tables if table.shape[:1] in ([users], [items])}
     captured = {internal.ref() for external, internal in graph.captures if id(external) in handles}

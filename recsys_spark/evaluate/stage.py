@@ -104,8 +104,8 @@ def _eval_users(run: Run, parts: tuple[str, ...], known_users: DataFrame) -> Dat
     slices = [run.tables.read_slice("eval_examples", {c.AS_OF_DATE: run.as_of, c.PART: part}) for part in parts]
     users = reduce(DataFrame.unionByName, slices)
     sequences = run.tables.read("sequences", {c.AS_OF_DATE: run.as_of})
-    with_items = users.transform(with_latest_items(sequences))
-    return with_items.transform(with_segment(known_users, run.config.evaluate.light_user_events))
+    segmented = users.transform(with_segment(known_users, run.config.evaluate.light_user_events))
+    return segmented.transform(with_latest_items(sequences))
 
 
 def _sampled(plan: Plan, users: DataFrame, parts: tuple[str, ...]) -> list[MetricRow]:

@@ -23,6 +23,7 @@ from recsys_spark.evaluate.report import report
 from recsys_spark.evaluate.stage import evaluate
 from recsys_spark.evaluate.subjects import Subject
 from recsys_spark.evaluate.summary import summarised
+from recsys_spark.models.users import Users
 from tests.evaluate import matrix_scorer
 from tests.evaluate.conftest import SCORES, World
 from tests.evaluate.matrix_scorer import MatrixScorer
@@ -37,7 +38,7 @@ class RatingScorer(MatrixScorer):
 
 
 def load_ratings(path: str) -> RatingScorer:
-    return RatingScorer(matrix_scorer.load(path).all_scores(np.arange(3)))
+    return RatingScorer(matrix_scorer.load(path).all_scores(Users.without_history(np.arange(3))))
 
 
 @pytest.fixture

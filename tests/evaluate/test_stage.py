@@ -166,7 +166,7 @@ def test_the_screen(evaluated: tuple[World, Run]) -> None:
     assert "test, targets among the whole catalogue (4 users" in screen
     for name in ("neumf", "neumf (refit)", "popularity", "random"):
         assert f"\n {name} " in screen
-    assert "matrix does not know 1 of 4 test users" in screen
+    assert "neumf does not know 1 of 4 test users" in screen
     assert "accuracy of matrix on test: 0.7778 at p >= 0.881 (the majority's answer: 0.6667)" in screen
 
 
@@ -203,7 +203,7 @@ def test_again_replaces_what_it_measures_and_nothing_else(evaluated: tuple[World
     # and without a validation part there is no threshold
     assert not any(key[0] == "m2" and key[4] == "accuracy" for key in after)
     assert any("no validation part" in note for note in again.notes)
-    assert "25.0% of the test targets cannot be in matrix's lists" in "\n".join(again.notes)
+    assert "25.0% of the test targets cannot be in neumf's lists" in "\n".join(again.notes)
 
 
 def test_missing_things_name_the_job(world: World) -> None:

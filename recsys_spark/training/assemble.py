@@ -48,9 +48,11 @@ def job_of(run: Run, fit: Fit, version: str, phase: str, halves: tuple[str, ...]
         next_index(run.tables.read("items"), c.ITEM_IDX),
     )
     draws = _draws(run, kind, of_fit)
-    histories = run.tables.live_files("sequences", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"}) if validation else ()
+    in_order = kind == SEQUENCES
+    looks_back = validation and (in_order or config.training.validation == "full")
+    histories = _live(run, "sequences", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"}) if looks_back else ()
     side = {of: _live(run, f"{of}_encoded", of_fit) if f"{of}_side" in settings else () for of in ("user", "item")}
-    item_features = _live(run, "item_features", of_fit)
+    item_features = _live(run, "item_features", of_fit) if in_order else ()
     versions = {name: run.tables.pin(name) for name in _READ if name in run.tables.versions_read}
     return Job(
         title=f"{fit} fit" + (f", {phase}" if config.model.neumf.pretrain else ""),
@@ -67,7 +69,7 @@ def job_of(run: Run, fit: Fit, version: str, phase: str, halves: tuple[str, ...]
         identity=f"{version}/{phase}/{config.run.seed}/{sorted(versions.items())}",
         halves=halves,
         alpha=config.model.neumf.pretrain_alpha,
-        histories=tuple(histories),
+        histories=histories,
         item_features=item_features,
         user_encoded=side["user"],
         item_encoded=side["item"],

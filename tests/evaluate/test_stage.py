@@ -167,7 +167,7 @@ def test_the_screen(evaluated: tuple[World, Run]) -> None:
     for name in ("neumf", "neumf (refit)", "popularity", "random"):
         assert f"\n {name} " in screen
     assert "neumf does not know 1 of 4 test users" in screen
-    assert "accuracy of matrix on test: 0.7778 at p >= 0.881 (the majority's answer: 0.6667)" in screen
+    assert "accuracy of neumf on test: 0.7778 at p >= 0.881 (the majority's answer: 0.6667)" in screen
 
 
 def test_again_replaces_what_it_measures_and_nothing_else(evaluated: tuple[World, Run], tmp_path: Path) -> None:

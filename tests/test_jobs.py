@@ -262,6 +262,34 @@ def test_halves_are_trained_first_and_joined(night, groceries, tmp_path):
         assert manifest["history"][0]["loss"] < 0.5
 
 
+OF_ITEM = "{name: category, of: item, kind: categorical, source: category}"
+DECLARED = f"[{OF_ITEM}, {{name: age, of: user, kind: categorical, source: age}}]"
+SMALL_MODELS = {
+    "sasrec": {"model__sasrec__width": 16, "model__sasrec__negatives": 64, "examples__window": 20},
+    "two_tower": {"model__two_tower__width": 16, "features__declared": DECLARED, "examples__window": 20},
+    "multitask": {"model__multitask__width": 8},
+    "embedding_mlp": {"model__embedding_mlp__high": 20.0},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(SMALL_MODELS))
+def test_every_kind_of_example_goes_through_the_very_jobs(spark, night, groceries, tmp_path, name):
+    root = shutil.copytree(night, tmp_path / "root")
+    few = {"training__epochs": 1, "training__batch_rows": 64, "evaluate__full_users": 50, "recommend__active_days": 1}
+    argv = arguments(root, groceries, **{"model__name": name, **few, **SMALL_MODELS[name]})
+    stages = ["features"] * (name == "two_tower") + ["examples", "train", "evaluate", "recommend"]
+    assert main(*stages, description="test", argv=argv) == 0
+    current = table(spark, root, "recommendations_current")
+    assert current.where("reason_code IN ('model', 'repeat')").count() > 0
+    assert {r[0] for r in current.select("model_version").distinct().collect()} == {
+        r["model_version"]
+        for r in table(spark, root, "models").where(f"model_name = '{name}' AND fit = 'production'").collect()
+    }
+    measured = table(spark, root, "metrics").where(f"model_name = '{name}' AND protocol = 'full' AND metric = 'ndcg'")
+    assert measured.count() > 0
+
+
 @pytest.mark.slow
 def test_a_stale_model_gives_new_users_the_fallback_and_does_not_score_new_items(spark, night, groceries, tmp_path):
     root = tmp_path / "later"

@@ -29,7 +29,9 @@ def write_tables(run: Run) -> None:
     own = [[item for item in range(N_ITEMS) if (user + item) % 2 == 0] for user in range(N_USERS)]
     others = [[item for item in range(N_ITEMS) if (user + item) % 2] for user in range(N_USERS)]
     rows = [(DAY, "evaluate", 0, u, i, 1.0, *others[u][:2]) for u in range(N_USERS) for i in own[u][:3]]
-    held_out = [(DAY, part, u, [own[u][3]], [1.0], others[u]) for part in ("validation", "test") for u in range(N_USERS)]
+    held_out = [
+        (DAY, part, u, [own[u][3]], [1.0], others[u]) for part in ("validation", "test") for u in range(N_USERS)
+    ]
     for table, content in (
         (USERS, [(f"u{n}", n, "test") for n in range(N_USERS)]),
         (ITEMS, [(f"i{n}", n, "test") for n in range(N_ITEMS)]),

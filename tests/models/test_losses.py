@@ -1,12 +1,16 @@
-"""Binary cross-entropy against values written by hand."""
+"""Losses, folding and places of windows against values written by hand."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from recsys_spark.models import binary_cross_entropy
+from recsys_spark.models import binary_cross_entropy, losses
+from recsys_spark.models.folding import folding
+from recsys_spark.models.windows import some_places, up_to
 
 
 def test_a_positive_and_its_negatives_by_hand() -> None:
@@ -32,3 +36,55 @@ def test_its_gradient_is_probability_less_label() -> None:
     with tf.GradientTape() as tape:
         loss = binary_cross_entropy(logits)
     np.testing.assert_allclose(tape.gradient(loss, logits), [[(0.75 - 1.0) / 2, 0.75 / 2]], rtol=1e-5)
+
+
+def sigmoid(x: float) -> float:
+    return 1.0 / (1.0 + math.exp(-x))
+
+
+def test_each_loss_by_hand() -> None:
+    logits = tf.constant([[1.0, -0.5, 0.25]])
+    of_negatives = -math.log(1 - sigmoid(-0.5)) - math.log(1 - sigmoid(0.25))
+    weighted = (-math.log(sigmoid(1.0)) + 0.5 * of_negatives) / 2.0
+    np.testing.assert_allclose(losses.weighted_cross_entropy(logits, 0.5), weighted, rtol=1e-6)
+    pairwise = (-math.log(sigmoid(1.5)) - math.log(sigmoid(0.75))) / 2
+    np.testing.assert_allclose(losses.bpr(logits), pairwise, rtol=1e-6)
+    np.testing.assert_allclose(losses.squared_error(tf.constant([1.0, 3.0]), tf.constant([2.0, 1.0])), 2.5)
+
+    positives, negatives = tf.constant([1.0]), tf.constant([[-0.5, 0.25]])
+    softmax = -math.log(math.exp(1.0) / (math.exp(1.0) + math.exp(-0.5) + math.exp(0.25)))
+    np.testing.assert_allclose(losses.sampled_softmax(positives, negatives), softmax, rtol=1e-6)
+    calibrated = -0.2 * math.log(sigmoid(1.0)) + of_negatives
+    np.testing.assert_allclose(losses.generalised_cross_entropy(positives, negatives, 0.2), calibrated, rtol=1e-6)
+    total = math.exp(-0.5) + math.exp(0.25)
+    shares = (math.exp(-0.5) / total, math.exp(0.25) / total)
+    gain = -math.log(shares[0] * sigmoid(1.5) + shares[1] * sigmoid(0.75))
+    penalty = 0.3 * (shares[0] * 0.25 + shares[1] * 0.0625)
+    np.testing.assert_allclose(losses.bpr_max(positives, negatives, 0.3), gain + penalty, rtol=1e-6)
+
+
+def test_gbces_beta_is_one_without_calibration_and_the_sampling_rate_with_all_of_it() -> None:
+    assert losses.calibration_beta(256, 3707, 0.0) == 1.0
+    assert losses.calibration_beta(256, 3707, 1.0) == pytest.approx(256 / 3706)
+    assert losses.calibration_beta(5000, 3707, 0.5) == 1.0
+
+
+def test_folding_is_the_share_of_neighbours_without_a_common_user() -> None:
+    # items 0 and 1 lie together and share user 0; items 2 and 3 lie together and share nobody
+    vectors = np.array([[1.0, 0.1], [1.0, 0.0], [0.0, 1.0], [0.1, 1.0], [5.0, 5.0]])
+    users, items = np.array([0, 0, 1, 2]), np.array([0, 1, 2, 3])
+    assert folding(vectors, users, items, neighbours=1) == 0.5
+    with pytest.raises(ValueError, match="1 items were taken"):
+        folding(vectors, np.array([0]), np.array([3]))
+
+
+def test_places_of_windows_are_of_known_items_and_histories_end_at_them() -> None:
+    window = tf.constant([[-1, 5, 6, 7], [1, 2, 3, 4]])
+    chosen = some_places(window, 10, tf.constant([1, 2], tf.int64))
+    found = sorted(
+        zip(chosen.rows.numpy().tolist(), chosen.places.numpy().tolist(), chosen.targets.numpy().tolist(), strict=True)
+    )
+    assert found == [(0, 1, 6), (0, 2, 7), (1, 0, 2), (1, 1, 3), (1, 2, 4)]
+    assert len(some_places(window, 1, tf.constant([1, 2], tf.int64)).rows) == 2
+    histories = up_to(tf.gather(window, [0, 1]), tf.constant([2, 0], tf.int64), 2).numpy()
+    assert histories.tolist() == [[5, 6], [-1, 1]]

@@ -70,12 +70,13 @@ def alternatives(spark: SparkSession, interactions: DataFrame, artifact: str) ->
     sizes = load_manifest(artifact)["model"]
     weights = {name.rpartition("/")[2]: array for name, array in load_arrays(artifact).items()}
     histories = interactions.groupBy(c.USER_IDX).agg(F.array_sort(F.collect_list(c.ITEM_IDX)).alias("seen"))
-    users = histories.withColumn(c.SEGMENT, F.lit(None).cast("string")).repartition(4 * cores, c.USER_IDX).persist()
+    nothing_known = {c.SEGMENT: F.lit(None).cast("string"), c.ITEMS: F.lit(None).cast("array<int>")}
+    users = histories.withColumns(nothing_known).repartition(4 * cores, c.USER_IDX).persist()
     rows = users.select(c.USER_IDX, "seen").orderBy(c.USER_IDX).collect()  # a benchmark's own size: MovieLens
     user_idx = np.array([row[c.USER_IDX] for row in rows])
     indptr = np.concatenate([[0], np.cumsum([len(row["seen"]) for row in rows])])
     seen = np.concatenate([row["seen"] for row in rows]).astype(np.int32)
-    policy = Policy(artifact, sizes["n_users"], N, True, BLOCK_USERS)
+    policy = Policy(artifact, N, True, BLOCK_USERS)
     nothing = Popular(np.arange(sizes["n_items"], dtype=np.int32), np.zeros(sizes["n_items"], np.float32), {})
     lists = users.transform(top_n_lists(policy, spark.sparkContext.broadcast(nothing)))
     scorer = BlockScorer(weights, threads=cores)

@@ -49,12 +49,14 @@ def make_job(root: str, folder: str, batch_rows: int) -> Any:
         == (newest, "evaluate", 0)
     )
     sizes = [len(DeltaTable(f"{root}/{name}").to_pyarrow_dataset().to_table(columns=[])) for name in ("users", "items")]
-    spec = ModelSpec("neumf", config.model.neumf.model_dump() | {"seed": 42}, *sizes)
+    spec = ModelSpec("neumf", config.model.neumf.arguments() | {"seed": 42}, *sizes)
     return Job(
         title="benchmark",
         model=spec,
         training=config.training,
+        kind="pairs",
         negatives=NEGATIVES,
+        window=config.examples.window,
         draws=(files,),
         validation=(),
         epochs=1,

@@ -98,7 +98,7 @@ class DeclaredFeature(Section):
     """
 
     name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
-    of: Of
+    of: Of | Literal["context"]
 
 
 class VocabularyFeature(DeclaredFeature):
@@ -141,17 +141,23 @@ AnyFeature = Annotated[
 ]
 
 
-def _with_names_of_their_own(declared: list[AnyFeature]) -> list[AnyFeature]:
+_OF_CONTEXT = ("categorical", "dense")
+
+
+def _sound(declared: list[AnyFeature]) -> list[AnyFeature]:
     names = [feature.name for feature in declared]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"two features are called {', '.join(twice)}; give each a name of its own")
+    odd = [feature.name for feature in declared if feature.of == "context" and feature.kind not in _OF_CONTEXT]
+    if odd:
+        raise ValueError(f"features of the context are {' or '.join(_OF_CONTEXT)}; declare {', '.join(odd)} as one of them")
     return declared
 
 
 class Features(Section):
     sequence_length: Positive
-    declared: Annotated[list[AnyFeature], AfterValidator(_with_names_of_their_own)]
+    declared: Annotated[list[AnyFeature], AfterValidator(_sound)]
 
 
 class Examples(Section):
@@ -198,6 +204,7 @@ class Recommend(Section):
     segment: str
     active_days: NotNegative
     segment_head: Positive
+    context: dict[str, str | int | float]
     block_users: Positive
     users_per_task: Positive
     variant: Annotated[str, Field(min_length=1)]

@@ -231,12 +231,37 @@ _CODES = _column(
 )
 _NUMBERS = _column(c.NUMBERS, ArrayType(FloatType()), "a place each number of feature_specs; NaN where missing")
 
+_CONTEXT = _column(
+    c.CONTEXT,
+    BinaryType(),
+    "the features declared of the context, codes as little-endian int32, then numbers as float32; null where none are",
+)
+
 USER_ENCODED: Final = Table(
     "user_encoded",
     "features",
     StructType([_AS_OF, _FIT, _USER_IDX, _CODES, _NUMBERS]),
     key=(c.AS_OF_DATE, c.FIT, c.USER_IDX),
     partitioned_by=(c.AS_OF_DATE, c.FIT),
+    properties=_FED,
+)
+
+EVENT_CONTEXTS: Final = Table(
+    "event_contexts",
+    "features",
+    StructType(
+        [
+            _AS_OF,
+            _FIT,
+            _column(c.PART, _STRING, "of the split: train, validation or test"),
+            _USER_IDX,
+            _ITEM_IDX,
+            _column(c.POSITION, _INT, "the event's place in the user's history, from 1, oldest first"),
+            _CONTEXT,
+        ]
+    ),
+    key=(c.AS_OF_DATE, c.FIT, c.USER_IDX, c.POSITION),
+    partitioned_by=(c.AS_OF_DATE, c.FIT, c.PART),
     properties=_FED,
 )
 
@@ -257,7 +282,7 @@ FEATURE_SPECS: Final = Table(
             _AS_OF,
             _FIT,
             _column(c.FEATURE, _STRING, "its name in features.declared"),
-            _column(c.OF, _STRING, "user or item"),
+            _column(c.OF, _STRING, "user, item or context"),
             _column(c.KIND, _STRING, "categorical, multi_hot, dense, text or vector"),
             _column(c.POSITION, _INT, "place in features.declared, from 0"),
             _column(c.FIRST, _INT, "its first slot in codes, or its first place in numbers, from 0"),
@@ -291,7 +316,7 @@ def train_examples(negatives: int) -> Table:
     return Table(
         "train_examples",
         "examples",
-        StructType([_AS_OF, _FIT, draw, _USER_IDX, _ITEM_IDX, value, *drawn]),
+        StructType([_AS_OF, _FIT, draw, _USER_IDX, _ITEM_IDX, value, _CONTEXT, *drawn]),
         key=(c.AS_OF_DATE, c.FIT, c.DRAW, c.USER_IDX, c.ITEM_IDX),
         partitioned_by=(c.AS_OF_DATE, c.FIT, c.DRAW),
         properties=_FED,
@@ -312,6 +337,7 @@ TRAIN_SEQUENCES: Final = Table(
                 "a window of the user's items, oldest first, as little-endian int32: -1 in front of short ones",
             ),
             _column(c.LENGTH, _INT, "how many items the window holds"),
+            _column(c.CONTEXT, BinaryType(), "the contexts of all but its first item, one after the other; null: none declared"),
         ]
     ),
     key=(c.AS_OF_DATE, c.FIT, c.USER_IDX, c.WINDOW),
@@ -498,6 +524,7 @@ TABLES: Final[Mapping[str, Table]] = {
         SEQUENCES,
         USER_ENCODED,
         ITEM_ENCODED,
+        EVENT_CONTEXTS,
         FEATURE_SPECS,
         train_examples(0),
         TRAIN_SEQUENCES,

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyspark import Broadcast
 from pyspark.sql import Column, DataFrame
@@ -24,10 +25,18 @@ from recsys_spark.transform import Transformer, conform
 from recsys_spark.whole_users import map_whole_users
 
 _TIMES: Final = "times"
+_CONTEXTS: Final = "contexts"
 
 
 def train_pairs(
-    config: Examples, seed: int, as_of: date, fit: Fit, times: Column, pool: Broadcast[Pool], files: int
+    config: Examples,
+    seed: int,
+    as_of: date,
+    fit: Fit,
+    times: Column,
+    pool: Broadcast[Pool],
+    files: int,
+    contexts: DataFrame | None = None,
 ) -> Transformer:
     """Interactions -> `schemas.train_examples(K)`: one row a positive of the fit and draw, its K negatives beside it.
 
@@ -40,6 +49,8 @@ def train_pairs(
     Args:
         times: how often an interaction is a positive of the fit, each time with negatives of its own.
         pool: what negatives are drawn from, broadcast.
+        contexts: `event_contexts` of the fit's parts, where features of the context are declared. The n-th time that a
+            pair is a positive has the context of its n-th event: with `times` of 1 that of the first.
     """
     table = train_examples(config.negatives)
     drawn = StructType([field for field in table.schema if field.name not in (c.AS_OF_DATE, c.FIT)])
@@ -47,6 +58,10 @@ def train_pairs(
     def to_examples(interactions: DataFrame) -> DataFrame:
         value = F.coalesce(value_in(*PARTS_OF_FIT[fit]), F.lit(float("nan"))).cast("float")
         pairs = interactions.select(c.USER_IDX, c.ITEM_IDX, value.alias(c.VALUE), times.cast("int").alias(_TIMES))
+        if contexts is None:
+            pairs = pairs.withColumn(_CONTEXTS, F.lit(None).cast("array<binary>"))
+        else:
+            pairs = pairs.join(_by_pair(contexts), on=[c.USER_IDX, c.ITEM_IDX], how="left")
         if config.strict_train:
             pairs = pairs.where(F.col(_TIMES) > 0)
         examples = pairs.transform(map_whole_users(_drawer(config, seed, pool), drawn, c.ITEM_IDX)).repartition(files)
@@ -57,7 +72,7 @@ def train_pairs(
 
 
 def _drawer(config: Examples, seed: int, pool: Broadcast[Pool]) -> Callable[[pa.Table], Iterator[pa.RecordBatch]]:
-    names = [c.DRAW, c.USER_IDX, c.ITEM_IDX, c.VALUE, *(c.negative(k) for k in range(1, config.negatives + 1))]
+    names = [c.DRAW, c.USER_IDX, c.ITEM_IDX, c.VALUE, c.CONTEXT, *(c.negative(k) for k in range(1, config.negatives + 1))]
 
     def draw(pairs: pa.Table) -> Iterator[pa.RecordBatch]:
         users, items, values, times = (
@@ -66,11 +81,27 @@ def _drawer(config: Examples, seed: int, pool: Broadcast[Pool]) -> Callable[[pa.
         barred = pair_keys(users, items)
         users, items, values = (np.repeat(column, times) for column in (users, items, values))
         repeat = np.arange(len(users)) - np.repeat(np.cumsum(times) - times, times)
+        contexts = _repeated(pairs.column(_CONTEXTS).combine_chunks(), times, repeat)
         for nth in range(config.draws):
             negatives = draw_negatives(seed, nth, users, items, repeat, config.negatives, barred, pool.value)
             kept = negatives[:, 0] != NONE_LEFT
             draws = np.full(int(kept.sum()), nth, dtype=np.int32)
-            columns = [draws, users[kept], items[kept], values[kept], *negatives[kept].T]
-            yield pa.RecordBatch.from_arrays([pa.array(column) for column in columns], names)
+            before = [pa.array(column) for column in (draws, users[kept], items[kept], values[kept])]
+            drawn = [pa.array(column) for column in negatives[kept].T]
+            yield pa.RecordBatch.from_arrays([*before, contexts.filter(pa.array(kept)), *drawn], names)
 
     return draw
+
+
+def _by_pair(contexts: DataFrame) -> DataFrame:
+    """`(user_idx, item_idx, contexts)`, each pair's in the order of its events. One shuffle."""
+    in_order = F.array_sort(F.collect_list(F.struct(c.POSITION, c.CONTEXT)))[c.CONTEXT]
+    return contexts.groupBy(c.USER_IDX, c.ITEM_IDX).agg(in_order.alias(_CONTEXTS))
+
+
+def _repeated(lists: pa.ListArray, times: npt.NDArray[np.int32], repeat: npt.NDArray[np.int64]) -> pa.Array:
+    """The n-th context of a pair for its n-th row, null where it has none."""
+    lengths = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    firsts, lengths = (np.repeat(each, times) for each in (np.cumsum(lengths) - lengths, lengths))
+    places = pa.array(firsts + repeat, mask=repeat >= lengths)
+    return lists.flatten().take(places)

@@ -18,9 +18,10 @@ from recsys_spark.examples.candidates import drawn_candidates, given_candidates
 from recsys_spark.examples.negatives import Pool
 from recsys_spark.examples.pairs import train_pairs
 from recsys_spark.examples.windows import train_windows
+from recsys_spark.features.contexts import of_context
 from recsys_spark.interactions.given import given_negatives
 from recsys_spark.interactions.pairs import is_target, positives_in
-from recsys_spark.interactions.split import PARTS_OF_FIT, TEST, VALIDATION, until
+from recsys_spark.interactions.split import PARTS_OF_FIT, TEST, VALIDATION, in_parts, until
 from recsys_spark.model_settings import SEQUENCES
 from recsys_spark.runs import Run
 from recsys_spark.schemas import EVAL_EXAMPLES, TRAIN_SEQUENCES, train_examples
@@ -50,7 +51,8 @@ def _write_train_examples(run: Run, interactions: DataFrame, fit: Fit) -> None:
     files = _files(positives, config.rows_per_file, run.config.training.ranks)
     pool = _pool(run, interactions, fit)
     barred = interactions.where(F.col(c.POSITIVES) > 0)
-    examples = barred.transform(train_pairs(config, run.seed, run.as_of, fit, times, pool, files))
+    contexts = _contexts(run, fit)
+    examples = barred.transform(train_pairs(config, run.seed, run.as_of, fit, times, pool, files, contexts))
     where: dict[str, str | int | date] = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
     rows = run.tables.replace(train_examples(config.negatives), examples, where)
     run.counts[f"positives_{fit}"], run.counts[f"train_examples_{fit}"] = positives, rows
@@ -67,8 +69,16 @@ def _write_train_sequences(run: Run, fit: Fit) -> None:
     if not users:
         raise UserError(f"no user has two events in the {fit} fit, so there is nothing to learn an order from")
     files = _files(users * config.windows, config.rows_per_file, run.config.training.ranks)
-    windows = histories.transform(train_windows(run.as_of, fit, config.window, config.windows, files))
+    cut = train_windows(run.as_of, fit, config.window, config.windows, files, _contexts(run, fit))
+    windows = histories.transform(cut)
     run.counts[f"train_sequences_{fit}"] = run.tables.replace(TRAIN_SEQUENCES, windows, where)
+
+
+def _contexts(run: Run, fit: Fit) -> DataFrame | None:
+    """The contexts of the events of the fit's parts, where features of the context are declared."""
+    if not of_context(run.config.features):
+        return None
+    return run.tables.read_slice("event_contexts", {c.AS_OF_DATE: run.as_of, c.FIT: fit}).where(in_parts(fit))
 
 
 def _write_eval_examples(run: Run, interactions: DataFrame, part: str) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -17,36 +17,46 @@ from recsys_spark.config import Fit
 from recsys_spark.schemas import TRAIN_SEQUENCES
 from recsys_spark.transform import Transformer, conform
 
+_CONTEXTS: Final = "contexts"
 _CUT = StructType([field for field in TRAIN_SEQUENCES.schema if field.name not in (c.AS_OF_DATE, c.FIT)])
 
 
-def train_windows(as_of: date, fit: Fit, length: int, most: int, files: int) -> Transformer:
+def train_windows(
+    as_of: date, fit: Fit, length: int, most: int, files: int, contexts: DataFrame | None = None
+) -> Transformer:
     """`schemas.SEQUENCES` -> `schemas.TRAIN_SEQUENCES`: the latest `most` windows of each user, `length` + 1 items each.
 
     A window overlaps the one after it in one item, so that every item but a user's first is predicted once. Users with a
-    single item have no window. O(items kept), one shuffle, evenly into `files`.
+    single item have no window. O(items kept), one shuffle, evenly into `files`; another one, by user, for contexts.
+
+    Args:
+        contexts: `event_contexts` of the fit's parts, where features of the context are declared.
     """
 
     def to_windows(sequences: DataFrame) -> DataFrame:
-        cut = sequences.select(c.USER_IDX, c.ITEMS).mapInArrow(_cutter(length, most), _CUT).repartition(files)
+        if contexts is None:
+            known = sequences.withColumn(_CONTEXTS, F.lit(None).cast("array<binary>"))
+        else:
+            known = sequences.join(_by_user(contexts), on=c.USER_IDX, how="left")
+        cut = known.select(c.USER_IDX, c.ITEMS, _CONTEXTS).mapInArrow(_cutter(length, most), _CUT).repartition(files)
         sliced = cut.withColumn(c.AS_OF_DATE, F.lit(as_of)).withColumn(c.FIT, F.lit(fit))
         return sliced.transform(conform(TRAIN_SEQUENCES.schema, TRAIN_SEQUENCES.name))
 
     return to_windows
 
 
-def windows_of(items: npt.NDArray[np.int32], length: int, most: int) -> Iterator[npt.NDArray[np.int32]]:
-    """One sequence's windows, the latest first, each of 2 to `length` + 1 items.
+def windows_of(items: int, length: int, most: int) -> Iterator[slice]:
+    """Where the windows of a sequence of so many items lie, the latest first, each of 2 to `length` + 1 items.
 
-    >>> [window.tolist() for window in windows_of(np.array([1, 2, 3, 4, 5], np.int32), 2, 3)]
-    [[3, 4, 5], [1, 2, 3]]
+    >>> list(windows_of(5, 2, 3))
+    [slice(2, 5, None), slice(0, 3, None)]
     """
-    end = len(items)
+    end = items
     for _ in range(most):
         start = max(0, end - length - 1)
         if end - start < 2:
             return
-        yield items[start:end]
+        yield slice(start, end)
         end = start + 1
 
 
@@ -56,14 +66,35 @@ def _cutter(length: int, most: int) -> Callable[[Iterable[pa.RecordBatch]], Iter
             users: list[int] = []
             packed: list[bytes] = []
             lengths: list[int] = []
-            for user, items in zip(batch.column(c.USER_IDX), batch.column(c.ITEMS), strict=True):
-                for window in windows_of(items.values.to_numpy(), length, most):
+            contexts: list[bytes | None] = []
+            known = (batch.column(name) for name in (c.USER_IDX, c.ITEMS, _CONTEXTS))
+            for user, sequence, of_items in zip(*known, strict=True):
+                items = sequence.values.to_numpy()
+                of_user = of_items.as_py()
+                for window in windows_of(len(items), length, most):
                     row = np.full(length + 1, -1, dtype="<i4")
-                    row[length + 1 - len(window) :] = window
+                    row[length + 1 - (window.stop - window.start) :] = items[window]
                     users.append(user.as_py())
                     packed.append(row.tobytes())
-                    lengths.append(len(window))
-            columns = [pa.array(users, pa.int32()), pa.array(packed, pa.binary()), pa.array(lengths, pa.int32())]
+                    lengths.append(window.stop - window.start)
+                    contexts.append(None if of_user is None else _packed(of_user[-len(items) :][window][1:], length))
+            columns = [
+                pa.array(users, pa.int32()),
+                pa.array(packed, pa.binary()),
+                pa.array(lengths, pa.int32()),
+                pa.array(contexts, pa.binary()),
+            ]
             yield pa.RecordBatch.from_arrays(columns, _CUT.names)
 
     return cut
+
+
+def _by_user(contexts: DataFrame) -> DataFrame:
+    """`(user_idx, contexts)`, each user's in the order of the events. One shuffle."""
+    in_order = F.array_sort(F.collect_list(F.struct(c.POSITION, c.CONTEXT)))[c.CONTEXT]
+    return contexts.groupBy(c.USER_IDX).agg(in_order.alias(_CONTEXTS))
+
+
+def _packed(contexts: list[bytes], length: int) -> bytes:
+    """The contexts one after the other, at the end of `length` places, each of as many bytes."""
+    return bytes(len(contexts[0]) * (length - len(contexts))) + b"".join(contexts)

@@ -54,8 +54,12 @@ def learnt_features(run: Run, counted: Mapping[Fit, Mapping[Of, DataFrame]]) -> 
         yield known
 
 
-def write_encoded(run: Run, known: Sequence[Known]) -> None:
-    """Encode every user and item of the index, and write what the codes and numbers mean, a slice a fit. O(entities)."""
+def write_encoded(run: Run, known: Sequence[Known], contexts: Mapping[Fit, Sequence[Learnt]]) -> None:
+    """Encode every user and item of the index, and write what the codes and numbers mean, a slice a fit. O(entities).
+
+    Args:
+        contexts: what each fit learnt of the context, which is encoded elsewhere.
+    """
     rows: dict[Fit, list[tuple[object, ...]]] = {}
     for one in known:
         table, where = ENCODED[one.of], {c.AS_OF_DATE: run.as_of, c.FIT: one.fit}
@@ -65,6 +69,8 @@ def write_encoded(run: Run, known: Sequence[Known]) -> None:
         odd = unknown(run.tables.read(table.name, where), one.learnt)
         rows.setdefault(one.fit, []).extend(_row(run, one.fit, learnt, odd[learnt.spec.name]) for learnt in one.learnt)
         run.notes += [_note(one, learnt, written, odd[learnt.spec.name]) for learnt in one.learnt]
+    for fit, of_context in contexts.items():
+        rows.setdefault(fit, []).extend(_row(run, fit, learnt, 0) for learnt in of_context)
     for fit, of_fit in rows.items():
         specs = run.spark.createDataFrame(of_fit, FEATURE_SPECS.schema)
         run.tables.replace(FEATURE_SPECS, specs, {c.AS_OF_DATE: run.as_of, c.FIT: fit})

@@ -69,8 +69,8 @@ def _unknown(one: Learnt) -> Column:
 def _encoder(learnt: Sequence[Learnt]) -> Encoder:
     def encode(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            coded = [_codes(one, batch.column(value_of(one.spec.name))) for one in learnt if one.spec.in_codes]
-            numbers = [_numbers(one, batch.column(value_of(one.spec.name))) for one in learnt if not one.spec.in_codes]
+            coded = [codes_of(one, batch.column(value_of(one.spec.name))) for one in learnt if one.spec.in_codes]
+            numbers = [numbers_of(one, batch.column(value_of(one.spec.name))) for one in learnt if not one.spec.in_codes]
             columns = [
                 batch.column(0),
                 _lists(coded, batch.num_rows, np.dtype(np.int32)),
@@ -81,12 +81,14 @@ def _encoder(learnt: Sequence[Learnt]) -> Encoder:
     return encode
 
 
-def _codes(one: Learnt, lists: pa.ListArray) -> Codes:
+def codes_of(one: Learnt, lists: pa.ListArray) -> Codes:
+    """Lists of words as the feature's `(rows, slots)`."""
     assert one.vocabulary is not None
     return codes(lists, one.vocabulary, one.spec.length)
 
 
-def _numbers(one: Learnt, values: pa.Array) -> Floats:
+def numbers_of(one: Learnt, values: pa.Array) -> Floats:
+    """Values as the feature's `(rows, places)`, NaN where missing."""
     if isinstance(one.feature, DenseFeature):
         assert one.mean is not None
         assert one.std is not None

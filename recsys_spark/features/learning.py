@@ -45,14 +45,16 @@ class Learnt:
     weights: Weights | None
 
 
-def learn(values: DataFrame, declared: Sequence[AnyFeature], attributes: DataFrame, limit: int) -> list[Learnt]:
-    """Learn features of users, or of items, from the rows of `sources.values` that are `trained`.
+def learn(
+    values: DataFrame, declared: Sequence[AnyFeature], attributes: DataFrame | None, limit: int
+) -> list[Learnt]:
+    """Learn features of users, of items or of the context, from the rows of `sources.values` that are `trained`.
 
     One pass for counts and means, one for all vocabularies, one a text feature: O(entities). What comes to the driver is
     the vocabularies, within `limit` bytes, and a number a hash bucket of each text feature.
 
     Args:
-        attributes: what `values` was made from, to say what there is where a source has nothing.
+        attributes: what `values` was made from, to say what there is where a source has nothing; None of the context.
 
     Raises:
         UserError: nobody trained on has a usable value, or a table of vectors is not as declared.
@@ -157,13 +159,15 @@ def _check_vectors(feature: AnyFeature, summary: Row) -> None:
         )
 
 
-def _nothing_learnt(feature: AnyFeature, summary: Row, attributes: DataFrame) -> str:
-    among = f"the {summary[_EVERYONE]:,} {feature.of}s that the fit trains on"
+def _nothing_learnt(feature: AnyFeature, summary: Row, attributes: DataFrame | None) -> str:
+    whom = "events" if feature.of == "context" else f"{feature.of}s"
+    among = f"the {summary[_EVERYONE]:,} {whom} that the fit trains on"
     if isinstance(feature, VectorFeature):
         return f"feature `{feature.name}`: {feature.path} has a vector of none of {among}"
     start = f"feature `{feature.name}`: `{feature.source}` has"
     given = summary[feature.name].given
     if given:
         return f"{start} {given:,} values among {among}, but no number that can be used; declare it as categorical"
-    there = ", ".join(sources_there_are(feature.of, attributes))
-    return f"{start} no value for any of {among}; there is {there}"
+    if feature.of == "context" or attributes is None:
+        return f"{start} no value for any of {among}; see the keys of column `context` in table `events`"
+    return f"{start} no value for any of {among}; there is {', '.join(sources_there_are(feature.of, attributes))}"

@@ -1,7 +1,7 @@
 """The features stage: events and attributes -> what is known at a cut, a slice a date and fit.
 
-It writes `user_features`, `item_features` and `sequences`, and for declared features `user_encoded`, `item_encoded` and
-`feature_specs`.
+It writes `user_features`, `item_features` and `sequences`, and for declared features `user_encoded`, `item_encoded`,
+`event_contexts` and `feature_specs`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 
 from recsys_spark import columns as c
 from recsys_spark.config import Fit, Of
+from recsys_spark.features.contexts import carried, learnt_contexts, write_contexts
 from recsys_spark.features.counts import item_features, segments, user_features
 from recsys_spark.features.declared import learnt_features, write_encoded
 from recsys_spark.features.sequences import sequences
@@ -24,16 +25,18 @@ def run(run: Run) -> None:
     config = run.config
     attributes = run.tables.read_or_empty(USER_ATTRIBUTES)
     of_user = segments(run.tables.read("users"), attributes, config.recommend.segment)
-    labelled = labelled_events(run).where(c.POSITIVE).persist()
+    labelled = labelled_events(run, carried(config.features)).where(c.POSITIVE).persist()
     try:
         known = {fit: labelled.where(in_parts(fit)) for fit in config.examples.fits}
         counted = {fit: _counted(run, events, fit, of_user) for fit, events in known.items()}
+        contexts = learnt_contexts(run, labelled, known)
         with learnt_features(run, counted) as learnt:  # before any table is replaced: a declaration may be wrong
             for fit in known:
                 where = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
                 for table, frame in ((USER_FEATURES, counted[fit]["user"]), (ITEM_FEATURES, counted[fit]["item"])):
                     run.counts[f"{table.name}_{fit}"] = run.tables.replace(table, frame, where)
-            write_encoded(run, learnt)
+            write_encoded(run, learnt, contexts)
+            write_contexts(run, labelled, contexts)
         for fit in PARTS_OF_FIT:  # also of fits that are not trained: what each part's users are scored by
             in_order = labelled.where(in_parts(fit)).transform(
                 sequences(run.as_of, fit, config.features.sequence_length)

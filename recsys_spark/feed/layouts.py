@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,13 +20,16 @@ Block = npt.NDArray[np.int32]
 class Layout:
     """The columns of one kind of example, `width` integers a row, of which each row is `samples` samples.
 
-    A float column travels as the bits of a float32, a packed one as the integers that it packs.
+    A float column travels as the bits of a float32, a packed one as the integers that it packs. Contexts, of `context`
+    integers an event, come last.
     """
 
     kind: Kind
     columns: tuple[str, ...]
     width: int
     samples: int
+    events: int = 1  # that a row has contexts of
+    context: int = 0  # integers of each
 
     def block(self, columns: Sequence[npt.NDArray[Any]]) -> Block:
         """The columns of a row group as (rows, width).
@@ -38,12 +41,22 @@ class Layout:
         if block.shape[1] != self.width:
             raise UserError(
                 f"rows of {self.kind} examples hold {block.shape[1]} numbers, expected {self.width}: the examples were made "
-                "with other settings (examples.negatives, examples.window), run jobs/examples.py again"
+                "with other settings (examples.negatives, examples.window, features.declared), run jobs/examples.py again"
             )
         return block
 
     def batch(self, block: Any) -> dict[str, Any]:
         """A tensor (B, width) as the batch that a model of this kind takes: see `models.contract.Recommender`."""
+        import tensorflow as tf
+
+        if self.context:
+            of_row = self.events * self.context
+            shape = [-1, self.events, self.context] if self.kind == SEQUENCES else [-1, self.context]
+            context = tf.reshape(block[:, self.width - of_row :], shape)
+            return self._without_context(block[:, : self.width - of_row]) | {"context": context}
+        return self._without_context(block)
+
+    def _without_context(self, block: Any) -> dict[str, Any]:
         import tensorflow as tf
 
         if self.kind == PAIRS:
@@ -55,13 +68,22 @@ class Layout:
         return {"user": block[:, 0], "window": block[:, 1:]}
 
 
-def layout_of(kind: Kind, negatives: int, window: int) -> Layout:
+def layout_of(kind: Kind, negatives: int, window: int, context: int = 0) -> Layout:
     """The layout of a kind of example.
 
     Args:
         negatives: beside each positive, of pairs.
         window: items that a model reads, of sequences.
+        context: integers of the context of an event, 0 for models that do not look at it.
     """
+    plain = _plain(kind, negatives, window)
+    if not context:
+        return plain
+    columns, width = (*plain.columns, c.CONTEXT), plain.width + plain.events * context
+    return replace(plain, columns=columns, width=width, context=context)
+
+
+def _plain(kind: Kind, negatives: int, window: int) -> Layout:
     if kind in (PAIRS, RATED_PAIRS):
         columns = (c.USER_IDX, c.ITEM_IDX, *(c.negative(k) for k in range(1, negatives + 1)))
         columns = columns if kind == PAIRS else (*columns, c.VALUE)
@@ -69,7 +91,7 @@ def layout_of(kind: Kind, negatives: int, window: int) -> Layout:
     if kind == RATINGS:
         return Layout(kind, (c.USER_IDX, c.ITEM_IDX, c.VALUE), 3, 1)
     assert kind == SEQUENCES
-    return Layout(kind, (c.USER_IDX, c.WINDOW), 2 + window, 1)
+    return Layout(kind, (c.USER_IDX, c.WINDOW), 2 + window, 1, events=window)
 
 
 def _as_ints(column: npt.NDArray[Any]) -> Block:

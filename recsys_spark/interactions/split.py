@@ -20,6 +20,7 @@ from pyspark.sql.types import (
     ByteType,
     DoubleType,
     IntegerType,
+    StringType,
     StructField,
     StructType,
     TimestampType,
@@ -99,8 +100,10 @@ def positive(config: Interactions) -> Transformer:
     return lambda events: events.withColumn(c.POSITIVE, F.coalesce(condition, F.lit(False)))
 
 
-def labelled(config: Split, as_of: date, seed: int, given_test: DataFrame | None = None) -> Transformer:
-    """Indexed events with `positive` -> `schemas.LABELLED_EVENTS`.
+def labelled(
+    config: Split, as_of: date, seed: int, given_test: DataFrame | None = None, carried: Sequence[str] = ()
+) -> Transformer:
+    """Indexed events with `positive` -> `schemas.LABELLED_EVENTS`, and the text columns `carried` behind them.
 
     One shuffle by user and a sort within it, then numpy over whole users: O(n log h) for histories of length h, memory one
     batch and one user's history; nothing is taken over all users.
@@ -122,13 +125,16 @@ def labelled(config: Split, as_of: date, seed: int, given_test: DataFrame | None
         marked = _with_given(events, given_test) if config.kind == "given" else _without_given(events)
         parts = _HELD_OUT_PARTS.get(config.kind, ())
         place = _placer(len(parts), repeats=config.repeats and config.kind != "given")
-        in_order = map_whole_users(place, _PLACED, c.EVENT_TIME, c.EVENT_ORDER, c.EVENT_ID, columns=len(_CARRIED))
-        placed = marked.select(*_CARRIED, c.EVENT_ORDER, c.EVENT_ID).transform(in_order)
+        placed_schema = StructType([*texts, *_PLACED])
+        columns = len(texts) + len(_CARRIED)
+        in_order = map_whole_users(place, placed_schema, c.EVENT_TIME, c.EVENT_ORDER, c.EVENT_ID, columns=columns)
+        placed = marked.select(*carried, *_CARRIED, c.EVENT_ORDER, c.EVENT_ID).transform(in_order)
         if config.kind == "time":
             return placed.withColumn(c.PART, _part_by_time(config, as_of))
         return placed.withColumn(c.PART, _part_by_pair(config, seed) if config.kind == "random" else _part(parts))
 
-    return lambda events: label(events).transform(conform(LABELLED_EVENTS, "labelled events"))
+    texts = [StructField(name, StringType()) for name in carried]
+    return lambda events: label(events).transform(conform(StructType([*LABELLED_EVENTS, *texts]), "labelled events"))
 
 
 def _part_by_time(config: Split, as_of: date) -> Column:

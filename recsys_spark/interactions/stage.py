@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+from collections.abc import Mapping
+
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
@@ -28,16 +30,21 @@ def run(run: Run) -> None:
     run.counts["interactions"] = run.tables.replace(INTERACTIONS, pairs, where)
 
 
-def labelled_events(run: Run) -> DataFrame:
-    """The events up to the run's date, in dense indices, with the part of the split of each."""
-    events = run.tables.read("events").where(until(run.as_of))
+def labelled_events(run: Run, texts: Mapping[str, Column] | None = None) -> DataFrame:
+    """The events up to the run's date, in dense indices, with the part of the split of each.
+
+    Args:
+        texts: further columns by name, each a text of the event.
+    """
+    carried = dict(texts or {})
+    events = run.tables.read("events").where(until(run.as_of)).withColumns(carried)
     users, items = run.tables.read("users"), run.tables.read("items")
     given = given_test(run.config.split, events, users, items) if run.config.split.kind == "given" else None
     return (
         events.transform(indexed(users, items))
         .transform(positive(run.config.interactions))
         .transform(k_core(run.config.interactions, run.say))
-        .transform(labelled(run.config.split, run.as_of, run.seed, given))
+        .transform(labelled(run.config.split, run.as_of, run.seed, given, list(carried)))
     )
 
 

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from recsys_spark.models.side import SideEncoder, SideTable
+from recsys_spark.features.spec import codes_length, numbers_length
+from recsys_spark.models.side import ContextEncoder, SideEncoder, SideTable, feature_specs_of
 
 
 class Recommender(keras.Model):
@@ -22,8 +23,12 @@ class Recommender(keras.Model):
     - `ratings`: `{"user": (B,), "items": (B, 1), "value": (B,)}`;
     - `sequences`: `{"user": (B,), "window": (B, L + 1)}`, a user's items oldest first, -1 in front of short ones.
 
-    Scoring: `call({"user": (B,), "history": (B, L), "items": (B, C)})` -> scores (B, C), higher is better. A user index of -1
-    is a user that the model does not know; an item of -1 in a history is no item. A model that `retrieves` scores by
+    With features of the context, batches hold `"context": (B, W)` too, of W integers an event (see `ContextEncoder`); of
+    sequences (B, L, W), that of the item after each of the L that are read.
+
+    Scoring: `call({"user": (B,), "history": (B, L), "items": (B, C)})` -> scores (B, C), higher is better; with features of the
+    context also `"context": (B, W)`, of -1 where it is not given. A user index of -1 is a user that the model does not know;
+    an item of -1 in a history is no item. A model that `retrieves` scores by
     the dot product of `queries` and `catalogue`, so that the best of millions of items can be found without scoring each.
 
     Args:
@@ -33,6 +38,7 @@ class Recommender(keras.Model):
         user_side: the declared features of users, as `features.spec.FeatureSpec` or their mappings; `user_side.fill` takes
             their values.
         item_side: likewise of items.
+        context_side: likewise of the context of an event, which comes with it.
     """
 
     examples: ClassVar[str] = "pairs"
@@ -50,6 +56,7 @@ class Recommender(keras.Model):
         seed: int = 0,
         user_side: Sequence[Any] = (),
         item_side: Sequence[Any] = (),
+        context_side: Sequence[Any] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -61,6 +68,7 @@ class Recommender(keras.Model):
         for table in (self.user_side, self.item_side):
             if table is not None:
                 table.build()
+        self.context_side = feature_specs_of(context_side)
         self._seeds: Iterator[int] = iter(range(1000 * seed, 1000 * seed + 1000))
 
     def training_loss(self, batch: Mapping[str, Any], seed: Any) -> Any:
@@ -91,6 +99,8 @@ class Recommender(keras.Model):
         own = ("n_users", "n_items", "seed", *self.settings())
         sides = {"user_side": self.user_side, "item_side": self.item_side}
         specs = {name: [asdict(spec) for spec in table.specs] for name, table in sides.items() if table is not None}
+        if self.context_side:
+            specs["context_side"] = [asdict(spec) for spec in self.context_side]
         return {**super().get_config(), **{name: getattr(self, name) for name in own}, **specs}
 
     def side_encoder(self, table: SideTable | None, width: int, name: str) -> Any:
@@ -98,6 +108,19 @@ class Recommender(keras.Model):
         if table is None:
             return None
         encoder = SideEncoder(table, width, next(self._seeds), name=name, dtype=self.dtype_policy)
+        encoder.build()
+        return encoder
+
+    @property
+    def context_width(self) -> int:
+        """How many integers the context of an event is, 0 without."""
+        return codes_length(self.context_side, "context") + numbers_length(self.context_side, "context")
+
+    def context_encoder(self, width: int, name: str) -> Any:
+        """What turns the context of events into vectors, built; None where no features of it are declared."""
+        if not self.context_side:
+            return None
+        encoder = ContextEncoder(self.context_side, width, next(self._seeds), name=name, dtype=self.dtype_policy)
         encoder.build()
         return encoder
 

@@ -52,7 +52,7 @@ class GRU4Rec(SequenceModel):
             layer.build((None, None, self.width if number == 0 else self.units))
         self.back = self.glorot("back", (self.units, self.width)) if self.units != self.width else None
 
-    def encode(self, items: Any, users: Any, training: bool) -> Any:
+    def encode(self, items: Any, training: bool) -> Any:
         """(B, L) -> (B, L, width)."""
         x = self.drop(self.item_vectors(items), training=training)
         for layer in self.recurrent:

@@ -85,7 +85,7 @@ class NeuMF(Recommender):
         self.dropout, self.l2, self.mode = dropout, l2, mode
         self.objective, self.mean_value, self.predicts_ratings = objective, mean_value, objective == "explicit"
         self.gives_logits = not self.predicts_ratings
-        self.in_numpy = self.user_side is None and self.item_side is None
+        self.in_numpy = self.user_side is None and self.item_side is None and not self.context_side
         self.has_gmf, self.has_mlp = mode != "mlp", mode != "gmf"
         layers = range(len(mlp_layers)) if self.has_mlp else ()
         self.droppers = [keras.layers.Dropout(dropout, seed=seed + k, dtype=self.dtype_policy) for k in layers]
@@ -119,6 +119,10 @@ class NeuMF(Recommender):
         widths = Halves(self.gmf_width if self.has_gmf else 0, self.mlp_width if self.has_mlp else 0)
         self.beside_user = self._encoders(self.user_side, "user", widths)
         self.beside_item = self._encoders(self.item_side, "item", widths)
+        of_context = zip(("gmf", "mlp"), widths, strict=True)
+        self.beside_context = Halves(
+            *(self.context_encoder(width, f"beside_context_{half}") if width else None for half, width in of_context)
+        )
 
     def call(self, inputs: Mapping[str, Any], training: bool = False) -> Any:
         """`{"user": (B,), "items": (B, C)}` -> logits (B, C)."""
@@ -126,6 +130,8 @@ class NeuMF(Recommender):
         user_vectors = self.user_vectors(users)
         if self.l2 and training:
             self.add_loss(self.l2 * (self._square(user_vectors) + self._square(self.item_vectors(items))))
+        if self.context_side:
+            user_vectors = _in_context(user_vectors, self.beside_context, inputs["context"], training)
         return self.scores(self.user_part(user_vectors), self._part_of_items(items), training)
 
     def training_loss(self, batch: Mapping[str, Any], seed: Any) -> Any:
@@ -244,3 +250,9 @@ def _with_features(own: Halves, encoders: Halves, indices: Any) -> Halves:
     """Each half's embeddings plus what its encoder, if it has one, says of the same indices."""
     pairs = zip(own, encoders, strict=True)
     return Halves(*(vectors if encoder is None else vectors + encoder(indices) for vectors, encoder in pairs))
+
+
+def _in_context(users: Halves, encoders: Halves, context: Any, training: bool) -> Halves:
+    """Each half's embeddings of users, moved by the context."""
+    pairs = zip(users, encoders, strict=True)
+    return Halves(*(half if encoder is None else half + encoder(context, training=training) for half, encoder in pairs))

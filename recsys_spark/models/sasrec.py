@@ -76,7 +76,7 @@ class SASRec(SequenceModel):
             for block in range(self.blocks)
         ]
 
-    def encode(self, items: Any, users: Any, training: bool) -> Any:
+    def encode(self, items: Any, training: bool) -> Any:
         """(B, L) -> (B, L, width)."""
         length = sizes(items)[1]
         x = self.item_vectors(items) * math.sqrt(self.width) + self.read(self.places)[self.length - length :]

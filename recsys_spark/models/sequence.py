@@ -21,8 +21,9 @@ _STDDEV: Final = 0.02
 class SequenceModel(Recommender):
     """A model that reads a user's latest items in order and says what comes next, by dot product with the item table.
 
-    `encode` maps items (B, L) to vectors (B, L, width), of which each knows its own and earlier positions alone. Item vectors
-    are rows of one table, plus what the items' declared features say. Training
+    `encode` maps items (B, L) to vectors (B, L, width), of which each knows its own and earlier positions alone; `head` makes
+    queries of them, which the context of the next event moves. Item vectors are rows of one table, plus what the items'
+    declared features say. Training
     takes every position of a window whose next item is known; scoring takes the last position. With h a position's
     vector, e_i the item vectors and i the next item, the logits are z_0 = h . e_i and z_k = h . e_k for negatives k.
 
@@ -90,19 +91,29 @@ class SequenceModel(Recommender):
         """Make the item table; a subclass makes what encodes."""
         self.items = self.table("items", self.n_items, self.width, _STDDEV)
         self.beside_item = self.side_encoder(self.item_side, self.width, "beside_item")
+        self.beside_context = self.context_encoder(self.width, "beside_context")
 
     def item_vectors(self, items: Any) -> Any:
         """Vectors of items, zeros for -1: (...,) -> (..., width)."""
         own = self.rows_or_zeros(self.items, items)
         return own if self.beside_item is None else own + self.beside_item(items)
 
-    def encode(self, items: Any, users: Any, training: bool) -> Any:
-        """(B, L) items, -1 where there is none, and users (B,), -1 for unknown ones -> (B, L, width)."""
+    def encode(self, items: Any, training: bool) -> Any:
+        """(B, L) items, -1 where there is none -> (B, L, width)."""
         raise NotImplementedError
+
+    def head(self, vectors: Any, users: Any, context: Any, training: bool) -> Any:
+        """What is encoded, as queries in the context of the next event: (P, width) -> (P, width).
+
+        Args:
+            users: (P,), -1 for unknown ones.
+            context: (P, W), None where no features of it are declared.
+        """
+        return vectors if self.beside_context is None else vectors + self.beside_context(context, training=training)
 
     def queries(self, users: Mapping[str, Any]) -> Any:
         """The vector of what comes after the history: (B, L) -> (B, width)."""
-        return self.full(self.encode(users["history"][:, -self.length :], users["user"], training=False)[:, -1])
+        return self.full(self._last(users, training=False))
 
     def catalogue(self) -> Any:
         """The item vectors (n_items, width)."""
@@ -111,8 +122,11 @@ class SequenceModel(Recommender):
 
     def call(self, inputs: Mapping[str, Any], training: bool = False) -> Any:
         """`{"history": (B, L), "items": (B, C)}` -> logits (B, C)."""
-        queries = self.encode(inputs["history"][:, -self.length :], inputs["user"], training=training)[:, -1]
-        return self.full(tf.linalg.matvec(self.item_vectors(inputs["items"]), queries))
+        return self.full(tf.linalg.matvec(self.item_vectors(inputs["items"]), self._last(inputs, training)))
+
+    def _last(self, users: Mapping[str, Any], training: bool) -> Any:
+        encoded = self.encode(users["history"][:, -self.length :], training)[:, -1]
+        return self.head(encoded, users["user"], users.get("context"), training)
 
     def learn_counts(self, counts: npt.NDArray[Any]) -> None:
         """Weigh the draws by how often items were taken; needed where `sampling` is `popularity`."""
@@ -128,7 +142,9 @@ class SequenceModel(Recommender):
         window = batch["window"][:, -self.length - 1 :]
         inputs, targets = window[:, :-1], window[:, 1:]
         there = tf.where((inputs >= 0) & (targets >= 0))  # (P, 2)
-        vectors = tf.gather_nd(self.encode(inputs, batch["user"], training=True), there)
+        users = tf.gather(batch["user"], there[:, 0])
+        context = tf.gather_nd(batch["context"], there) if self.context_side else None
+        vectors = self.head(tf.gather_nd(self.encode(inputs, training=True), there), users, context, training=True)
         return self.loss_of(vectors, tf.gather_nd(targets, there), window, there[:, 0], seed)
 
     def loss_of(self, vectors: Any, targets: Any, windows: Any, rows: Any, seed: Any) -> Any:

@@ -13,9 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from recsys_spark.features.spec import FeatureSpec
+from recsys_spark.features.spec import NO_VALUE, FeatureSpec, codes_length
 
 _STDDEV = 0.05
+
+
+def feature_specs_of(specs: Sequence[FeatureSpec | Mapping[str, Any]]) -> list[FeatureSpec]:
+    """Specs, some of them perhaps as mappings, as a saved model has them."""
+    return [spec if isinstance(spec, FeatureSpec) else FeatureSpec(**spec) for spec in specs]
 
 
 class SideTable(keras.layers.Layer):
@@ -28,7 +33,7 @@ class SideTable(keras.layers.Layer):
 
     def __init__(self, specs: Sequence[FeatureSpec | Mapping[str, Any]], rows: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.specs = [spec if isinstance(spec, FeatureSpec) else FeatureSpec(**spec) for spec in specs]
+        self.specs = feature_specs_of(specs)
         self.n_rows = rows
 
     def build(self, input_shape: Any = None) -> None:
@@ -62,43 +67,81 @@ class SideTable(keras.layers.Layer):
             self.numbers.assign(numbers)
 
 
-class SideEncoder(keras.layers.Layer):
-    """Features of a `SideTable` as one vector a row: the mean of the vectors of those features that are there.
+class FeatureEncoder(keras.layers.Layer):
+    """Encoded features as one vector a row: the mean of the vectors of those features that are there.
 
     A categorical value has an embedding of its own, as have missing and unknown ones; a multi-hot feature is the mean of
     its values'; a dense one is its number times a vector, or another vector where it is missing; text and other vectors
     are projected, and left out of the mean where they are missing. O(features x width) a row.
     """
 
-    def __init__(self, table: SideTable, width: int, seed: int = 0, **kwargs: Any) -> None:
+    def __init__(self, specs: Sequence[FeatureSpec], width: int, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._table, self.width, self._seed = table, width, seed
+        self.specs, self.width, self._seed = specs, width, seed
 
     def build(self, input_shape: Any = None) -> None:
         """Make each feature's weights."""
         self._weights_of = []
-        for number, spec in enumerate(self._table.specs):
+        for number, spec in enumerate(self.specs):
             rows = spec.size if spec.size is not None else 2 if spec.kind == "dense" else spec.length
             start = keras.initializers.RandomNormal(stddev=_STDDEV, seed=self._seed + number)
             self._weights_of.append(
                 self.add_weight(shape=(rows, self.width), initializer=start, autocast=False, name=spec.name)
             )
 
-    def call(self, indices: Any) -> Any:
-        """(...,) indices, -1 for one that is not known -> (..., width), zeros for that."""
-        flat = tf.reshape(indices, [-1])
-        known = tf.maximum(flat, 0)
-        codes = tf.gather(self._table.codes.value, known)
-        numbers = tf.gather(self._table.numbers.value, known)
+    def encode(self, codes: Any, numbers: Any) -> Any:
+        """(n, S) codes and (n, D) numbers -> (n, width), float32."""
         vectors, present = [], []
-        for spec, weights in zip(self._table.specs, self._weights_of, strict=True):
+        for spec, weights in zip(self.specs, self._weights_of, strict=True):
             own = (codes if spec.in_codes else numbers)[:, spec.first : spec.first + spec.length]
             vector, there = _coded(own, weights) if spec.in_codes else _numbered(own, weights, spec.kind)
             vectors.append(vector * there)
             present.append(there)
-        mean = tf.add_n(vectors) / tf.maximum(tf.add_n(present), 1.0)
+        return tf.add_n(vectors) / tf.maximum(tf.add_n(present), 1.0)
+
+
+class SideEncoder(FeatureEncoder):
+    """The features of users or items in a `SideTable`, by their indices."""
+
+    def __init__(self, table: SideTable, width: int, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(table.specs, width, seed, **kwargs)
+        self._table = table
+
+    def call(self, indices: Any) -> Any:
+        """(...,) indices, -1 for one that is not known -> (..., width), zeros for that."""
+        flat = tf.reshape(indices, [-1])
+        known = tf.maximum(flat, 0)
+        mean = self.encode(tf.gather(self._table.codes.value, known), tf.gather(self._table.numbers.value, known))
         mean *= tf.cast(flat >= 0, mean.dtype)[:, tf.newaxis]
         shaped = tf.reshape(mean, tf.concat([tf.shape(indices), [self.width]], axis=0))
+        return tf.cast(shaped, self.compute_dtype)
+
+
+class ContextEncoder(FeatureEncoder):
+    """The features of the context of an event, which come with it: codes, then numbers, packed as `features.contexts` does.
+
+    In training the whole context of some rows is left out, so that a score without one means something too.
+
+    Args:
+        left_out: the share of them.
+    """
+
+    def __init__(
+        self, specs: Sequence[FeatureSpec], width: int, seed: int = 0, left_out: float = 0.1, **kwargs: Any
+    ) -> None:
+        super().__init__(specs, width, seed, **kwargs)
+        self._slots = codes_length(specs, "context")
+        self.drop = keras.layers.Dropout(left_out, noise_shape=(None, 1), seed=seed)
+        self._kept = 1.0 - left_out
+
+    def call(self, context: Any, training: bool = False) -> Any:
+        """(..., W) integers -> (..., width), zeros where all of them are `NO_VALUE`."""
+        flat = tf.reshape(context, [-1, tf.shape(context)[-1]])
+        vectors = self.encode(flat[:, : self._slots], tf.bitcast(flat[:, self._slots :], tf.float32))
+        given = tf.cast(tf.reduce_any(flat != NO_VALUE, axis=1, keepdims=True), tf.float32)
+        vectors = self.drop(vectors * given, training=training)
+        vectors = vectors * self._kept if training else vectors  # left out, not made up for by the others
+        shaped = tf.reshape(vectors, tf.concat([tf.shape(context)[:-1], [self.width]], axis=0))
         return tf.cast(shaped, self.compute_dtype)
 
 

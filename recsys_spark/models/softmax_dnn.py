@@ -17,7 +17,7 @@ from recsys_spark.models.sequence import SequenceModel
 
 @keras.saving.register_keras_serializable(package="recsys_spark")
 class SoftmaxDNN(SequenceModel):
-    """query = MLP(mean of the history's item vectors, the user's declared features); score = query . e_i.
+    """query = MLP(mean of the history's item vectors, declared features of the user, of the context); score = query . e_i.
 
     The history is a bag: its order is not read, but each place of a window is learnt from with what came before it. Full
     softmax for small catalogues, sampled softmax with logQ correction for large ones (`loss_name`). O(layers) a place.
@@ -49,16 +49,21 @@ class SoftmaxDNN(SequenceModel):
         """Make the weights, whose sizes hang on the constructor's arguments alone."""
         super().build(input_shape)
         self.beside_user = self.side_encoder(self.user_side, self.width, "beside_user")
-        units = (self.width * (1 if self.beside_user is None else 2), *self.hidden, self.width)
+        known = sum(part is not None for part in (self.beside_user, self.beside_context))
+        units = (self.width * (1 + known), *self.hidden, self.width)
         self.kernels = [self.glorot(f"kernel_{k}", shape) for k, shape in enumerate(pairwise(units))]
         self.biases = [self.zeros(f"bias_{k}", (each,)) for k, each in enumerate(units[1:])]
 
-    def encode(self, items: Any, users: Any, training: bool) -> Any:
-        """(B, L) -> (B, L, width)."""
-        x = mean_so_far(self.item_vectors(items), items)
-        if self.beside_user is not None:
-            of_user = tf.repeat(self.beside_user(users)[:, tf.newaxis], tf.shape(items)[1], axis=1)
-            x = tf.concat([x, of_user], axis=-1)
+    def encode(self, items: Any, training: bool) -> Any:
+        """The bag of what came so far: (B, L) -> (B, L, width)."""
+        return mean_so_far(self.item_vectors(items), items)
+
+    def head(self, vectors: Any, users: Any, context: Any, training: bool) -> Any:
+        """The query tower."""
+        x = [vectors]
+        x += [] if self.beside_user is None else [self.beside_user(users)]
+        x += [] if self.beside_context is None else [self.beside_context(context, training=training)]
+        x = tf.concat(x, axis=-1)
         last = len(self.kernels) - 1
         for k, (kernel, bias) in enumerate(zip(self.kernels, self.biases, strict=True)):
             x = self.dense(x, kernel, bias)

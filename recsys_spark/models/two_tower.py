@@ -86,7 +86,9 @@ class TwoTower(Recommender):
         self.known = self.add_weight(shape=(self.n_items, 1), name="known", **ones)
         self.beside_user = self.side_encoder(self.user_side, self.width, "beside_user")
         self.beside_item = self.side_encoder(self.item_side, self.width, "beside_item")
-        self.query_tower = self._tower("query", self.width * (1 if self.beside_user is None else 2))
+        self.beside_context = self.context_encoder(self.width, "beside_context")
+        known = sum(part is not None for part in (self.beside_user, self.beside_context))
+        self.query_tower = self._tower("query", self.width * (1 + known))
         self.item_tower = self._tower("item", self.width)
 
     def learn_counts(self, counts: npt.NDArray[Any]) -> None:
@@ -99,9 +101,8 @@ class TwoTower(Recommender):
     def queries(self, users: Mapping[str, Any]) -> Any:
         """`{"user": (B,), "history": (B, L)}` -> (B, width), of length 1 / temperature."""
         history = users["history"][:, -self.length :]
-        return self.full(
-            self._query(mean_so_far(self._inputs(history), history)[:, -1], users["user"]) / self.temperature
-        )
+        bag = mean_so_far(self._inputs(history), history)[:, -1]
+        return self.full(self._query(bag, users["user"], users.get("context"), training=False) / self.temperature)
 
     def catalogue(self) -> Any:
         """(n_items, width), each of length 1."""
@@ -116,9 +117,10 @@ class TwoTower(Recommender):
         window = batch["window"][:, -self.length - 1 :]
         chosen = some_places(window, self.positions, seed)
         bag = mean_so_far(self._inputs(window[:, :-1]), window[:, :-1])
-        queries = self._query(
-            tf.gather_nd(bag, tf.stack([chosen.rows, chosen.places], axis=1)), tf.gather(batch["user"], chosen.rows)
-        )
+        places = tf.stack([chosen.rows, chosen.places], axis=1)
+        context = tf.gather_nd(batch["context"], places) if self.context_side else None
+        users = tf.gather(batch["user"], chosen.rows)
+        queries = self._query(tf.gather_nd(bag, places), users, context, training=True)
         drawn = tf.random.stateless_uniform((self.negatives,), seed + 1, 0, self.n_items, tf.int32)
         candidates = tf.concat([chosen.targets, drawn], axis=0)
         vectors = self._item(self._inputs(candidates, self._kept(tf.shape(candidates), seed + 2)))
@@ -142,9 +144,11 @@ class TwoTower(Recommender):
         own = own if kept is None else own * kept[..., tf.newaxis]
         return own if self.beside_item is None else own + self.beside_item(items)
 
-    def _query(self, bag: Any, users: Any) -> Any:
-        x = bag if self.beside_user is None else tf.concat([bag, self.beside_user(users)], axis=-1)
-        return self._through(x, self.query_tower)
+    def _query(self, bag: Any, users: Any, context: Any, training: bool) -> Any:
+        x = [bag]
+        x += [] if self.beside_user is None else [self.beside_user(users)]
+        x += [] if self.beside_context is None else [self.beside_context(context, training=training)]
+        return self._through(tf.concat(x, axis=-1), self.query_tower)
 
     def _item(self, inputs: Any) -> Any:
         return self._through(inputs, self.item_tower)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recsys_spark.evaluate.scorers import Int32s
+from recsys_spark.ragged import Int32s, padded
 from recsys_spark.ranking import Ints
 
 Batches = Iterable[pa.RecordBatch]
@@ -35,11 +35,8 @@ class Lists:
         return cls(rows, column.flatten().to_numpy(zero_copy_only=False), len(column))
 
     def padded(self) -> Int32s:
-        """One row a list, (n, longest), filled up with -1."""
-        lengths = np.bincount(self.rows, minlength=self.n)
-        matrix = np.full((self.n, lengths.max(initial=0)), -1, np.int32)
-        matrix[np.arange(matrix.shape[1]) < lengths[:, None]] = self.values
-        return matrix
+        """One row a list, (n, longest), filled up with `NO_ITEM`."""
+        return padded(np.bincount(self.rows, minlength=self.n), self.values)
 
     def below(self, bound: int) -> Lists:
         """Without the values that are not below `bound`."""

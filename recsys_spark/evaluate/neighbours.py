@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys_spark.evaluate.scorers import Float32s, Int32s
-from recsys_spark.models.users import NO_ITEM, Users
+from recsys_spark.models.users import Users
+from recsys_spark.ragged import NO_ITEM
 from recsys_spark.ranking import Floats
 
 

@@ -15,33 +15,32 @@ from recsys_spark import columns as c
 from recsys_spark.feed.side import read_columns
 from recsys_spark.files import LiveFile
 from recsys_spark.hashing import hash_of
-
-PADDING = -1
+from recsys_spark.ragged import NO_ITEM, Int32s, padded
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What is held out: `users` (U,), and of each their `targets`, `candidates` and `history`, padded with `PADDING`.
+    """What is held out: `users` (U,), and of each their `targets`, `candidates` and `history`, padded with `NO_ITEM`.
 
     Targets and candidates are padded behind, histories, which are oldest first, in front. `values` are those of the
     targets, NaN where there is none.
     """
 
-    users: npt.NDArray[np.int32]
-    targets: npt.NDArray[np.int32]
-    candidates: npt.NDArray[np.int32]
+    users: Int32s
+    targets: Int32s
+    candidates: Int32s
     values: npt.NDArray[np.float64]
-    history: npt.NDArray[np.int32]
+    history: Int32s
 
     @cached_property
-    def items(self) -> npt.NDArray[np.int32]:
+    def items(self) -> Int32s:
         """Targets, then candidates: (U, C)."""
         return np.concatenate([self.targets, self.candidates], axis=1)
 
     @cached_property
     def relevant(self) -> npt.NDArray[np.bool_]:
         """Which of `items` are targets: (U, C)."""
-        relevant: npt.NDArray[np.bool_] = self.items != PADDING
+        relevant: npt.NDArray[np.bool_] = self.items != NO_ITEM
         relevant[:, self.targets.shape[1] :] = False
         return relevant
 
@@ -62,9 +61,9 @@ def held_out(
     tables = [_chosen(read_columns(file, _COLUMNS), rank, ranks, share) for file in files]
     lists = pa.concat_tables(tables) if tables else _nothing(_COLUMNS)
     users = lists.column(c.USER_IDX).to_numpy().astype(np.int32)
-    targets, candidates = (_padded(lists.column(name)) for name in (c.TARGETS, c.CANDIDATES))
+    targets, candidates = (_rows_of(lists.column(name)) for name in (c.TARGETS, c.CANDIDATES))
     values = np.full(targets.shape, np.nan)
-    values[targets != PADDING] = lists.column(c.VALUES).combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    values[targets != NO_ITEM] = lists.column(c.VALUES).combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return HeldOut(users, targets, candidates, values, _histories_of(users, histories))
 
 
@@ -78,15 +77,15 @@ def _chosen(lists: pa.Table, rank: int, ranks: int, share: float) -> pa.Table:
     return lists.filter(pa.array(in_sample & mine))
 
 
-def _histories_of(users: npt.NDArray[np.int32], files: Sequence[LiveFile]) -> npt.NDArray[np.int32]:
+def _histories_of(users: Int32s, files: Sequence[LiveFile]) -> Int32s:
     """(U, L), nothing for users without a sequence."""
     columns = (c.USER_IDX, c.ITEMS)
     wanted = pa.array(users)
     sequences = (read_columns(file, columns) for file in files)
     kept = [rows.filter(pc.is_in(rows.column(c.USER_IDX), value_set=wanted)) for rows in sequences]
     found = pa.concat_tables(kept) if kept else _nothing(columns)
-    ragged = _padded(found.column(c.ITEMS), in_front=True)
-    history = np.full((len(users), ragged.shape[1]), PADDING, dtype=np.int32)
+    ragged = _rows_of(found.column(c.ITEMS), in_front=True)
+    history = np.full((len(users), ragged.shape[1]), NO_ITEM, dtype=np.int32)
     place = {user: row for row, user in enumerate(users.tolist())}
     history[[place[user] for user in found.column(c.USER_IDX).to_pylist()]] = ragged
     return history
@@ -97,11 +96,7 @@ def _nothing(columns: Sequence[str]) -> pa.Table:
     return pa.table({name: pa.array([], kinds.get(name, pa.list_(pa.int32()))) for name in columns})
 
 
-def _padded(lists: pa.ChunkedArray, in_front: bool = False) -> npt.NDArray[np.int32]:
+def _rows_of(lists: pa.ChunkedArray, in_front: bool = False) -> Int32s:
     combined = lists.combine_chunks()
     lengths = combined.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
-    padded = np.full((len(lengths), int(lengths.max(initial=0))), PADDING, dtype=np.int32)
-    places = np.arange(padded.shape[1])
-    inside = places >= padded.shape[1] - lengths[:, None] if in_front else places < lengths[:, None]
-    padded[inside] = combined.flatten().to_numpy()
-    return padded
+    return padded(lengths, combined.flatten().to_numpy(), in_front=in_front)

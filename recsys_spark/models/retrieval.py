@@ -7,11 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from recsys_spark.models.scoring import bar, merge_best
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
-Ragged = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+from recsys_spark.models.selection import Floats, Ints, Ragged, best_of, finite
 
 _BLOCK_BYTES: Final = 64 << 20
 
@@ -35,29 +31,18 @@ class DotScorer:
         Raises:
             ValueError: scores that are not finite.
         """
-        items = np.full((len(queries), n), -1, dtype=np.int32)
-        best = np.full((len(queries), n), -np.inf, dtype=np.float32)
         wide = max(1, self._max_bytes // (4 * max(1, len(queries))))
-        for start in range(0, self.n_items, wide):
-            scores = _finite(queries @ self._vectors[start : start + wide].T)
-            if exclude is not None:
-                bar(scores, start, exclude, slice(0, len(queries)))
-            merge_best(items, best, scores, start)
-        return items, best
+        starts = range(0, self.n_items, wide)
+        tiles = ((start, finite(queries @ self._vectors[start : start + wide].T)) for start in starts)
+        return best_of(tiles, len(queries), n, exclude)
 
     def all_scores(self, queries: Floats) -> Floats:
         """Every item's score: (U, d) -> (U, n_items), which is the caller's to bound by U."""
-        return _finite(queries @ self._vectors.T)
+        return finite(queries @ self._vectors.T)
 
     def scores(self, queries: Floats, item_idx: npt.NDArray[Any]) -> Floats:
         """Each query's own items: (U, d) and (U, C) -> (U, C)."""
         scores = np.empty(item_idx.shape, dtype=np.float32)
         for row, items in enumerate(item_idx):  # (C, d) at a time: (U, C, d) may be large
             scores[row] = self._vectors[items] @ queries[row]
-        return _finite(scores)
-
-
-def _finite(scores: Floats) -> Floats:
-    if not np.isfinite(scores.sum()):
-        raise ValueError("scores are not finite: the model's weights are not; train it again at a lower rate")
-    return scores
+        return finite(scores)

@@ -11,7 +11,7 @@ one is taken up. A user's scores are the same, to the bit, whoever else is in th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -20,10 +20,7 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from recsys_spark.models.halves import Halves
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
-Ragged = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+from recsys_spark.models.selection import Floats, Ints, Ragged, best_of, finite
 
 _SELECTION_BYTES: Final = 40  # an item, at most, while the best of one user's scores are picked
 
@@ -86,17 +83,12 @@ class BlockScorer:
             raise ValueError(
                 f"exclude's indptr has {len(exclude[0])} entries, expected {users + 1}: one more than users"
             )
-        items = np.full((users, n), -1, dtype=np.int32)
-        scores = np.full((users, n), -np.inf, dtype=np.float32)
+        items, scores = np.empty((users, n), dtype=np.int32), np.empty((users, n), dtype=np.float32)
 
         def keep_best(rows: slice) -> None:
             block = _take(vectors, rows)
-            for start in range(0, self.n_items, self._chunk_items):
-                chunk = np.empty((_count(block), min(self._chunk_items, self.n_items - start)), dtype=np.float32)
-                self._score(block, start, chunk)
-                if exclude is not None:
-                    bar(chunk, start, exclude, rows)
-                merge_best(items[rows], scores[rows], chunk, start)
+            barred = None if exclude is None else (exclude[0][rows.start : rows.stop + 1], exclude[1])
+            items[rows], scores[rows] = best_of(self._chunks(block), _count(block), n, barred)
 
         self._for_each_block(users, keep_best)
         return items, scores
@@ -150,6 +142,13 @@ class BlockScorer:
             raise ValueError(f"user index {outside[0]} is outside the model's {capacity} users: give it the fallback")
         return _take(tables, indices)
 
+    def _chunks(self, vectors: Halves) -> Iterator[tuple[int, Floats]]:
+        """All items' scores (U, W), W of them at a time, each time with the first item's index."""
+        for start in range(0, self.n_items, self._chunk_items):
+            chunk = np.empty((_count(vectors), min(self._chunk_items, self.n_items - start)), dtype=np.float32)
+            self._score(vectors, start, chunk)
+            yield start, chunk
+
     def _score(self, vectors: Halves, first_item: int, scores: Floats) -> None:
         """Fill scores (U, W) of the W items from `first_item` on."""
         w = self._weights
@@ -169,8 +168,7 @@ class BlockScorer:
             into = [buffer[: tile.shape[1]] for buffer in hidden]
             for row, of_user in enumerate(floors):
                 tile[row] += self._mlp(part, of_user, into)
-        if not np.isfinite(scores.sum()):
-            raise ValueError("scores are not finite: the model's weights are not; train it again at a lower rate")
+        finite(scores)
 
     def _shifts(self, user: Floats) -> list[Floats]:
         """What a user (mlp_width,) adds in each hidden layer before its relu: c, layer by layer."""
@@ -238,30 +236,3 @@ def _count(vectors: Halves) -> int:
 
 def _take(vectors: Halves, rows: Any) -> Halves:
     return Halves(*(None if half is None else np.asarray(half[rows], dtype=np.float32) for half in vectors))
-
-
-def bar(scores: Floats, first_item: int, exclude: Ragged, rows: slice) -> None:
-    """Set the scores of excluded items to -inf; `rows` says which users' these are."""
-    indptr, item_idx = exclude
-    for row, user in enumerate(range(rows.start, rows.stop)):
-        columns = item_idx[indptr[user] : indptr[user + 1]] - first_item
-        scores[row, columns[(columns >= 0) & (columns < scores.shape[1])]] = -np.inf
-
-
-def merge_best(items: Ints, best: Floats, scores: Floats, first_item: int) -> None:
-    """Let new scores (U, W) compete with the best so far, items and best (U, n); those met first win ties."""
-    n = items.shape[1]
-    for row, new in enumerate(scores):
-        candidates = np.concatenate([best[row], new])
-        chosen = _highest(candidates, n)
-        best[row] = candidates[chosen]
-        items[row] = np.where(chosen < n, items[row].take(chosen, mode="clip"), chosen - n + first_item)
-    items[np.isneginf(best)] = -1
-
-
-def _highest(scores: Floats, n: int) -> npt.NDArray[np.int64]:
-    """Where the n highest of more scores stand, highest first, ties in their order."""
-    threshold = np.partition(scores, -n)[-n]
-    places = np.flatnonzero(scores >= threshold)
-    order = np.argsort(-scores[places], kind="stable")[:n]
-    return np.asarray(places[order])

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from recsys_spark import columns as c
-from recsys_spark.models.users import Users, padded
+from recsys_spark.models.users import Users
+from recsys_spark.ragged import padded
 
 
 def users_of(batch: pa.RecordBatch, most: int, n_items: int) -> Users:
@@ -22,4 +23,4 @@ def users_of(batch: pa.RecordBatch, most: int, n_items: int) -> Users:
     items = lists.flatten().to_numpy()
     known = items < n_items
     kept = np.bincount(np.repeat(np.arange(len(idx)), lengths)[known], minlength=len(idx))
-    return Users(idx, padded(kept, items[known], most))
+    return Users(idx, padded(kept, items[known], most, in_front=True))

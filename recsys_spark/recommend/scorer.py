@@ -7,6 +7,7 @@ and items with TensorFlow.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
@@ -14,14 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys_spark.models.retrieval import DotScorer
-from recsys_spark.models.scoring import BlockScorer, bar, merge_best
+from recsys_spark.models.scoring import BlockScorer
+from recsys_spark.models.selection import Floats, Ints, Ragged, best_of, finite
 from recsys_spark.models.users import Users
 from recsys_spark.storage import load_arrays, load_manifest
 
-Ints = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
-Ragged = tuple[npt.NDArray[Any], Ints]
 
 _CATALOGUE: Final = "catalogue"
 _PAIRS_AT_A_TIME: Final = 1 << 18
@@ -124,35 +123,24 @@ class _ByNetwork(_Scorer):
 
     def all_scores(self, users: Users) -> Floats:
         scores = np.empty((len(users), self.n_items), dtype=np.float32)
-        for start in range(0, self.n_items, self._tile(users)):
-            tile = slice(start, start + self._tile(users))
-            scores[:, tile] = self._scores(users, self._every(users, tile))
+        for start, tile in self._tiles(users):
+            scores[:, start : start + tile.shape[1]] = tile
         return scores
 
     def top_n(self, users: Users, n: int, exclude: Ragged | None) -> tuple[Ints, Floats]:
-        items = np.full((len(users), n), -1, dtype=np.int32)
-        best = np.full((len(users), n), -np.inf, dtype=np.float32)
-        for start in range(0, self.n_items, self._tile(users)):
-            scores = self._scores(users, self._every(users, slice(start, start + self._tile(users))))
-            if exclude is not None:
-                bar(scores, start, exclude, slice(0, len(users)))
-            merge_best(items, best, scores, start)
-        return items, best
+        return best_of(self._tiles(users), len(users), n, exclude)
 
-    def _tile(self, users: Users) -> int:
-        return max(1, _PAIRS_AT_A_TIME // max(1, len(users)))
-
-    def _every(self, users: Users, tile: slice) -> Ints:
-        items = np.arange(tile.start, min(tile.stop, self.n_items), dtype=np.int32)
-        return np.broadcast_to(items, (len(users), len(items)))
+    def _tiles(self, users: Users) -> Iterator[tuple[int, Floats]]:
+        """All items' scores (U, W), W of them at a time, each time with the first item's index."""
+        wide = max(1, _PAIRS_AT_A_TIME // max(1, len(users)))
+        for start in range(0, self.n_items, wide):
+            items = np.arange(start, min(start + wide, self.n_items), dtype=np.int32)
+            yield start, self._scores(users, np.broadcast_to(items, (len(users), len(items))))
 
     def _scores(self, users: Users, item_idx: Ints) -> Floats:
         if self._call is None:
             self._call = _compiled(_loaded(self.location), "user", "history", "items")
-        scores = np.array(self._call(_known_or_none(users, self.n_users), users.history, item_idx))
-        if not np.isfinite(scores.sum()):
-            raise ValueError("scores are not finite: the model's weights are not; train it again at a lower rate")
-        return scores
+        return finite(np.array(self._call(_known_or_none(users, self.n_users), users.history, item_idx)))
 
 
 @lru_cache(maxsize=2)

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys_spark import ranking
-from recsys_spark.feed.validation import PADDING, HeldOut
+from recsys_spark.feed.validation import HeldOut
 from recsys_spark.model_settings import PAIRS, RATINGS
+from recsys_spark.ragged import NO_ITEM
 from recsys_spark.training.distributed import Ranks
 from recsys_spark.training.job import Job
 
@@ -61,7 +62,7 @@ class Validation:
     def _sums(self, block: slice, catalogue: Any) -> Floats:
         lists = self._held_out
         items, relevant = lists.items[block], lists.relevant[block]
-        padded = items == PADDING
+        padded = items == NO_ITEM
         scores = self._scores(lists.users[block], lists.history[block], np.where(padded, 0, items))
         logits = scores.numpy().astype(np.float64)
         placed = ranking.place(np.where(padded, -np.inf, logits), relevant)
@@ -77,9 +78,9 @@ class Validation:
         else:
             scores = self._each_item(users, history)
         if self._exclude_seen:
-            rows, places = np.nonzero(history != PADDING)
+            rows, places = np.nonzero(history != NO_ITEM)
             scores[rows, history[rows, places]] = -np.inf
-        rows, places = np.nonzero(targets != PADDING)
+        rows, places = np.nonzero(targets != NO_ITEM)
         placed = ranking.place_targets(scores, rows, targets[rows, places])
         return np.array([*_figures(placed), 0.0, len(users)])
 

@@ -12,8 +12,9 @@ from recsys_spark.feed.batches import dataset, epoch_stacks, rebatch
 from recsys_spark.feed.layouts import layout_of
 from recsys_spark.feed.petastorm import as_url
 from recsys_spark.feed.shards import plan_epoch
-from recsys_spark.feed.validation import PADDING, held_out
+from recsys_spark.feed.validation import held_out
 from recsys_spark.files import LiveFile
+from recsys_spark.ragged import NO_ITEM
 
 PAIRS = layout_of("pairs", 2, 0)
 
@@ -141,14 +142,14 @@ def test_held_out_lists_are_padded_and_shared_by_hash(tmp_path):
     alone = held_out(files, [history], 0, 1, most_users=0)
     assert alone.users.tolist() == [3, 4, 5, 6]
     assert alone.items.tolist() == [
-        [1, PADDING, 7, 8],
-        [2, 3, 9, PADDING],
-        [4, PADDING, 7, 9],
-        [5, PADDING, 8, PADDING],
+        [1, NO_ITEM, 7, 8],
+        [2, 3, 9, NO_ITEM],
+        [4, NO_ITEM, 7, 9],
+        [5, NO_ITEM, 8, NO_ITEM],
     ]
     assert alone.relevant.sum(axis=1).tolist() == [1, 2, 1, 1]
     np.testing.assert_array_equal(alone.values, [[1.5, np.nan], [2.0, np.nan], [np.nan, np.nan], [4.0, np.nan]])
-    assert alone.history.tolist() == [[PADDING, PADDING], [PADDING, 4], [PADDING, PADDING], [2, 3]]
+    assert alone.history.tolist() == [[NO_ITEM, NO_ITEM], [NO_ITEM, 4], [NO_ITEM, NO_ITEM], [2, 3]]
     shared = [held_out(files, [], rank, 2, most_users=0).users.tolist() for rank in (0, 1)]
     assert sorted(shared[0] + shared[1]) == [3, 4, 5, 6]
     assert len(held_out(files, [], 0, 1, most_users=1).users) < 4

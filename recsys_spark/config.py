@@ -151,7 +151,9 @@ def _sound(declared: list[AnyFeature]) -> list[AnyFeature]:
         raise ValueError(f"two features are called {', '.join(twice)}; give each a name of its own")
     odd = [feature.name for feature in declared if feature.of == "context" and feature.kind not in _OF_CONTEXT]
     if odd:
-        raise ValueError(f"features of the context are {' or '.join(_OF_CONTEXT)}; declare {', '.join(odd)} as one of them")
+        raise ValueError(
+            f"features of the context are {' or '.join(_OF_CONTEXT)}; declare {', '.join(odd)} as one of them"
+        )
     return declared
 
 

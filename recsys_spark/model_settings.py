@@ -5,7 +5,7 @@ A section's fields are arguments of the model's constructor, but for those that 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,8 @@ SEQUENCES: Final[Kind] = "sequences"
 class ModelSection(Section):
     """The settings of one model."""
 
+    takes_context: ClassVar[bool] = False  # whether it takes features declared of the context
+
     @property
     def examples(self) -> Kind:
         """The kind of example that the model trains on."""
@@ -32,6 +34,7 @@ class ModelSection(Section):
 
 
 class NeuMFModel(ModelSection):
+    takes_context: ClassVar[bool] = True
     gmf_width: Positive
     mlp_width: Positive
     mlp_layers: Annotated[list[Positive], Field(min_length=1)]
@@ -68,6 +71,7 @@ class MatrixFactorizationModel(ModelSection):
 class SequenceSection(ModelSection):
     """What `models.sequence.SequenceModel` takes."""
 
+    takes_context: ClassVar[bool] = True
     width: Positive
     loss_name: Literal["bce", "gbce", "sampled_softmax", "softmax", "bpr_max"]
     negatives: Positive
@@ -119,6 +123,7 @@ class EmbeddingMLPModel(ModelSection):
 
 
 class TwoTowerModel(ModelSection):
+    takes_context: ClassVar[bool] = True
     width: Positive
     layers: list[Positive]
     temperature: PositiveNumber

@@ -337,7 +337,11 @@ TRAIN_SEQUENCES: Final = Table(
                 "a window of the user's items, oldest first, as little-endian int32: -1 in front of short ones",
             ),
             _column(c.LENGTH, _INT, "how many items the window holds"),
-            _column(c.CONTEXT, BinaryType(), "the contexts of all but its first item, one after the other; null: none declared"),
+            _column(
+                c.CONTEXT,
+                BinaryType(),
+                "the contexts of all but its first item, one after the other; null: none declared",
+            ),
         ]
     ),
     key=(c.AS_OF_DATE, c.FIT, c.USER_IDX, c.WINDOW),

@@ -25,7 +25,16 @@ from recsys_spark.evaluate.report import report
 from recsys_spark.evaluate.sampled import TRAIN_LOSS, sampled_pass, train_loss_pass
 from recsys_spark.evaluate.subjects import Loader, Plan, Subject, load_model, subjects_of
 from recsys_spark.evaluate.summary import covered, summarised
-from recsys_spark.evaluate.users import USER_SEGMENT, in_sample, spread, with_history, with_latest_items, with_segment
+from recsys_spark.evaluate.users import (
+    USER_SEGMENT,
+    in_sample,
+    spread,
+    with_context,
+    with_history,
+    with_latest_items,
+    with_segment,
+)
+from recsys_spark.features.contexts import of_context
 from recsys_spark.interactions.split import TEST, TRAIN, VALIDATION
 from recsys_spark.model_settings import PAIRS
 from recsys_spark.runs import Run
@@ -105,7 +114,10 @@ def _eval_users(run: Run, parts: tuple[str, ...], known_users: DataFrame) -> Dat
     users = reduce(DataFrame.unionByName, slices)
     sequences = run.tables.read("sequences", {c.AS_OF_DATE: run.as_of})
     segmented = users.transform(with_segment(known_users, run.config.evaluate.light_user_events))
-    return segmented.transform(with_latest_items(sequences))
+    users = segmented.transform(with_latest_items(sequences))
+    if of_context(run.config.features) and run.config.model.chosen.takes_context:
+        users = users.transform(with_context(run.tables.read("event_contexts", {c.AS_OF_DATE: run.as_of})))
+    return users
 
 
 def _sampled(plan: Plan, users: DataFrame, parts: tuple[str, ...]) -> list[MetricRow]:

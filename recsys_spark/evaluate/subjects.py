@@ -18,6 +18,7 @@ from recsys_spark.errors import UserError
 from recsys_spark.evaluate.blocks import Batches, blocks
 from recsys_spark.evaluate.catalogue import Catalogue
 from recsys_spark.evaluate.scorers import Popularity, Random, Scorer, WithFallback
+from recsys_spark.evaluate.users import CONTEXT_OF
 from recsys_spark.interactions.split import TEST
 from recsys_spark.runs import Run
 from recsys_spark.tables import SliceKey
@@ -105,7 +106,13 @@ def each_subject(batches: Batches, plan: Plan, rows: int) -> Iterator[tuple[Subj
             if of_parts.num_rows and subject.version not in opened:
                 opened[subject.version] = open_scorer(subject, plan)
             if of_parts.num_rows:
-                yield subject, opened[subject.version], of_parts
+                yield subject, opened[subject.version], _in_context(of_parts, subject.fit)
+
+
+def _in_context(users: pa.RecordBatch, fit: str) -> pa.RecordBatch:
+    """The same with `context` as the fit encodes it, where there is one."""
+    column = CONTEXT_OF.get(fit)
+    return users.append_column(c.CONTEXT, users.column(column)) if column in users.schema.names else users
 
 
 def load_model(path: str) -> Scorer:

@@ -13,6 +13,7 @@ from recsys_spark.interactions.split import TEST, TRAIN, VALIDATION
 from recsys_spark.transform import Transformer
 
 USER_SEGMENT: Final = "user_segment"
+CONTEXT_OF: Final = {"evaluate": "context_evaluate", "refit": "context_refit"}
 TRAIN_ITEMS: Final = "train_items"
 VALIDATION_ITEMS: Final = "validation_items"
 
@@ -61,6 +62,18 @@ def with_latest_items(sequences: DataFrame) -> Transformer:
     cut = F.when(F.col(c.FIT) == "evaluate", VALIDATION).when(F.col(c.FIT) == "refit", TEST)
     of_part = sequences.select(c.USER_IDX, cut.alias(c.PART), c.ITEMS).where(F.col(c.PART).isNotNull())
     return lambda examples: examples.join(of_part, on=[c.USER_IDX, c.PART], how="left")
+
+
+def with_context(contexts: DataFrame) -> Transformer:
+    """Eval examples -> the same with the context of the user's first event in the part, a column a fit (`CONTEXT_OF`), as
+    each fit encodes it. One shuffle by user."""
+    first = contexts.groupBy(c.USER_IDX, c.PART).agg(
+        *[
+            F.min_by(c.CONTEXT, F.when(F.col(c.FIT) == fit, F.col(c.POSITION))).alias(column)
+            for fit, column in CONTEXT_OF.items()
+        ]
+    )
+    return lambda examples: examples.join(first, on=[c.USER_IDX, c.PART], how="left")
 
 
 def spread(partitions: int) -> Transformer:

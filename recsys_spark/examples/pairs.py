@@ -72,7 +72,14 @@ def train_pairs(
 
 
 def _drawer(config: Examples, seed: int, pool: Broadcast[Pool]) -> Callable[[pa.Table], Iterator[pa.RecordBatch]]:
-    names = [c.DRAW, c.USER_IDX, c.ITEM_IDX, c.VALUE, c.CONTEXT, *(c.negative(k) for k in range(1, config.negatives + 1))]
+    names = [
+        c.DRAW,
+        c.USER_IDX,
+        c.ITEM_IDX,
+        c.VALUE,
+        c.CONTEXT,
+        *(c.negative(k) for k in range(1, config.negatives + 1)),
+    ]
 
     def draw(pairs: pa.Table) -> Iterator[pa.RecordBatch]:
         users, items, values, times = (

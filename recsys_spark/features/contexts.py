@@ -18,7 +18,7 @@ from pyspark.sql.types import BinaryType, StructField, StructType
 
 from recsys_spark import columns as c
 from recsys_spark.bounded import collect_rows
-from recsys_spark.config import AnyFeature, CategoricalFeature, DenseFeature, Features, Fit
+from recsys_spark.config import CategoricalFeature, DenseFeature, Features, Fit
 from recsys_spark.errors import UserError
 from recsys_spark.events.drafts import text_or_none
 from recsys_spark.features.encoding import codes_of, numbers_of
@@ -33,13 +33,13 @@ from recsys_spark.transform import Transformer, conform
 
 CONTEXT: Final = "context"
 _KEY: Final = f"{c.CONTEXT}."
-_FREQUENCY: Final = "frequency"
+FREQUENCY: Final = "frequency"
 _OF_TIME: Final[Mapping[str, Callable[[str], Column]]] = {
     "hour": F.hour,
     "weekday": lambda time: F.weekday(time) + 1,
     "month": F.month,
 }
-_OF_USER: Final = (c.RECENCY_DAYS, _FREQUENCY)
+_OF_USER: Final = (c.RECENCY_DAYS, FREQUENCY)
 _DAY: Final = 86_400_000_000  # microseconds
 
 
@@ -108,7 +108,7 @@ def values_of_events(declared: Sequence[CategoricalFeature | DenseFeature]) -> T
     before = Window.partitionBy(c.USER_IDX).orderBy(micros).rangeBetween(Window.unboundedPreceding, -1)
     of_user = {
         c.RECENCY_DAYS: (micros - F.max(micros).over(before)) / F.lit(float(_DAY)),
-        _FREQUENCY: F.count(F.lit(1)).over(before),
+        FREQUENCY: F.count(F.lit(1)).over(before),
     }
 
     def source(name: str) -> Column:
@@ -139,7 +139,7 @@ def values_of_users(
     end = F.unix_micros(F.to_timestamp(F.lit((as_of + timedelta(days=1)).isoformat())))
     of_user = {
         c.RECENCY_DAYS: (end - F.unix_micros(c.EVENT_TIME)) / F.lit(float(_DAY)),
-        _FREQUENCY: F.col(_FREQUENCY),
+        FREQUENCY: F.col(FREQUENCY),
     }
 
     def value(name: str) -> Column:
@@ -159,21 +159,38 @@ def packed(learnt: Sequence[Learnt], keys: Sequence[str]) -> Transformer:
     return pack
 
 
-def learnt_by(run: Run, fit: Fit) -> list[Learnt]:
-    """What a fit learnt of the context, as `feature_specs` holds it. A row a feature comes to the driver."""
+def knowledge(run: Run, fit: Fit) -> list[dict[str, Any]]:
+    """What a fit learnt of the context, as plain data that a model's artifact carries. A row a feature comes to the driver.
+
+    Raises:
+        UserError: a feature is declared that the fit has not learnt.
+    """
+    declared = of_context(run.config.features)
+    if not declared:
+        return []
     where: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
     rows = run.tables.read_slice("feature_specs", where).where(F.col(c.OF) == CONTEXT)
     found = {row[c.FEATURE]: row for row in collect_rows(rows, "features of the context", run.config.run.driver_bytes)}
-    learnt = []
-    for feature in of_context(run.config.features):
-        if feature.name not in found:
-            raise UserError(f"feature `{feature.name}` is new in features.declared: run jobs/features.py and train again")
-        row = found[feature.name]
-        spec = FeatureSpec(feature.name, CONTEXT, feature.kind, row[c.FIRST], row[c.LENGTH], row[c.SIZE])
-        vocabulary = None if row[c.VOCABULARY] is None else _by_code(row[c.VOCABULARY])
-        learnt.append(
-            Learnt(feature, spec, row[c.LEARNT_FROM], row[c.MISSING], 0, row[c.MEAN], row[c.STD], vocabulary, None)
+    new = [feature.name for feature in declared if feature.name not in found]
+    if new:
+        raise UserError(
+            f"feature `{new[0]}` is new in features.declared: run jobs/features.py and jobs/examples.py again"
         )
+    kept = (c.FIRST, c.LENGTH, c.SIZE, c.MEAN, c.STD, c.VOCABULARY)
+    return [
+        {"feature": feature.model_dump(), **{name: found[feature.name][name] for name in kept}} for feature in declared
+    ]
+
+
+def learnt_of(known: Sequence[Mapping[str, Any]]) -> list[Learnt]:
+    """The same as what values are encoded by."""
+    learnt = []
+    for one in known:
+        kind = {"categorical": CategoricalFeature, "dense": DenseFeature}[one["feature"]["kind"]]
+        feature = kind(**one["feature"])
+        spec = FeatureSpec(feature.name, CONTEXT, feature.kind, one[c.FIRST], one[c.LENGTH], one[c.SIZE])
+        vocabulary = None if one[c.VOCABULARY] is None else _by_code(one[c.VOCABULARY])
+        learnt.append(Learnt(feature, spec, 0, 0, 0, one[c.MEAN], one[c.STD], vocabulary, None))
     return learnt
 
 
@@ -181,9 +198,7 @@ def _by_code(vocabulary: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(vocabulary.items(), key=lambda entry: entry[1]))
 
 
-def _packer(
-    learnt: Sequence[Learnt], keys: int
-) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _packer(learnt: Sequence[Learnt], keys: int) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def pack(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             given = {one.spec.name: batch.column(value_of(one.spec.name)) for one in learnt}

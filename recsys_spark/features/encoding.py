@@ -70,7 +70,9 @@ def _encoder(learnt: Sequence[Learnt]) -> Encoder:
     def encode(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             coded = [codes_of(one, batch.column(value_of(one.spec.name))) for one in learnt if one.spec.in_codes]
-            numbers = [numbers_of(one, batch.column(value_of(one.spec.name))) for one in learnt if not one.spec.in_codes]
+            numbers = [
+                numbers_of(one, batch.column(value_of(one.spec.name))) for one in learnt if not one.spec.in_codes
+            ]
             columns = [
                 batch.column(0),
                 _lists(coded, batch.num_rows, np.dtype(np.int32)),

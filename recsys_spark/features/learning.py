@@ -45,9 +45,7 @@ class Learnt:
     weights: Weights | None
 
 
-def learn(
-    values: DataFrame, declared: Sequence[AnyFeature], attributes: DataFrame | None, limit: int
-) -> list[Learnt]:
+def learn(values: DataFrame, declared: Sequence[AnyFeature], attributes: DataFrame | None, limit: int) -> list[Learnt]:
     """Learn features of users, of items or of the context, from the rows of `sources.values` that are `trained`.
 
     One pass for counts and means, one for all vocabularies, one a text feature: O(entities). What comes to the driver is

@@ -30,12 +30,12 @@ from recsys_spark.transform import Transformer
 TRAINED: Final = "trained"
 ROWS: Final = "rows"
 
-INDEX: Final[dict[Of, Table]] = {"user": USERS, "item": ITEMS}
-ATTRIBUTES: Final[dict[Of, Table]] = {"user": USER_ATTRIBUTES, "item": ITEM_ATTRIBUTES}
-ID: Final[dict[Of, str]] = {"user": c.USER_ID, "item": c.ITEM_ID}
-IDX: Final[dict[Of, str]] = {"user": c.USER_IDX, "item": c.ITEM_IDX}
+INDEX: Final[dict[str, Table]] = {"user": USERS, "item": ITEMS}
+ATTRIBUTES: Final[dict[str, Table]] = {"user": USER_ATTRIBUTES, "item": ITEM_ATTRIBUTES}
+ID: Final[dict[str, str]] = {"user": c.USER_ID, "item": c.ITEM_ID}
+IDX: Final[dict[str, str]] = {"user": c.USER_IDX, "item": c.ITEM_IDX}
 
-_BUILT_IN: Final[dict[Of, tuple[str, ...]]] = {
+_BUILT_IN: Final[dict[str, tuple[str, ...]]] = {
     "user": (c.EVENTS, c.MEAN_VALUE, c.RECENCY_DAYS),
     "item": (c.EVENTS, c.MEAN_VALUE, c.RECENCY_DAYS, c.USERS),
 }
@@ -85,7 +85,7 @@ def rows_of(name: str) -> str:
     return f"{ROWS}_{name}"
 
 
-def sources_there_are(of: Of, attributes: DataFrame) -> list[str]:
+def sources_there_are(of: str, attributes: DataFrame) -> list[str]:
     """The sources that have a value for anyone, for a message: one pass over the attributes, at most 50 keys."""
     names = [name for name in _described(of) if name != c.ATTRIBUTES]
     counts = attributes.agg(*[F.count(name).alias(name) for name in names]).head()
@@ -94,7 +94,7 @@ def sources_there_are(of: Of, attributes: DataFrame) -> list[str]:
     return [*[name for name in names if counts and counts[name]], *named, *_BUILT_IN[of]]
 
 
-def _described(of: Of) -> list[str]:
+def _described(of: str) -> list[str]:
     return [name for name in ATTRIBUTES[of].schema.names if name not in {ID[of], *_NO_FEATURES}]
 
 

@@ -23,7 +23,7 @@ class HeldOut:
     """What is held out: `users` (U,), and of each their `targets`, `candidates` and `history`, padded with `NO_ITEM`.
 
     Targets and candidates are padded behind, histories, which are oldest first, in front. `values` are those of the
-    targets, NaN where there is none.
+    targets, NaN where there is none. `context` (U, W) is that of each user's first held-out event.
     """
 
     users: Int32s
@@ -31,6 +31,7 @@ class HeldOut:
     candidates: Int32s
     values: npt.NDArray[np.float64]
     history: Int32s
+    context: Int32s
 
     @cached_property
     def items(self) -> Int32s:
@@ -46,7 +47,12 @@ class HeldOut:
 
 
 def held_out(
-    files: Sequence[LiveFile], histories: Sequence[LiveFile], rank: int, ranks: int, most_users: int
+    files: Sequence[LiveFile],
+    histories: Sequence[LiveFile],
+    rank: int,
+    ranks: int,
+    most_users: int,
+    contexts: Sequence[LiveFile] = (),
 ) -> HeldOut:
     """A rank's share of the held-out users: those that hash to it, and of them at most `most_users / ranks` (0: all).
 
@@ -55,6 +61,7 @@ def held_out(
 
     Args:
         histories: files of `sequences`; none where no model reads them.
+        contexts: files of `event_contexts` of the part; none where the model takes no context.
     """
     rows = sum(file.rows for file in files)
     share = 1.0 if not most_users else min(1.0, most_users / max(1, rows))
@@ -64,7 +71,7 @@ def held_out(
     targets, candidates = (_rows_of(lists.column(name)) for name in (c.TARGETS, c.CANDIDATES))
     values = np.full(targets.shape, np.nan)
     values[targets != NO_ITEM] = lists.column(c.VALUES).combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return HeldOut(users, targets, candidates, values, _histories_of(users, histories))
+    return HeldOut(users, targets, candidates, values, _histories_of(users, histories), _contexts_of(users, contexts))
 
 
 _COLUMNS = (c.USER_IDX, c.TARGETS, c.VALUES, c.CANDIDATES)
@@ -86,9 +93,27 @@ def _histories_of(users: Int32s, files: Sequence[LiveFile]) -> Int32s:
     found = pa.concat_tables(kept) if kept else _nothing(columns)
     ragged = _rows_of(found.column(c.ITEMS), in_front=True)
     history = np.full((len(users), ragged.shape[1]), NO_ITEM, dtype=np.int32)
-    place = {user: row for row, user in enumerate(users.tolist())}
-    history[[place[user] for user in found.column(c.USER_IDX).to_pylist()]] = ragged
+    history[_places(users, found)] = ragged
     return history
+
+
+def _contexts_of(users: Int32s, files: Sequence[LiveFile]) -> Int32s:
+    """(U, W), of each user's first event in the files; all -1 for users without one."""
+    columns, wanted = (c.USER_IDX, c.POSITION, c.CONTEXT), pa.array(users)
+    read = (read_columns(file, columns) for file in files)
+    kept = [rows.filter(pc.is_in(rows.column(c.USER_IDX), value_set=wanted)) for rows in read]
+    if not sum(rows.num_rows for rows in kept):
+        return np.empty((len(users), 0), dtype=np.int32)
+    newest_first = pa.concat_tables(kept).sort_by([(c.POSITION, "descending")])
+    packed = np.frombuffer(b"".join(newest_first.column(c.CONTEXT).to_pylist()), "<i4")
+    context = np.full((len(users), len(packed) // newest_first.num_rows), -1, dtype=np.int32)
+    context[_places(users, newest_first)] = packed.reshape(newest_first.num_rows, -1)  # the last one written stays
+    return context
+
+
+def _places(users: Int32s, rows: pa.Table) -> list[int]:
+    place = {user: row for row, user in enumerate(users.tolist())}
+    return [place[user] for user in rows.column(c.USER_IDX).to_pylist()]
 
 
 def _nothing(columns: Sequence[str]) -> pa.Table:

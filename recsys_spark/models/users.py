@@ -16,11 +16,13 @@ from recsys_spark.ragged import Int32s, padded
 class Users:
     """A block of users: `idx` (U,) and `history` (U, L), the latest items oldest first, `NO_ITEM` in front of short ones.
 
-    A model that reads no history is given one of width 0.
+    A model that reads no history is given one of width 0. `context` (U, W) is the packed context that they are to be scored
+    in, see `features.contexts`; None where there is none.
     """
 
     idx: Int32s
     history: Int32s
+    context: Int32s | None = None
 
     @classmethod
     def without_history(cls, idx: npt.ArrayLike) -> Users:
@@ -33,7 +35,7 @@ class Users:
 
     def __getitem__(self, rows: Any) -> Users:
         """Some of the users, by a slice, a mask or places."""
-        return Users(self.idx[rows], self.history[rows])
+        return Users(self.idx[rows], self.history[rows], None if self.context is None else self.context[rows])
 
 
 def history_of(items: Sequence[int], most: int) -> Int32s:

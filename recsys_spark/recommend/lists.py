@@ -58,7 +58,8 @@ class Policy:
 
 def top_n_lists(policy: Policy, popular: Broadcast[Popular]) -> Transformer:
     """`(user_idx, segment, seen array<int>, items array<int>)` -> `(user_idx, rank, item_idx, score, reason_code)`, N rows
-    a user; `seen` is all that the user had, `items` the latest of it in order, for models that read that.
+    a user; `seen` is all that the user had, `items` the latest of it in order, for models that read that, and `context`, if
+    there, what the user is scored in.
 
     Users whom the model knows get its best items; the others, and places that it cannot fill, what is popular in their
     segment, then overall. Where a user has had nearly everything, seen items fill the rest. O(users x items) scores in
@@ -66,7 +67,8 @@ def top_n_lists(policy: Policy, popular: Broadcast[Popular]) -> Transformer:
     """
 
     def to_lists(users: DataFrame) -> DataFrame:
-        return users.select(c.USER_IDX, c.SEGMENT, SEEN, c.ITEMS).mapInArrow(_lister(policy, popular), _LISTS)
+        known = [name for name in (c.USER_IDX, c.SEGMENT, SEEN, c.ITEMS, c.CONTEXT) if name in users.columns]
+        return users.select(known).mapInArrow(_lister(policy, popular), _LISTS)
 
     return to_lists
 

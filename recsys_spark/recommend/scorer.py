@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from recsys_spark.errors import UserError
 from recsys_spark.models.retrieval import DotScorer
 from recsys_spark.models.scoring import BlockScorer
 from recsys_spark.models.selection import Floats, Ints, Ragged, best_of, finite
@@ -61,10 +62,22 @@ class _Scorer:
         scoring = manifest.get("scoring", {})
         self.history = int(scoring.get("history", 0))
         self.predicts_ratings = bool(scoring.get("ratings", False))
+        self.context = int(scoring.get("context", 0))
 
     def knows(self, users: Users) -> Bools:
         """Users with a history, for a model that reads it; else those it was trained on."""
         return users.history[:, -1] >= 0 if self.history and users.history.shape[1] else users.idx < self.n_users
+
+    def _context(self, users: Users) -> Ints:
+        """(U, W), all -1 where none is given."""
+        if users.context is None or not self.context:
+            return np.full((len(users), self.context), -1, np.int32)
+        if users.context.shape[1] != self.context:
+            raise UserError(
+                f"the context is {users.context.shape[1]} numbers wide, {self.model_version} takes {self.context}: the "
+                "features declared of it changed; train again (jobs/features.py, jobs/examples.py, jobs/train.py)"
+            )
+        return users.context
 
 
 class _ByIndex(_Scorer):
@@ -104,8 +117,8 @@ class _ByQuery(_Scorer):
     def queries(self, users: Users) -> Floats:
         """(U,) users -> (U, d)."""
         if self._query is None:
-            self._query = _compiled(_loaded(self.location).queries, "user", "history")
-        return np.asarray(self._query(_known_or_none(users, self.n_users), users.history))
+            self._query = _compiled(_loaded(self.location).queries, "user", "history", "context")
+        return np.asarray(self._query(_known_or_none(users, self.n_users), users.history, self._context(users)))
 
 
 class _ByNetwork(_Scorer):
@@ -139,8 +152,9 @@ class _ByNetwork(_Scorer):
 
     def _scores(self, users: Users, item_idx: Ints) -> Floats:
         if self._call is None:
-            self._call = _compiled(_loaded(self.location), "user", "history", "items")
-        return finite(np.array(self._call(_known_or_none(users, self.n_users), users.history, item_idx)))
+            self._call = _compiled(_loaded(self.location), "user", "history", "context", "items")
+        known = _known_or_none(users, self.n_users)
+        return finite(np.array(self._call(known, users.history, self._context(users), item_idx)))
 
 
 @lru_cache(maxsize=2)

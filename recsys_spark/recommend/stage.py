@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from math import ceil
 from typing import Any
@@ -10,7 +11,9 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
+from recsys_spark.config import CategoricalFeature, DenseFeature
 from recsys_spark.errors import MissingTableError, UserError
+from recsys_spark.features.contexts import FREQUENCY, learnt_of, packed, values_of_users
 from recsys_spark.interactions.split import until
 from recsys_spark.recommend.fallback import popular
 from recsys_spark.recommend.lists import POPULAR, POPULAR_SEGMENT, REASONS, SEEN, Policy, top_n_lists
@@ -19,6 +22,7 @@ from recsys_spark.runs import Run
 from recsys_spark.schemas import ITEM_ATTRIBUTES, RECOMMENDATIONS, RECOMMENDATIONS_CURRENT
 from recsys_spark.storage import load_manifest
 from recsys_spark.tables import SliceKey
+from recsys_spark.transform import Transformer
 
 _SHOWN_USERS, _SHOWN_ITEMS = 3, 5
 
@@ -29,7 +33,8 @@ def run(run: Run) -> None:
     interactions = run.tables.read_slice("interactions", {c.AS_OF_DATE: run.as_of})
     features = run.tables.read_slice("user_features", {c.AS_OF_DATE: run.as_of, c.FIT: "production"})
     model = _newest_model(run)
-    known = load_manifest(model["path"])["model"]
+    manifest = load_manifest(model["path"])
+    known = manifest["model"]
     most_popular = popular(interactions, features, config.segment_head, run.config.run.driver_bytes)
     if len(most_popular.overall) < config.n:
         raise UserError(
@@ -37,7 +42,8 @@ def run(run: Run) -> None:
             "lower recommend.n"
         )
     sequences = run.tables.read_slice("sequences", {c.AS_OF_DATE: run.as_of, c.FIT: "production"})
-    users = _eligible(interactions, features, sequences, run.as_of, config.active_days).persist()
+    users = _eligible(interactions, features, sequences, run.as_of, config.active_days)
+    users = users.transform(_in_context(run, features, manifest.get("context", []))).persist()
     eligible = users.count()
     policy = Policy(model["path"], config.n, config.exclude_seen, config.block_users)
     tasks = max(run.spark.sparkContext.defaultParallelism, ceil(eligible / config.users_per_task))
@@ -93,7 +99,23 @@ def _eligible(
     if active_days:
         histories = histories.where(~until(as_of - timedelta(days=active_days)))
     with_segment = histories.join(features.select(c.USER_IDX, c.SEGMENT), on=c.USER_IDX, how="left")
-    return with_segment.join(sequences.select(c.USER_IDX, c.ITEMS), on=c.USER_IDX, how="left")
+    return with_segment.drop(c.EVENT_TIME).join(sequences.select(c.USER_IDX, c.ITEMS), on=c.USER_IDX, how="left")
+
+
+def _in_context(run: Run, features: DataFrame, known: Sequence[Mapping[str, Any]]) -> Transformer:
+    """`_eligible` users -> the same with `context`, where the model takes one: the given one, and the user's own recency
+    and frequency at the end of the date."""
+    learnt = learnt_of(known)
+    declared = [one.feature for one in learnt if isinstance(one.feature, CategoricalFeature | DenseFeature)]
+    values = values_of_users(declared, run.config.recommend.context, run.as_of)
+    latest = features.select(c.USER_IDX, F.col(c.LAST_TIME).alias(c.EVENT_TIME), F.col(c.EVENTS).alias(FREQUENCY))
+
+    def add(users: DataFrame) -> DataFrame:
+        if not learnt:
+            return users
+        return users.join(latest, on=c.USER_IDX, how="left").transform(values).transform(packed(learnt, users.columns))
+
+    return add
 
 
 def _publish(run: Run, where: SliceKey, eligible: int) -> None:

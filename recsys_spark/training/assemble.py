@@ -23,7 +23,7 @@ from recsys_spark.training.job import Job, ModelSpec
 
 _READ = (
     *("users", "items", "train_examples", "train_sequences", "eval_examples", "sequences", "item_features"),
-    *("user_encoded", "item_encoded", "feature_specs"),
+    *("user_encoded", "item_encoded", "event_contexts", "feature_specs"),
 )
 
 
@@ -53,6 +53,8 @@ def job_of(run: Run, fit: Fit, version: str, phase: str, halves: tuple[str, ...]
     histories = _live(run, "sequences", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"}) if looks_back else ()
     side = {of: _live(run, f"{of}_encoded", of_fit) if f"{of}_side" in settings else () for of in ("user", "item")}
     item_features = _live(run, "item_features", of_fit) if in_order else ()
+    of_held_out: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate", c.PART: VALIDATION}
+    contexts = _live(run, "event_contexts", of_held_out) if validation and "context_side" in settings else ()
     versions = {name: run.tables.pin(name) for name in _READ if name in run.tables.versions_read}
     return Job(
         title=f"{fit} fit" + (f", {phase}" if config.model.neumf.pretrain else ""),
@@ -71,6 +73,7 @@ def job_of(run: Run, fit: Fit, version: str, phase: str, halves: tuple[str, ...]
         alpha=config.model.neumf.pretrain_alpha,
         histories=histories,
         item_features=item_features,
+        contexts=contexts,
         user_encoded=side["user"],
         item_encoded=side["item"],
         exclude_seen=config.recommend.exclude_seen,
@@ -89,7 +92,8 @@ def _from_data(run: Run, kind: Kind, of_fit: SliceKey) -> dict[str, Any]:
         rows = run.tables.read_slice("feature_specs", of_fit)
         collected = collect_rows(rows.drop(c.VOCABULARY, c.IDF), "the declared features", run.config.run.driver_bytes)
         specs = feature_specs([row.asDict() for row in collected])
-        for of in ("user", "item"):
+        sides = ("user", "item", "context") if run.config.model.chosen.takes_context else ("user", "item")
+        for of in sides:
             own = [dataclasses.asdict(spec) for spec in specs if spec.of == of]
             settings |= {f"{of}_side": own} if own else {}
     return settings

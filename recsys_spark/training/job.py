@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recsys_spark.config import Training
+from recsys_spark.features.spec import FeatureSpec, codes_length, numbers_length
 from recsys_spark.feed.layouts import Layout, layout_of
 from recsys_spark.files import LiveFile
 from recsys_spark.model_settings import Kind
@@ -45,13 +46,20 @@ class Job:
     item_features: tuple[LiveFile, ...] = ()  # of the fit: how often each item was taken
     user_encoded: tuple[LiveFile, ...] = ()  # the declared features of users and of items, where the model has some
     item_encoded: tuple[LiveFile, ...] = ()
+    contexts: tuple[LiveFile, ...] = ()  # of the held-out events, for a model with features of the context
     exclude_seen: bool = True  # whether what a user had before is no candidate, in a full validation
     floors: tuple[float, ...] = ()  # by epoch: where the best validation so far is lower, the training stops
 
     @property
     def layout(self) -> Layout:
         """How the examples travel."""
-        return layout_of(self.kind, self.negatives, self.window)
+        return layout_of(self.kind, self.negatives, self.window, self.context)
+
+    @property
+    def context(self) -> int:
+        """Integers of the context of an event that the model takes."""
+        specs = [FeatureSpec(**spec) for spec in self.model.settings.get("context_side", ())]
+        return codes_length(specs, "context") + numbers_length(specs, "context")
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,9 @@ def fit(job: Job, ranks: Ranks) -> Outcome:
         say(f"going on after epoch {progress.epochs}, which an earlier run finished")
     validation = None
     if job.validation:
-        lists = held_out(job.validation, job.histories, ranks.rank, ranks.size, job.training.validation_users)
+        lists = held_out(
+            job.validation, job.histories, ranks.rank, ranks.size, job.training.validation_users, job.contexts
+        )
         validation = Validation(model, lists, job)
     error = ""
     try:

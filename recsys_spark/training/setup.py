@@ -129,10 +129,15 @@ def describe(model: Any) -> tuple[str, int]:
 
 
 def scoring_of(model: Any) -> Mapping[str, Any]:
-    """By what means a model is scored, how much history it reads, and whether its scores are ratings."""
+    """By what means a model is scored, how much history and context it reads, and what its scores are."""
     by = "query" if model.retrieves else "index" if model.in_numpy else "network"
-    history = model.length if model.reads_history else 0
-    return {"by": by, "history": history, "ratings": model.predicts_ratings, "logits": model.gives_logits}
+    return {
+        "by": by,
+        "history": model.length if model.reads_history else 0,
+        "ratings": model.predicts_ratings,
+        "logits": model.gives_logits,
+        "context": model.context_width,
+    }
 
 
 def environment() -> Mapping[str, str]:

@@ -15,6 +15,7 @@ from functools import partial
 from recsys_spark import storage
 from recsys_spark.config import Fit
 from recsys_spark.errors import TrainingError
+from recsys_spark.features.contexts import knowledge
 from recsys_spark.feed.shards import plan_epoch
 from recsys_spark.runs import Run
 from recsys_spark.schemas import MODELS
@@ -119,6 +120,7 @@ def _publish(run: Run, fit: Fit, version: str, trained: Trained, vouching: Fitte
         "evaluated_by": evaluated_by,
         "model": dataclasses.asdict(trained.job.model) | {"settings": dict(trained.job.model.settings)},
         "scoring": dict(outcome.scoring),
+        "context": knowledge(run, fit) if config.model.chosen.takes_context else [],
         "training": config.training.model_dump(),
         "versions": dict(run.tables.versions_read),
         "history": [dataclasses.asdict(epoch) for epoch in outcome.history],

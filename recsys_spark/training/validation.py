@@ -35,11 +35,14 @@ class Validation:
         self._with_loss = job.kind == PAIRS and not self._full
         users, items = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None, None), tf.int32)
         self._scores = tf.function(
-            lambda users, history, items: model({"user": users, "history": history, "items": items}, training=False),
-            input_signature=(users, items, items),
+            lambda users, history, context, items: model(
+                {"user": users, "history": history, "context": context, "items": items}, training=False
+            ),
+            input_signature=(users, items, items, items),
         )
         self._queries = tf.function(
-            lambda users, history: model.queries({"user": users, "history": history}), input_signature=(users, items)
+            lambda users, history, context: model.queries({"user": users, "history": history, "context": context}),
+            input_signature=(users, items, items),
         )
 
     def measure(self, ranks: Ranks) -> dict[str, float]:
@@ -63,7 +66,7 @@ class Validation:
         lists = self._held_out
         items, relevant = lists.items[block], lists.relevant[block]
         padded = items == NO_ITEM
-        scores = self._scores(lists.users[block], lists.history[block], np.where(padded, 0, items))
+        scores = self._scores(*self._readers(block), np.where(padded, 0, items))
         logits = scores.numpy().astype(np.float64)
         placed = ranking.place(np.where(padded, -np.inf, logits), relevant)
         loss = self._loss(logits, relevant, padded).sum() if self._with_loss else 0.0
@@ -72,17 +75,17 @@ class Validation:
     def _sums_of_catalogue(self, block: slice, catalogue: Any) -> Floats:
         """O(users x items) scores, in blocks; what a user had before is no candidate, where lists leave it out too."""
         lists = self._held_out
-        users, history, targets = lists.users[block], lists.history[block], lists.targets[block]
+        (_, history, _), targets = self._readers(block), lists.targets[block]
         if catalogue is not None:
-            scores = np.asarray(self._queries(users, history)) @ catalogue.T
+            scores = np.asarray(self._queries(*self._readers(block))) @ catalogue.T
         else:
-            scores = self._each_item(users, history)
+            scores = self._each_item(block)
         if self._exclude_seen:
             rows, places = np.nonzero(history != NO_ITEM)
             scores[rows, history[rows, places]] = -np.inf
         rows, places = np.nonzero(targets != NO_ITEM)
         placed = ranking.place_targets(scores, rows, targets[rows, places])
-        return np.array([*_figures(placed), 0.0, len(users)])
+        return np.array([*_figures(placed), 0.0, len(targets)])
 
     def _rating_error(self, ranks: Ranks) -> dict[str, float]:
         lists = self._held_out
@@ -90,18 +93,24 @@ class Validation:
         for start in range(0, len(lists.users), _LISTS_AT_A_TIME):
             block = slice(start, start + _LISTS_AT_A_TIME)
             known = np.maximum(lists.targets[block], 0)
-            errors = np.asarray(self._scores(lists.users[block], lists.history[block], known)) - lists.values[block]
+            errors = np.asarray(self._scores(*self._readers(block), known)) - lists.values[block]
             sums += np.nansum(errors**2), np.count_nonzero(~np.isnan(errors))
         squares, pairs = ranks.total(sums).tolist()
         return {RMSE: float(np.sqrt(squares / max(pairs, 1.0)))}
 
-    def _each_item(self, users: Any, history: Any) -> Any:
+    def _readers(self, block: slice) -> tuple[Any, Any, Any]:
+        """Users, histories and contexts of a block."""
+        lists = self._held_out
+        return lists.users[block], lists.history[block], lists.context[block]
+
+    def _each_item(self, block: slice) -> Any:
         n_items = self._model.n_items
+        users, history, context = self._readers(block)
         scores = np.empty((len(users), n_items), dtype=np.float32)
         tile = max(1, _SCORES_AT_A_TIME // len(users))
         for start in range(0, n_items, tile):
             items = np.arange(start, min(start + tile, n_items), dtype=np.int32)
-            scores[:, items] = self._scores(users, history, np.broadcast_to(items, (len(users), len(items))))
+            scores[:, items] = self._scores(users, history, context, np.broadcast_to(items, (len(users), len(items))))
         return scores
 
     def _loss(self, logits: Any, relevant: Any, padded: Any) -> Any:

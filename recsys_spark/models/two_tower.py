@@ -8,7 +8,6 @@ Large Corpus Item Recommendations", RecSys '19; mixed negatives of Yang, Yi, Che
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import keras
@@ -73,11 +72,7 @@ class TwoTower(Recommender):
 
     def settings(self) -> Sequence[str]:
         """See `Recommender.settings`."""
-        return ("width", "length", "temperature", "negatives", "positions", "id_dropout")
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "layers": self.hidden}
+        return ("width", "length", "layers", "temperature", "negatives", "positions", "id_dropout")
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights, whose sizes hang on the constructor's arguments alone."""
@@ -86,8 +81,9 @@ class TwoTower(Recommender):
         self.known = self.add_weight(shape=(self.n_items, 1), name="known", **ones)
         self.beside_user = self.side_encoder(self.user_side, self.width, "beside_user")
         self.beside_item = self.side_encoder(self.item_side, self.width, "beside_item")
-        self.query_tower = self._tower("query", self.width * (1 if self.beside_user is None else 2))
-        self.item_tower = self._tower("item", self.width)
+        of_query = self.width * (1 if self.beside_user is None else 2)
+        self.query_tower = self.stack("query", (of_query, *self.hidden, self.width))
+        self.item_tower = self.stack("item", (self.width, *self.hidden, self.width))
 
     def learn_counts(self, counts: npt.NDArray[Any]) -> None:
         """Which items were taken in training, and how often: their shares correct for what the batch is made of."""
@@ -144,20 +140,11 @@ class TwoTower(Recommender):
 
     def _query(self, bag: Any, users: Any) -> Any:
         x = bag if self.beside_user is None else tf.concat([bag, self.beside_user(users)], axis=-1)
-        return self._through(x, self.query_tower)
+        return _of_length_one(self.through(x, self.query_tower))
 
     def _item(self, inputs: Any) -> Any:
-        return self._through(inputs, self.item_tower)
+        return _of_length_one(self.through(inputs, self.item_tower))
 
-    def _tower(self, name: str, inputs: int) -> list[tuple[Any, Any]]:
-        units = (inputs, *self.hidden, self.width)
-        return [
-            (self.glorot(f"{name}_kernel_{k}", shape), self.zeros(f"{name}_bias_{k}", shape[1:]))
-            for k, shape in enumerate(pairwise(units))
-        ]
 
-    def _through(self, x: Any, tower: list[tuple[Any, Any]]) -> Any:
-        for kernel, bias in tower[:-1]:
-            x = tf.nn.relu(self.dense(x, kernel, bias))
-        x = self.dense(x, *tower[-1])
-        return x * tf.math.rsqrt(tf.reduce_sum(tf.square(x), axis=-1, keepdims=True) + 1e-12)
+def _of_length_one(x: Any) -> Any:
+    return x * tf.math.rsqrt(tf.reduce_sum(tf.square(x), axis=-1, keepdims=True) + 1e-12)

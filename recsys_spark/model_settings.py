@@ -33,22 +33,36 @@ class ModelSection(Section):
         return self.model_dump()
 
 
-class NeuMFModel(ModelSection):
+class OnSequences(ModelSection):
+    """Of models that train on windows of users' sequences."""
+
+    @property
+    def examples(self) -> Kind:
+        """The kind of example that the model trains on."""
+        return SEQUENCES
+
+
+class OnPairsOrRatings(ModelSection):
+    """Of models that learn who takes what (`implicit`) or what a user will rate it (`explicit`)."""
+
+    objective: Literal["implicit", "explicit"]
+
+    @property
+    def examples(self) -> Kind:
+        """The kind of example that the model trains on."""
+        return RATINGS if self.objective == "explicit" else PAIRS
+
+
+class NeuMFModel(OnPairsOrRatings):
     takes_context: ClassVar[bool] = True
     gmf_width: Positive
     mlp_width: Positive
     mlp_layers: Annotated[list[Positive], Field(min_length=1)]
     dropout: Dropout
     l2: NotNegativeNumber
-    objective: Literal["implicit", "explicit"]
     pretrain: bool
     pretrain_alpha: Share
     finetune_rate: PositiveNumber
-
-    @property
-    def examples(self) -> Kind:
-        """The kind of example that the model trains on."""
-        return RATINGS if self.objective == "explicit" else PAIRS
 
     def arguments(self) -> dict[str, Any]:
         """Arguments of the model's constructor."""
@@ -68,7 +82,7 @@ class MatrixFactorizationModel(ModelSection):
         return RATINGS if self.loss_name == "mse" else PAIRS
 
 
-class SequenceSection(ModelSection):
+class SequenceSection(OnSequences):
     """What `models.sequence.SequenceModel` takes."""
 
     takes_context: ClassVar[bool] = True
@@ -81,11 +95,6 @@ class SequenceSection(ModelSection):
     bar_window: bool
     gbce_t: Share
     regularisation: NotNegativeNumber
-
-    @property
-    def examples(self) -> Kind:
-        """The kind of example that the model trains on."""
-        return SEQUENCES
 
 
 class SASRecModel(SequenceSection):
@@ -106,23 +115,17 @@ class SoftmaxDNNModel(SequenceSection):
     dropout: Dropout
 
 
-class EmbeddingMLPModel(ModelSection):
+class EmbeddingMLPModel(OnPairsOrRatings):
     width: Positive
     layers: Annotated[list[Positive], Field(min_length=1)]
     embedding_dropout: Dropout
     dropout: Dropout
-    objective: Literal["explicit", "implicit"]
     low: float
     high: float
     l2: NotNegativeNumber
 
-    @property
-    def examples(self) -> Kind:
-        """The kind of example that the model trains on."""
-        return RATINGS if self.objective == "explicit" else PAIRS
 
-
-class TwoTowerModel(ModelSection):
+class TwoTowerModel(OnSequences):
     takes_context: ClassVar[bool] = True
     width: Positive
     layers: list[Positive]
@@ -131,24 +134,14 @@ class TwoTowerModel(ModelSection):
     positions: Positive
     id_dropout: Dropout
 
-    @property
-    def examples(self) -> Kind:
-        """The kind of example that the model trains on."""
-        return SEQUENCES
 
-
-class DINModel(ModelSection):
+class DINModel(OnSequences):
     width: Positive
     attention_units: Positive
     layers: Annotated[list[Positive], Field(min_length=1)]
     dropout: Dropout
     negatives: Positive
     positions: Positive
-
-    @property
-    def examples(self) -> Kind:
-        """The kind of example that the model trains on."""
-        return SEQUENCES
 
 
 class MultiTaskModel(ModelSection):

@@ -169,6 +169,7 @@ def test_every_stage_left_its_run_with_versions_and_configuration(spark, night):
     assert {r["status"] for r in runs.values()} == {"done"}
     assert len({r["pipeline_id"] for r in runs.values() if r["stage"] in PIPELINE}) == 1
     assert set(runs["recommend"]["versions_read"]) >= {"interactions", "models", "users", "items"}
+    assert "sequences" not in runs["recommend"]["versions_read"]  # NeuMF reads no histories
     assert "recommendations_current" in runs["recommend"]["versions_written"]
     assert "epochs: 3" in runs["train"]["config"]
 

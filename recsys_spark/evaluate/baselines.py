@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import reduce
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, partial, reduce
 from typing import Any, Final
 
 import numpy as np
@@ -27,6 +27,7 @@ RECENT_POPULARITY: Final = "recent_popularity"
 ITEM_KNN: Final = "item_knn"
 EASE: Final = "ease"
 ALS: Final = "als"
+BY_HISTORY: Final = (ITEM_KNN, EASE, ALS)
 
 _SECONDS_A_DAY: Final = 86400
 
@@ -37,13 +38,18 @@ def fitted_baselines(run: Run, n_items: int) -> dict[str, Broadcast[Scorer]]:
     Raises:
         UserError: the catalogue is too large for items x items on the driver.
     """
-    makers = {RECENT_POPULARITY: _recent_popularity, ITEM_KNN: _item_knn, EASE: _ease, ALS: _als}
-    wanted = [name for name in run.config.evaluate.baselines if name in makers]
-    context = run.spark.sparkContext
+    gram = cache(partial(co_occurrences, run, n_items))  # of two baselines, counted when one of them asks
+    makers: dict[str, Callable[[], Scorer]] = {
+        RECENT_POPULARITY: lambda: _recent_popularity(run, n_items),
+        ITEM_KNN: lambda: _item_knn(run, gram()),
+        EASE: lambda: _ease(run, gram()),
+        ALS: lambda: _als(run, n_items),
+    }
     fitted: dict[str, Broadcast[Scorer]] = {}
-    for name in wanted:
-        run.say(f"fitting {name}")
-        fitted[name] = context.broadcast(makers[name](run, n_items))
+    for name in run.config.evaluate.baselines:
+        if name in makers:
+            run.say(f"fitting {name}")
+            fitted[name] = run.spark.sparkContext.broadcast(makers[name]())
     return fitted
 
 
@@ -61,14 +67,13 @@ def _recent_popularity(run: Run, n_items: int) -> Scorer:
     return Popularity(counts)
 
 
-def _item_knn(run: Run, n_items: int) -> Scorer:
+def _item_knn(run: Run, gram: Floats) -> Scorer:
     config = run.config.evaluate
-    gram = co_occurrences(run, n_items)
     return ItemToItem(cosine_neighbours(gram, config.knn_neighbours, config.knn_shrinkage), _length(run))
 
 
-def _ease(run: Run, n_items: int) -> Scorer:
-    return ItemToItem(ease(co_occurrences(run, n_items), run.config.evaluate.ease_regularisation), _length(run))
+def _ease(run: Run, gram: Floats) -> Scorer:
+    return ItemToItem(ease(gram, run.config.evaluate.ease_regularisation), _length(run))
 
 
 def _als(run: Run, n_items: int) -> Scorer:

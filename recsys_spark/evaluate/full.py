@@ -13,13 +13,11 @@ from recsys_spark.evaluate.blocks import ArrowPass, Batches, Lists, column_of, r
 from recsys_spark.evaluate.catalogue import Catalogue
 from recsys_spark.evaluate.measures import FULL, at, measures
 from recsys_spark.evaluate.ranked import ranked_rows
-from recsys_spark.evaluate.scorers import Scorer
-from recsys_spark.evaluate.subjects import Plan, each_subject
+from recsys_spark.evaluate.subjects import Block, Plan, each_subject
 from recsys_spark.evaluate.users import TRAIN_ITEMS, VALIDATION_ITEMS
 from recsys_spark.interactions.split import TEST
 from recsys_spark.models.users import Users
 from recsys_spark.ranking import Floats, Ints, Scores, place_targets, top_k
-from recsys_spark.recommend.histories import users_of
 
 
 def full_pass(plan: Plan) -> ArrowPass:
@@ -32,29 +30,29 @@ def full_pass(plan: Plan) -> ArrowPass:
 
     def measured(batches: Batches) -> Iterator[pa.RecordBatch]:
         catalogue = plan.catalogue.value
-        rows = rows_within(plan.block_bytes, plan.block_users, 4 * catalogue.n_items)
-        for subject, scorer, users in each_subject(batches, plan, rows):
-            scores = _catalogue_scores(scorer, users, plan.exclude_seen)
-            targets = Lists.of(users, c.TARGETS)
+        most = rows_within(plan.block_bytes, plan.block_users, 4 * catalogue.n_items)
+        for block in each_subject(batches, plan, most):
+            scores = _catalogue_scores(block, plan.exclude_seen)
+            targets = Lists.of(block.rows, c.TARGETS)
             placed = place_targets(scores, targets.rows, targets.values)
             listed = top_k(scores, deepest)
-            extra = _beyond_accuracy(catalogue, users, listed, plan.ks)
+            extra = _beyond_accuracy(catalogue, block.rows, listed, plan.ks)
             in_head = catalogue.in_head[targets.values]
-            yield from ranked_rows(plan, of, subject, scorer, users, placed, in_head, extra, listed)
+            yield from ranked_rows(plan, of, block, placed, in_head, extra, listed)
 
     return measured
 
 
-def _catalogue_scores(scorer: Scorer, users: pa.RecordBatch, exclude_seen: bool) -> Scores:
+def _catalogue_scores(block: Block, exclude_seen: bool) -> Scores:
     """Scores (U, n_items), -inf for what the user had before: train items and, on test, validation items."""
-    given = users_of(users, scorer.history, scorer.n_items)
-    once, back = _once(given)
-    scores = scorer.all_scores(given[once])[back]
+    n_items = block.scorer.n_items
+    once, back = _once(block.users)
+    scores = block.scorer.all_scores(block.users[once])[back]
     if exclude_seen:
-        taken = Lists.of(users, TRAIN_ITEMS).below(scorer.n_items)
+        taken = Lists.of(block.rows, TRAIN_ITEMS).below(n_items)
         scores[taken.rows, taken.values] = -np.inf
-        later = Lists.of(users, VALIDATION_ITEMS).below(scorer.n_items)
-        before_test = (column_of(users, c.PART) == TEST)[later.rows]
+        later = Lists.of(block.rows, VALIDATION_ITEMS).below(n_items)
+        before_test = (column_of(block.rows, c.PART) == TEST)[later.rows]
         scores[later.rows[before_test], later.values[before_test]] = -np.inf
     return scores
 
@@ -69,11 +67,11 @@ def _once(users: Users) -> tuple[Ints, Ints]:
 
 
 def _beyond_accuracy(
-    catalogue: Catalogue, users: pa.RecordBatch, listed: npt.NDArray[np.int32], ks: Sequence[int]
+    catalogue: Catalogue, rows: pa.RecordBatch, listed: npt.NDArray[np.int32], ks: Sequence[int]
 ) -> dict[str, Floats]:
     """Novelty and popularity of each user's list at each K, and the popularity of the user's train items."""
     popularity = catalogue.popularity
-    figures = {"popularity_taken": Lists.of(users, TRAIN_ITEMS).mean_of(popularity)}
+    figures = {"popularity_taken": Lists.of(rows, TRAIN_ITEMS).mean_of(popularity)}
     for name, of_item in (("novelty", catalogue.novelty), ("popularity", popularity)):
         means = _running_means(np.where(listed >= 0, of_item[listed], np.nan))
         figures |= {at(name, k): means[:, k - 1] for k in ks}

@@ -10,18 +10,14 @@ import pyarrow as pa
 
 from recsys_spark import columns as c
 from recsys_spark.evaluate.measures import ALL, CATALOGUE, HEAD, TAIL, Measure, at, to_arrow
-from recsys_spark.evaluate.scorers import Scorer
-from recsys_spark.evaluate.subjects import Plan, Subject
+from recsys_spark.evaluate.subjects import Block, Plan
 from recsys_spark.ranking import Bools, Floats, Placed, measure
-from recsys_spark.recommend.histories import users_of
 
 
 def ranked_rows(
     plan: Plan,
     of: Sequence[Measure],
-    subject: Subject,
-    scorer: Scorer,
-    users: pa.RecordBatch,
+    block: Block,
     placed: Placed,
     in_head: Bools,
     extra: Mapping[str, Floats],
@@ -35,18 +31,16 @@ def ranked_rows(
         in_head: (T,) whether each target is a head item.
         extra: further figures, for the segment all.
     """
-    labels = {c.MODEL_VERSION: subject.version, CATALOGUE: scorer.n_items}
-    unknown = (
-        {} if subject.path is None else {"unknown": ~scorer.knows(users_of(users, scorer.history, scorer.n_items))}
-    )
-    everyone = _figures(plan, placed) | {name: values.astype(float) for name, values in unknown.items()}
-    yield to_arrow(of, users, {**labels, c.SEGMENT: ALL}, {**everyone, **extra}, listed)
+    labels = {c.MODEL_VERSION: block.subject.version, CATALOGUE: block.scorer.n_items}
+    unknown = {} if block.subject.path is None else {"unknown": (~block.known).astype(float)}
+    everyone = _figures(plan, placed) | unknown
+    yield to_arrow(of, block.rows, {**labels, c.SEGMENT: ALL}, {**everyone, **extra}, listed)
     for segment, chosen in ((HEAD, in_head), (TAIL, ~in_head)):
         of_segment = placed.only(chosen)
         have = of_segment.relevant > 0
         if have.any():
             values = {name: figures[have] for name, figures in _figures(plan, of_segment).items()}
-            yield to_arrow(of, users.filter(pa.array(have)), {**labels, c.SEGMENT: segment}, values)
+            yield to_arrow(of, block.rows.filter(pa.array(have)), {**labels, c.SEGMENT: segment}, values)
 
 
 def _figures(plan: Plan, placed: Placed) -> dict[str, Floats]:

@@ -17,11 +17,9 @@ from recsys_spark.evaluate.blocks import ArrowPass, Batches, Lists, column_of
 from recsys_spark.evaluate.losses import BINS, bins_of, user_losses
 from recsys_spark.evaluate.measures import ALL, CATALOGUE, LOSS, SAMPLED, measures, to_arrow
 from recsys_spark.evaluate.ranked import ranked_rows
-from recsys_spark.evaluate.scorers import Int32s, Scorer
-from recsys_spark.evaluate.subjects import Plan, each_subject
-from recsys_spark.models.users import Users
+from recsys_spark.evaluate.scorers import Int32s
+from recsys_spark.evaluate.subjects import Block, Plan, each_subject
 from recsys_spark.ranking import Bools, Floats, Scores, place
-from recsys_spark.recommend.histories import users_of
 
 BIN, POSITIVES, NEGATIVES = "bin", "positives", "negatives"
 HISTOGRAM = StructType(
@@ -41,15 +39,12 @@ def sampled_pass(plan: Plan) -> ArrowPass:
     of = measures(SAMPLED, plan.ks)
 
     def measured(batches: Batches) -> Iterator[pa.RecordBatch]:
-        for subject, scorer, users in each_subject(batches, plan, plan.block_users):
-            scores, positive = _candidate_scores(scorer, users)
-            in_head = plan.catalogue.value.in_head[Lists.of(users, c.TARGETS).values]
-            losses = (
-                {}
-                if subject.path is None or not subject.logits
-                else _losses_of_known(plan, scorer, users, scores, positive)
-            )
-            yield from ranked_rows(plan, of, subject, scorer, users, place(scores, positive), in_head, losses)
+        for block in each_subject(batches, plan, plan.block_users):
+            scores, positive = _candidate_scores(block)
+            in_head = plan.catalogue.value.in_head[Lists.of(block.rows, c.TARGETS).values]
+            has_losses = block.subject.path is not None and block.subject.logits
+            losses = _losses_of_known(plan, block, scores, positive) if has_losses else {}
+            yield from ranked_rows(plan, of, block, place(scores, positive), in_head, losses)
 
     return measured
 
@@ -58,10 +53,10 @@ def histogram_pass(plan: Plan) -> ArrowPass:
     """Eval users -> `HISTOGRAM`: how many pairs of known users score in each bin, a row a block and bin."""
 
     def counted(batches: Batches) -> Iterator[pa.RecordBatch]:
-        for subject, scorer, users in each_subject(batches, plan, plan.block_users):
-            scores, positive = _candidate_scores(scorer, users)
-            counts = (scores > -np.inf) & scorer.knows(users_of(users, scorer.history, scorer.n_items))[:, None]
-            parts = column_of(users, c.PART)
+        for block in each_subject(batches, plan, plan.block_users):
+            scores, positive = _candidate_scores(block)
+            counts = (scores > -np.inf) & block.known[:, None]
+            parts = column_of(block.rows, c.PART)
             for part in np.unique(parts):
                 of_part = counts & (parts == part)[:, None]
                 wins = np.bincount(bins_of(scores[of_part & positive]), minlength=BINS)
@@ -70,7 +65,7 @@ def histogram_pass(plan: Plan) -> ArrowPass:
                 yield pa.RecordBatch.from_pydict(
                     {
                         c.PART: pa.array([part] * len(filled), pa.string()),
-                        c.MODEL_VERSION: pa.array([subject.version] * len(filled), pa.string()),
+                        c.MODEL_VERSION: pa.array([block.subject.version] * len(filled), pa.string()),
                         BIN: pa.array(filled, pa.int64()),
                         POSITIVES: pa.array(wins[filled], pa.int64()),
                         NEGATIVES: pa.array(others[filled], pa.int64()),
@@ -85,33 +80,31 @@ def train_loss_pass(plan: Plan) -> ArrowPass:
     names = [c.ITEM_IDX, *(c.negative(k) for k in range(1, plan.negatives + 1))]
 
     def measured(batches: Batches) -> Iterator[pa.RecordBatch]:
-        for subject, scorer, rows in each_subject(batches, plan, plan.block_users):
-            items = np.stack([column_of(rows, name) for name in names], axis=1)
-            scores = _scores(scorer, users_of(rows, scorer.history, scorer.n_items), items)
+        for block in each_subject(batches, plan, plan.block_users):
+            items = np.stack([column_of(block.rows, name) for name in names], axis=1)
             positive = np.broadcast_to(np.arange(items.shape[1]) == 0, items.shape)
-            labels = {c.MODEL_VERSION: subject.version, c.SEGMENT: ALL, CATALOGUE: scorer.n_items}
-            yield to_arrow(TRAIN_LOSS, rows, labels, user_losses(scores, positive, plan.negatives))
+            labels = {c.MODEL_VERSION: block.subject.version, c.SEGMENT: ALL, CATALOGUE: block.scorer.n_items}
+            losses = user_losses(_scores(block, items), positive, plan.negatives)
+            yield to_arrow(TRAIN_LOSS, block.rows, labels, losses)
 
     return measured
 
 
-def _candidate_scores(scorer: Scorer, users: pa.RecordBatch) -> tuple[Scores, Bools]:
+def _candidate_scores(block: Block) -> tuple[Scores, Bools]:
     """Scores (U, C) of targets, then candidates, and which are targets; unknown items are -inf."""
-    targets = Lists.of(users, c.TARGETS).padded()
-    items = np.hstack((targets, Lists.of(users, c.CANDIDATES).padded()))
+    targets = Lists.of(block.rows, c.TARGETS).padded()
+    items = np.hstack((targets, Lists.of(block.rows, c.CANDIDATES).padded()))
     positive = np.zeros(items.shape, bool)
     positive[:, : targets.shape[1]] = targets >= 0
-    return _scores(scorer, users_of(users, scorer.history, scorer.n_items), items), positive
+    return _scores(block, items), positive
 
 
-def _scores(scorer: Scorer, users: Users, items: Int32s) -> Scores:
-    known = (items >= 0) & (items < scorer.n_items)
-    return np.where(known, scorer.scores(users, np.where(known, items, 0)), -np.inf)
+def _scores(block: Block, items: Int32s) -> Scores:
+    known = (items >= 0) & (items < block.scorer.n_items)
+    return np.where(known, block.scorer.scores(block.users, np.where(known, items, 0)), -np.inf)
 
 
-def _losses_of_known(
-    plan: Plan, scorer: Scorer, users: pa.RecordBatch, scores: Scores, positive: Bools
-) -> dict[str, Floats]:
-    unknown = ~scorer.knows(users_of(users, scorer.history, scorer.n_items))  # scored by popularity, which is no logit
+def _losses_of_known(plan: Plan, block: Block, scores: Scores, positive: Bools) -> dict[str, Floats]:
+    known = block.known  # the others are scored by popularity, which is no logit
     losses = user_losses(scores, positive, plan.negatives)
-    return {name: np.where(unknown, np.nan, values) for name, values in losses.items()}
+    return {name: np.where(known, values, np.nan) for name, values in losses.items()}

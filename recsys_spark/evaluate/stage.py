@@ -62,8 +62,7 @@ def evaluate(run: Run, load: Loader) -> None:
     parts = tuple(part for part in run.config.evaluate.splits if part in held_out)
     known_users = run.tables.read_slice("user_features", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"})
     plan = _plan(run, subjects_of(run, parts), catalogue_of(run, known_users), load)
-    plan = replace(plan, fitted=fitted_baselines(run, plan.catalogue.value.n_items))
-    users = _eval_users(run, held_out, known_users).transform(spread(_tasks(run))).persist()
+    users = _eval_users(run, plan, held_out, known_users).transform(spread(_tasks(run))).persist()
     rows: list[MetricRow] = []
     subjects = list(plan.subjects)
     try:
@@ -96,6 +95,7 @@ def _plan(run: Run, subjects: Sequence[Subject], catalogue: Catalogue, load: Loa
         exclude_seen=run.config.recommend.exclude_seen,
         block_users=run.config.recommend.block_users,
         block_bytes=run.config.evaluate.block_bytes,
+        fitted=fitted_baselines(run, catalogue.n_items),
     )
 
 
@@ -109,15 +109,16 @@ def _held_out(run: Run) -> tuple[str, ...]:
     return (TEST,)
 
 
-def _eval_users(run: Run, parts: tuple[str, ...], known_users: DataFrame) -> DataFrame:
+def _eval_users(run: Run, plan: Plan, parts: tuple[str, ...], known_users: DataFrame) -> DataFrame:
     slices = [run.tables.read_slice("eval_examples", {c.AS_OF_DATE: run.as_of, c.PART: part}) for part in parts]
     users = reduce(DataFrame.unionByName, slices)
-    sequences = run.tables.read("sequences", {c.AS_OF_DATE: run.as_of})
     segmented = users.transform(with_segment(known_users, run.config.evaluate.light_user_events))
-    users = segmented.transform(with_latest_items(sequences))
     if of_context(run.config.features) and run.config.model.chosen.takes_context:
-        users = users.transform(with_context(run.tables.read("event_contexts", {c.AS_OF_DATE: run.as_of})))
-    return users
+        contexts = run.tables.read("event_contexts", {c.AS_OF_DATE: run.as_of})
+        segmented = segmented.transform(with_context(contexts))
+    if not any(subject.reads_history for subject in plan.subjects):
+        return segmented
+    return segmented.transform(with_latest_items(run.tables.read("sequences", {c.AS_OF_DATE: run.as_of})))
 
 
 def _sampled(plan: Plan, users: DataFrame, parts: tuple[str, ...]) -> list[MetricRow]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,11 +15,15 @@ from pyspark.sql import functions as F
 from recsys_spark import columns as c
 from recsys_spark import storage
 from recsys_spark.errors import UserError
+from recsys_spark.evaluate.baselines import BY_HISTORY
 from recsys_spark.evaluate.blocks import Batches, blocks
 from recsys_spark.evaluate.catalogue import Catalogue
 from recsys_spark.evaluate.scorers import Popularity, Random, Scorer, WithFallback
 from recsys_spark.evaluate.users import CONTEXT_OF
 from recsys_spark.interactions.split import TEST
+from recsys_spark.models.users import Users
+from recsys_spark.ranking import Bools
+from recsys_spark.recommend.histories import users_of
 from recsys_spark.runs import Run
 from recsys_spark.tables import SliceKey
 
@@ -40,6 +44,7 @@ class Subject:
     parts: tuple[str, ...]
     path: str | None = None
     logits: bool = True  # whether the sigmoid of its scores is a probability
+    reads_history: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,10 @@ def subjects_of(run: Run, parts: tuple[str, ...]) -> list[Subject]:
     assert fitted is not None
     refits = run.tables.read("models", {c.AS_OF_DATE: run.as_of, c.FIT: "refit"})
     refitted = _newest(refits.where(F.col("evaluated_by") == fitted.version), (TEST,))
-    baselines = [Subject(name, name, "evaluate", parts) for name in run.config.evaluate.baselines]
+    baselines = [
+        Subject(name, name, "evaluate", parts, reads_history=name in BY_HISTORY)
+        for name in run.config.evaluate.baselines
+    ]
     return [fitted, *([refitted] if refitted else []), *baselines]
 
 
@@ -82,8 +90,9 @@ def _newest(models: DataFrame, parts: tuple[str, ...]) -> Subject | None:
         raise UserError(
             f"model {row[c.MODEL_VERSION]} of table `models` has no artifact at {row['path']}: run jobs/train.py again"
         )
-    logits = bool(storage.load_manifest(row["path"]).get("scoring", {}).get("logits", True))
-    return Subject(row[c.MODEL_VERSION], row[c.MODEL_NAME], row[c.FIT], parts, row["path"], logits)
+    scoring = storage.load_manifest(row["path"]).get("scoring", {})
+    logits, reads_history = bool(scoring.get("logits", True)), bool(scoring.get("history", 0))
+    return Subject(row[c.MODEL_VERSION], row[c.MODEL_NAME], row[c.FIT], parts, row["path"], logits, reads_history)
 
 
 def open_scorer(subject: Subject, plan: Plan) -> Scorer:
@@ -97,16 +106,32 @@ def open_scorer(subject: Subject, plan: Plan) -> Scorer:
     return popularity if subject.path is None else WithFallback(plan.load(subject.path), popularity)
 
 
-def each_subject(batches: Batches, plan: Plan, rows: int) -> Iterator[tuple[Subject, Scorer, pa.RecordBatch]]:
-    """Blocks of at most `rows` users, each once for every subject that is evaluated on their part."""
+class Block(NamedTuple):
+    """Some rows, and what scores them: `users` are those of the rows, as the scorer takes them."""
+
+    subject: Subject
+    scorer: Scorer
+    rows: pa.RecordBatch
+    users: Users
+
+    @property
+    def known(self) -> Bools:
+        """Which users the scorer knows, (U,)."""
+        return self.scorer.knows(self.users)
+
+
+def each_subject(batches: Batches, plan: Plan, most: int) -> Iterator[Block]:
+    """Blocks of at most so many users, each once for every subject that is evaluated on their part."""
     opened: dict[str, Scorer] = {}
-    for users in blocks(batches, rows):
+    for rows in blocks(batches, most):
         for subject in plan.subjects:
-            of_parts = users.filter(pc.is_in(users.column(c.PART), value_set=pa.array(subject.parts)))
-            if of_parts.num_rows and subject.version not in opened:
+            of_parts = rows.filter(pc.is_in(rows.column(c.PART), value_set=pa.array(subject.parts)))
+            if not of_parts.num_rows:
+                continue
+            if subject.version not in opened:
                 opened[subject.version] = open_scorer(subject, plan)
-            if of_parts.num_rows:
-                yield subject, opened[subject.version], _in_context(of_parts, subject.fit)
+            scorer, own = opened[subject.version], _in_context(of_parts, subject.fit)
+            yield Block(subject, scorer, own, users_of(own, scorer.history, scorer.n_items))
 
 
 def _in_context(users: pa.RecordBatch, fit: str) -> pa.RecordBatch:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import keras
@@ -11,6 +12,8 @@ import tensorflow as tf
 
 from recsys_spark.features.spec import codes_length, numbers_length
 from recsys_spark.models.side import ContextEncoder, SideEncoder, SideTable, feature_specs_of
+
+Layer = tuple[Any, Any]  # kernel and bias
 
 
 class Recommender(keras.Model):
@@ -91,7 +94,7 @@ class Recommender(keras.Model):
         return ()
 
     def settings(self) -> Sequence[str]:
-        """Names of the constructor's own arguments, each an attribute of the same name."""
+        """Names of the constructor's own arguments, each an attribute of the same name, but for `layers`: `hidden`."""
         return ()
 
     def get_config(self) -> dict[str, Any]:
@@ -101,7 +104,9 @@ class Recommender(keras.Model):
         specs = {name: [asdict(spec) for spec in table.specs] for name, table in sides.items() if table is not None}
         if self.context_side:
             specs["context_side"] = [asdict(spec) for spec in self.context_side]
-        return {**super().get_config(), **{name: getattr(self, name) for name in own}, **specs}
+        # Keras has `layers` of its own
+        given = {name: getattr(self, "hidden" if name == "layers" else name) for name in own}
+        return {**super().get_config(), **given, **specs}
 
     def side_encoder(self, table: SideTable | None, width: int, name: str) -> Any:
         """What turns the declared features of users or items into vectors, built; None where none are declared."""
@@ -137,6 +142,13 @@ class Recommender(keras.Model):
         """A bias that starts at zero."""
         return self.add_weight(shape=shape, initializer="zeros", name=name)
 
+    def stack(self, name: str, units: Sequence[int]) -> list[Layer]:
+        """Kernel and bias of each layer that leads from units[0] inputs to units[1], ..., units[-1] outputs."""
+        return [
+            (self.glorot(f"{name}_kernel_{k}", shape), self.zeros(f"{name}_bias_{k}", shape[1:]))
+            for k, shape in enumerate(pairwise(units))
+        ]
+
     def rows(self, table: Any, indices: Any) -> Any:
         """Rows of a table, in the precision of computing: (...,) -> (..., width)."""
         return tf.cast(tf.gather(table.value, indices), self.compute_dtype)
@@ -154,6 +166,13 @@ class Recommender(keras.Model):
         product = tf.matmul(tf.reshape(inputs, [-1, kernel.shape[0]]), self.read(kernel))
         product = product if bias is None else tf.nn.bias_add(product, self.read(bias))
         return tf.reshape(product, [*sizes(inputs)[:-1], kernel.shape[1]])
+
+    def through(self, inputs: Any, stack: Sequence[Layer], between: Callable[[Any], Any] = tf.nn.relu) -> Any:
+        """(..., n) through dense layers, `between` after each but the last -> (..., m)."""
+        *hidden, last = stack
+        for kernel, bias in hidden:
+            inputs = between(self.dense(inputs, kernel, bias))
+        return self.dense(inputs, *last)
 
     def full(self, scores: Any) -> Any:
         """Scores in the precision of the weights."""

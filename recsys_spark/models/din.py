@@ -69,11 +69,7 @@ class DIN(Recommender):
 
     def settings(self) -> Sequence[str]:
         """See `Recommender.settings`."""
-        return ("width", "length", "attention_units", "dropout", "negatives", "positions")
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "layers": self.hidden}
+        return ("width", "length", "attention_units", "layers", "dropout", "negatives", "positions")
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights, whose sizes hang on the constructor's arguments alone."""
@@ -90,15 +86,12 @@ class DIN(Recommender):
         )
         slope = keras.initializers.Constant(0.25)
         self.attention_slope = self.add_weight(shape=(units,), initializer=slope, name="attention_slope")
-        inputs = (3 * d, *self.hidden)
-        self.kernels = [
-            self.glorot(f"kernel_{k}", shape) for k, shape in enumerate(zip(inputs, self.hidden, strict=False))
-        ]
-        self.biases = [self.zeros(f"bias_{k}", (m,)) for k, m in enumerate(self.hidden)]
+        widths = (3 * d, *self.hidden)
+        self.tower = self.stack("tower", widths)
         self.slopes = [
             self.add_weight(shape=(m,), initializer=slope, name=f"slope_{k}") for k, m in enumerate(self.hidden)
         ]
-        self.output_kernel = self.glorot("output", (inputs[-1], 1))
+        self.output_kernel = self.glorot("output", (widths[-1], 1))
 
     def call(self, inputs: Mapping[str, Any], training: bool = False) -> Any:
         """`{"history": (B, L), "items": (B, C)}` -> logits (B, C)."""
@@ -117,7 +110,7 @@ class DIN(Recommender):
         weights = tf.squeeze(self.dense(hidden, self.attention_out), axis=-1) * there[:, tf.newaxis]
         interest = tf.matmul(weights, past) / self.length
         x = tf.concat([interest, candidates, interest * candidates], axis=-1)
-        for kernel, bias, slope in zip(self.kernels, self.biases, self.slopes, strict=True):
+        for (kernel, bias), slope in zip(self.tower, self.slopes, strict=True):
             x = self.drop(_prelu(self.dense(x, kernel, bias), self.read(slope)), training=training)
         logits = self.dense(x, self.output_kernel) + self.rows(self.item_bias, items)
         return self.full(tf.squeeze(logits, axis=-1))

@@ -76,15 +76,11 @@ class EmbeddingMLP(Recommender):
 
     def settings(self) -> Sequence[str]:
         """See `Recommender.settings`."""
-        return ("width", "embedding_dropout", "dropout", "objective", "low", "high", "l2", "mean_value")
+        return ("width", "layers", "embedding_dropout", "dropout", "objective", "low", "high", "l2", "mean_value")
 
     def running_statistics(self) -> Sequence[Any]:
         """The moving means and variances of batch norm."""
         return [variable for norm in self.norms for variable in (norm.moving_mean, norm.moving_variance)]
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "layers": self.hidden}
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights, whose sizes hang on the constructor's arguments alone."""
@@ -92,12 +88,9 @@ class EmbeddingMLP(Recommender):
         self.items = self.table("items", self.n_items, self.width, 0.01)
         self.beside_user = self.side_encoder(self.user_side, self.width, "beside_user")
         self.beside_item = self.side_encoder(self.item_side, self.width, "beside_item")
-        inputs = (2 * self.width, *self.hidden)
-        self.kernels = [
-            self.glorot(f"kernel_{k}", shape) for k, shape in enumerate(zip(inputs, self.hidden, strict=False))
-        ]
-        self.biases = [self.zeros(f"bias_{k}", (units,)) for k, units in enumerate(self.hidden)]
-        self.output_kernel, self.output_bias = self.glorot("output", (inputs[-1], 1)), self._output_bias()
+        widths = (2 * self.width, *self.hidden)
+        self.tower = self.stack("tower", widths)
+        self.output_kernel, self.output_bias = self.glorot("output", (widths[-1], 1)), self._output_bias()
         for norm, units in zip(self.norms, self.hidden, strict=True):
             norm.build((None, units))
 
@@ -122,7 +115,7 @@ class EmbeddingMLP(Recommender):
         repeated = tf.repeat(user_vectors, candidates, axis=0)
         hidden = tf.concat([repeated, tf.reshape(item_vectors, [-1, self.width])], axis=-1)
         hidden = self.drop_embeddings(hidden, training=training)
-        for kernel, bias, norm in zip(self.kernels, self.biases, self.norms, strict=True):
+        for (kernel, bias), norm in zip(self.tower, self.norms, strict=True):
             hidden = tf.nn.relu(self.dense(hidden, kernel, bias))
             hidden = self.drop(norm(hidden, training=training), training=training)
         scores = self.full(tf.reshape(self.dense(hidden, self.output_kernel, self.output_bias), [batch, candidates]))

@@ -33,17 +33,13 @@ class GRU4Rec(SequenceModel):
         super().__init__(n_users, n_items, **kwargs)
         if min(units, layers) < 1:
             raise ValueError(f"units {units} and layers {layers} must be 1 or more")
-        self.units, self.n_layers, self.dropout = units, layers, dropout
+        self.units, self.hidden, self.dropout = units, layers, dropout
         self.recurrent = [self._layer(number) for number in range(layers)]
         self.drop = keras.layers.Dropout(dropout, seed=self.seed, dtype=self.dtype_policy)
 
     def settings(self) -> Sequence[str]:
         """See `Recommender.settings`."""
-        return (*super().settings(), "units", "dropout")
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "layers": self.n_layers}
+        return (*super().settings(), "units", "layers", "dropout")
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights, whose sizes hang on the constructor's arguments alone."""

@@ -91,15 +91,7 @@ class MultiTask(Recommender):
         self.expert_kernel = self.glorot("experts", (d, experts * self.units))
         self.expert_bias = self.zeros("expert_bias", (experts * self.units,))
         self.gates = [self.glorot(f"gate_{task}", (d, experts)) for task in _TASKS] if experts > 1 else []
-        self.towers = [
-            (
-                self.glorot(f"tower_{task}", (self.units, self.tower)),
-                self.zeros(f"tower_bias_{task}", (self.tower,)),
-                self.glorot(f"output_{task}", (self.tower, 1)),
-                self.zeros(f"output_bias_{task}", (1,)),
-            )
-            for task in _TASKS
-        ]
+        self.towers = [self.stack(task, (self.units, self.tower, 1)) for task in _TASKS]
         if self.uncertainty:
             self.log_noise = self.zeros("log_noise", (len(_TASKS),))
 
@@ -119,10 +111,9 @@ class MultiTask(Recommender):
         experts = tf.nn.relu(self.dense(x, self.expert_kernel, self.expert_bias))
         experts = tf.reshape(experts, [-1, experts.shape[1] // self.units, self.units])
         outputs = []
-        for task, (kernel, bias, out, out_bias) in enumerate(self.towers):
+        for task, tower in enumerate(self.towers):
             mixed = tf.linalg.matvec(experts, self._gate(x, task), transpose_a=True) if self.gates else experts[:, 0]
-            hidden = tf.nn.relu(self.dense(mixed, kernel, bias))
-            outputs.append(self.full(tf.reshape(self.dense(hidden, out, out_bias), [batch, candidates])))
+            outputs.append(self.full(tf.reshape(self.through(mixed, tower), [batch, candidates])))
         return outputs[0], outputs[1]
 
     def training_loss(self, batch: Mapping[str, Any], seed: Any) -> Any:

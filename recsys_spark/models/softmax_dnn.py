@@ -6,7 +6,6 @@ Source: Covington, Adams and Sargin (2016), "Deep Neural Networks for YouTube Re
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import keras
@@ -39,20 +38,14 @@ class SoftmaxDNN(SequenceModel):
 
     def settings(self) -> Sequence[str]:
         """See `Recommender.settings`."""
-        return (*super().settings(), "dropout")
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "layers": self.hidden}
+        return (*super().settings(), "layers", "dropout")
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights, whose sizes hang on the constructor's arguments alone."""
         super().build(input_shape)
         self.beside_user = self.side_encoder(self.user_side, self.width, "beside_user")
         known = sum(part is not None for part in (self.beside_user, self.beside_context))
-        units = (self.width * (1 + known), *self.hidden, self.width)
-        self.kernels = [self.glorot(f"kernel_{k}", shape) for k, shape in enumerate(pairwise(units))]
-        self.biases = [self.zeros(f"bias_{k}", (each,)) for k, each in enumerate(units[1:])]
+        self.tower = self.stack("query", (self.width * (1 + known), *self.hidden, self.width))
 
     def encode(self, items: Any, training: bool) -> Any:
         """The bag of what came so far: (B, L) -> (B, L, width)."""
@@ -63,12 +56,9 @@ class SoftmaxDNN(SequenceModel):
         x = [vectors]
         x += [] if self.beside_user is None else [self.beside_user(users)]
         x += [] if self.beside_context is None else [self.beside_context(context, training=training)]
-        x = tf.concat(x, axis=-1)
-        last = len(self.kernels) - 1
-        for k, (kernel, bias) in enumerate(zip(self.kernels, self.biases, strict=True)):
-            x = self.dense(x, kernel, bias)
-            x = x if k == last else self.drop(tf.nn.relu(x), training=training)
-        return x
+        return self.through(
+            tf.concat(x, axis=-1), self.tower, lambda hidden: self.drop(tf.nn.relu(hidden), training=training)
+        )
 
 
 def mean_so_far(vectors: Any, items: Any) -> Any:

@@ -8,7 +8,6 @@ Large Corpus Item Recommendations", RecSys '19; mixed negatives of Yang, Yi, Che
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import keras
@@ -73,11 +72,7 @@ class TwoTower(Recommender):
 
     def settings(self) -> Sequence[str]:
         """See `Recommender.settings`."""
-        return ("width", "length", "temperature", "negatives", "positions", "id_dropout")
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "layers": self.hidden}
+        return ("width", "length", "layers", "temperature", "negatives", "positions", "id_dropout")
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights, whose sizes hang on the constructor's arguments alone."""
@@ -88,8 +83,8 @@ class TwoTower(Recommender):
         self.beside_item = self.side_encoder(self.item_side, self.width, "beside_item")
         self.beside_context = self.context_encoder(self.width, "beside_context")
         known = sum(part is not None for part in (self.beside_user, self.beside_context))
-        self.query_tower = self._tower("query", self.width * (1 + known))
-        self.item_tower = self._tower("item", self.width)
+        self.query_tower = self.stack("query", (self.width * (1 + known), *self.hidden, self.width))
+        self.item_tower = self.stack("item", (self.width, *self.hidden, self.width))
 
     def learn_counts(self, counts: npt.NDArray[Any]) -> None:
         """Which items were taken in training, and how often: their shares correct for what the batch is made of."""
@@ -148,20 +143,11 @@ class TwoTower(Recommender):
         x = [bag]
         x += [] if self.beside_user is None else [self.beside_user(users)]
         x += [] if self.beside_context is None else [self.beside_context(context, training=training)]
-        return self._through(tf.concat(x, axis=-1), self.query_tower)
+        return _of_length_one(self.through(tf.concat(x, axis=-1), self.query_tower))
 
     def _item(self, inputs: Any) -> Any:
-        return self._through(inputs, self.item_tower)
+        return _of_length_one(self.through(inputs, self.item_tower))
 
-    def _tower(self, name: str, inputs: int) -> list[tuple[Any, Any]]:
-        units = (inputs, *self.hidden, self.width)
-        return [
-            (self.glorot(f"{name}_kernel_{k}", shape), self.zeros(f"{name}_bias_{k}", shape[1:]))
-            for k, shape in enumerate(pairwise(units))
-        ]
 
-    def _through(self, x: Any, tower: list[tuple[Any, Any]]) -> Any:
-        for kernel, bias in tower[:-1]:
-            x = tf.nn.relu(self.dense(x, kernel, bias))
-        x = self.dense(x, *tower[-1])
-        return x * tf.math.rsqrt(tf.reduce_sum(tf.square(x), axis=-1, keepdims=True) + 1e-12)
+def _of_length_one(x: Any) -> Any:
+    return x * tf.math.rsqrt(tf.reduce_sum(tf.square(x), axis=-1, keepdims=True) + 1e-12)

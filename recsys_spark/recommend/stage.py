@@ -41,8 +41,8 @@ def run(run: Run) -> None:
             f"recommend.n is {config.n}, but only {len(most_popular.overall)} items have a positive event by {run.as_of}: "
             "lower recommend.n"
         )
-    sequences = run.tables.read_slice("sequences", {c.AS_OF_DATE: run.as_of, c.FIT: "production"})
-    users = _eligible(interactions, features, sequences, run.as_of, config.active_days)
+    users = _eligible(interactions, features, run.as_of, config.active_days)
+    users = users.transform(_with_latest_items(run, bool(manifest.get("scoring", {}).get("history", 0))))
     users = users.transform(_in_context(run, features, manifest.get("context", []))).persist()
     eligible = users.count()
     policy = Policy(model["path"], config.n, config.exclude_seen, config.block_users)
@@ -88,18 +88,22 @@ def _newest_model(run: Run) -> Row:
     return newest
 
 
-def _eligible(
-    interactions: DataFrame, features: DataFrame, sequences: DataFrame, as_of: date, active_days: int
-) -> DataFrame:
-    """`(user_idx, segment, seen, items)`: users with an event by the date (and lately, if so configured), with all that
-    they had and the latest of it in order."""
+def _eligible(interactions: DataFrame, features: DataFrame, as_of: date, active_days: int) -> DataFrame:
+    """`(user_idx, segment, seen)`: users with an event by the date (and lately, if so configured), with all that they had."""
     histories = interactions.groupBy(c.USER_IDX).agg(
         F.array_sort(F.collect_list(c.ITEM_IDX)).alias(SEEN), F.max(c.LAST_TIME).alias(c.EVENT_TIME)
     )
     if active_days:
         histories = histories.where(~until(as_of - timedelta(days=active_days)))
-    with_segment = histories.join(features.select(c.USER_IDX, c.SEGMENT), on=c.USER_IDX, how="left")
-    return with_segment.drop(c.EVENT_TIME).join(sequences.select(c.USER_IDX, c.ITEMS), on=c.USER_IDX, how="left")
+    return histories.drop(c.EVENT_TIME).join(features.select(c.USER_IDX, c.SEGMENT), on=c.USER_IDX, how="left")
+
+
+def _with_latest_items(run: Run, wanted: bool) -> Transformer:
+    """Users -> the same with `items`, what they had last, oldest first; null where no model reads it."""
+    if not wanted:
+        return lambda users: users.withColumn(c.ITEMS, F.lit(None).cast("array<int>"))
+    sequences = run.tables.read_slice("sequences", {c.AS_OF_DATE: run.as_of, c.FIT: "production"})
+    return lambda users: users.join(sequences.select(c.USER_IDX, c.ITEMS), on=c.USER_IDX, how="left")
 
 
 def _in_context(run: Run, features: DataFrame, known: Sequence[Mapping[str, Any]]) -> Transformer:

@@ -77,7 +77,7 @@ class Checkpoints:
 
         O(items): once a training, so that no worker that scores has to.
         """
-        arrays = {name: np.array(array) for name, array in storage.load_arrays(self.best).items() if name != CATALOGUE}
+        arrays = {name: np.array(array) for name, array in storage.load_arrays(self.best).items()}
         set_weights(model.weights, arrays)
         manifest = {key: value for key, value in storage.load_manifest(self.best).items() if key != "arrays"}
         storage.save_folder(self.best, manifest, {**arrays, CATALOGUE: np.asarray(model.catalogue())})

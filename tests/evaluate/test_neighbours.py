@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from recsys_spark.errors import UserError
+from recsys_spark.evaluate import baselines
 from recsys_spark.evaluate.baselines import co_occurrences, fitted_baselines
 from recsys_spark.evaluate.neighbours import FoldedIn, ItemToItem, cosine_neighbours, ease
 from recsys_spark.models.users import Users
@@ -73,14 +74,17 @@ def test_co_occurrences_are_summed_over_partitions(world) -> None:
         co_occurrences(world.run("run.driver_bytes=100"), 6)
 
 
-def test_every_baseline_is_measured_beside_the_model(world) -> None:
+def test_every_baseline_is_measured_beside_the_model(world, monkeypatch) -> None:
     from tests.evaluate.conftest import SCORES
 
+    counted = []
+    monkeypatch.setattr(baselines, "co_occurrences", lambda *of: counted.append(of) or co_occurrences(*of))
     world.add_model("m1", "evaluate", SCORES)
     names = ["popularity", "recent_popularity", "random", "item_knn", "ease", "als"]
     world.evaluate(f"evaluate.baselines={names}", "evaluate.als_rank=2", "evaluate.protocols=[full]")
     measured = {key[0] for key in world.metrics()}
     assert measured == {"m1", *names}
+    assert len(counted) == 1  # item_knn and ease share them
 
 
 def test_recent_popularity_counts_the_last_days_alone(world) -> None:

@@ -158,6 +158,7 @@ def test_the_rows_are_stamped(evaluated: tuple[World, Run]) -> None:
     row = world.metrics()["m1", "full", "test", "all", "hr", 1]
     assert (row.run_id, row.model_name, row.dataset) == (run.run_id, "neumf", "tiny")
     assert run.counts["metrics"] == len(world.metrics())
+    assert "sequences" not in run.tables.versions_read  # neither model nor baseline reads histories
 
 
 def test_the_screen(evaluated: tuple[World, Run]) -> None:

@@ -45,10 +45,23 @@ def make(spark: SparkSession, make_run: Callable[..., Run]) -> Callable[..., Run
     made: list[Run] = []
 
     def declaring(*declared: dict[str, Any], settings: tuple[str, ...] = ()) -> Run:
-        run = make_run("features", *SPLIT, "examples.fits=[evaluate]", f"features.declared={json.dumps(declared)}", *settings)
+        run = make_run(
+            "features", *SPLIT, "examples.fits=[evaluate]", f"features.declared={json.dumps(declared)}", *settings
+        )
         if not made:
             rows = [
-                (f"e{n}", user, item, START + timedelta(hours=hours), "buy", 1.0, n, store and {"store": store}, "hand", "t")
+                (
+                    f"e{n}",
+                    user,
+                    item,
+                    START + timedelta(hours=hours),
+                    "buy",
+                    1.0,
+                    n,
+                    store and {"store": store},
+                    "hand",
+                    "t",
+                )
                 for n, (user, item, hours, store) in enumerate(TAKEN)
             ]
             run.tables.append(EVENTS, spark.createDataFrame(rows, EVENTS.schema))
@@ -62,7 +75,9 @@ def make(spark: SparkSession, make_run: Callable[..., Run]) -> Callable[..., Run
 def test_each_event_is_encoded_as_of_its_own_time(make):
     run = make(HOUR, WEEKDAY, STORE, RECENCY, FREQUENCY)
     features.run(run)
-    rows = run.tables.read("event_contexts", {"as_of_date": run.as_of, "fit": "evaluate"}).orderBy("user_idx", "position")
+    rows = run.tables.read("event_contexts", {"as_of_date": run.as_of, "fit": "evaluate"}).orderBy(
+        "user_idx", "position"
+    )
     found = {}
     for row in rows.collect():
         words = np.frombuffer(row.context, "<i4")

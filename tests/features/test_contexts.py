@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import Row, SparkSession
 
+from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
 from recsys_spark.examples import stage as examples
 from recsys_spark.features import stage as features
@@ -21,143 +21,130 @@ from recsys_spark.runs import Run
 from recsys_spark.schemas import EVENTS
 from tests.frames import START
 
-# user, item, hours since Monday 2024-01-01, store; the train part ends after 72
+# user, item, hours since Monday 2024-01-01, store; the train part ends after 48
 TAKEN = [
     ("a", "i1", 9, "north"),
     ("a", "i2", 9, "north"),
-    ("a", "i1", 57, "south"),
+    ("a", "i1", 45, "south"),
     ("b", "i3", 20, "north"),
     ("b", "i1", 32, None),
-    ("a", "i3", 93, "east"),
+    ("a", "i3", 94, "east"),
     ("b", "i2", 81, "north"),
+    ("c", "i4", 50, "north"),  # which leaves the others an item to be a negative
 ]
 HOUR = {"name": "hour", "of": "context", "kind": "categorical", "source": "hour"}
 WEEKDAY = {"name": "day", "of": "context", "kind": "dense", "source": "weekday"}
 STORE = {"name": "store", "of": "context", "kind": "categorical", "source": "context.store"}
 RECENCY = {"name": "recency", "of": "context", "kind": "dense", "source": "recency_days"}
 FREQUENCY = {"name": "frequency", "of": "context", "kind": "dense", "source": "frequency"}
-SPLIT = ["split.kind=time", "split.validation_days=1", "split.test_days=1", "split.repeats=true"]
+ALL = (HOUR, WEEKDAY, STORE, RECENCY, FREQUENCY)
+TRAIN = ((0, 1), (0, 2), (0, 3), (1, 1), (1, 2))  # user and place of the train events
+DAYS, COUNTS = np.array([1, 1, 2, 1, 2]), np.array([0, 0, 2, 0, 1])  # the same basket does not count
+SETTINGS = [
+    "split.kind=time", "split.validation_days=1", "split.test_days=1", "split.repeats=true",
+    "examples.fits=[evaluate]", "examples.kinds=[pairs, sequences]", "examples.window=3",
+    "examples.positives=events", "examples.negatives=1", "examples.draws=1",
+]  # fmt: skip
 
 
-@pytest.fixture
-def make(spark: SparkSession, make_run: Callable[..., Run]) -> Callable[..., Run]:
-    """`make(HOUR, ...)`: a run of a root with the events, indexed, that declares these."""
-    made: list[Run] = []
+@pytest.fixture(scope="module")
+def declare(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
+    """`declare(HOUR, ...)`: a run of one root, with the events indexed, that declares these."""
+    root = str(tmp_path_factory.mktemp("contexts") / "root")
 
-    def declaring(*declared: dict[str, Any], settings: tuple[str, ...] = ()) -> Run:
-        run = make_run(
-            "features", *SPLIT, "examples.fits=[evaluate]", f"features.declared={json.dumps(declared)}", *settings
-        )
-        if not made:
-            rows = [
-                (
-                    f"e{n}",
-                    user,
-                    item,
-                    START + timedelta(hours=hours),
-                    "buy",
-                    1.0,
-                    n,
-                    store and {"store": store},
-                    "hand",
-                    "t",
-                )
-                for n, (user, item, hours, store) in enumerate(TAKEN)
-            ]
-            run.tables.append(EVENTS, spark.createDataFrame(rows, EVENTS.schema))
-            index.run(run)
-        made.append(run)
-        return run
+    def run_of(*declared: dict[str, Any]) -> Run:
+        settings = [*SETTINGS, f"features.declared={json.dumps(declared)}"]
+        return Run("features", spark, load_config(settings=settings), root, "test")
 
-    return declaring
-
-
-def test_each_event_is_encoded_as_of_its_own_time(make):
-    run = make(HOUR, WEEKDAY, STORE, RECENCY, FREQUENCY)
-    features.run(run)
-    rows = run.tables.read("event_contexts", {"as_of_date": run.as_of, "fit": "evaluate"}).orderBy(
-        "user_idx", "position"
-    )
-    found = {}
-    for row in rows.collect():
-        words = np.frombuffer(row.context, "<i4")
-        found[row.user_idx, row.position] = (row.part, words[:2].tolist(), words[2:].view("<f4"))
-
-    # train events have the hours 9, 9, 9, 20, 8 and the stores north (3), south (1) and none
-    hours, stores = {9: 2, 8: 4, 20: 3}, {"north": 2, "south": 3}
-    assert [found[0, n][:2] for n in (1, 2, 3, 4)] == [
-        ("train", [hours[9], stores["north"]]),
-        ("train", [hours[9], stores["north"]]),
-        ("train", [hours[9], stores["south"]]),
-        ("test", [1, 1]),  # the hour 21 and the store east are of the test day alone
+    run = run_of()
+    rows = [
+        (f"e{n}", user, item, START + timedelta(hours=hours), "buy", 1.0, n, store and {"store": store}, "hand", "t")
+        for n, (user, item, hours, store) in enumerate(TAKEN)
     ]
-    assert [found[1, n][1] for n in (1, 2)] == [[hours[20], stores["north"]], [hours[8], 0]]
-    days, counts = np.array([1, 1, 3, 1, 2]), np.array([0, 0, 2, 0, 1])  # the same basket does not count
-    for column, values in ((0, days), (2, counts)):
-        standardised = (values - values.mean()) / values.std()
-        numbers = [found[key][2][column] for key in ((0, 1), (0, 2), (0, 3), (1, 1), (1, 2))]
-        np.testing.assert_allclose(numbers, standardised, rtol=1e-6)
-    recency = [found[key][2][1] for key in ((0, 1), (0, 2), (0, 3), (1, 1), (1, 2))]
-    np.testing.assert_allclose(recency, [np.nan, np.nan, 1.0, np.nan, -1.0], rtol=1e-6)  # 2 and half a day
-    mean, std = 1.25, 0.75
-    np.testing.assert_allclose(found[0, 4][2][1], (1.5 - mean) / std, rtol=1e-6)
+    run.tables.append(EVENTS, spark.createDataFrame(rows, EVENTS.schema))
+    index.run(run)
+    return run_of
 
 
-def test_pairs_carry_the_context_of_their_own_event(make):
-    run = make(HOUR, STORE, settings=("examples.positives=events", "examples.negatives=1", "examples.draws=1"))
+@pytest.fixture(scope="module")
+def made(declare: Callable[..., Run]) -> Run:
+    """The features and examples of all declarations."""
+    run = declare(*ALL)
     features.run(run)
     examples.run(run)
-    rows = run.tables.read("train_examples", {"as_of_date": run.as_of, "fit": "evaluate"})
-    found = sorted((row.user_idx, row.item_idx, *np.frombuffer(row.context, "<i4").tolist()) for row in rows.collect())
-    assert found == [(0, 0, 2, 2), (0, 0, 2, 3), (0, 1, 2, 2), (1, 0, 4, 0), (1, 2, 3, 2)]
+    return run
 
 
-def test_windows_carry_the_context_of_each_next_item(make):
-    settings = ("examples.kinds=[sequences]", "examples.window=3")
-    run = make(HOUR, STORE, settings=settings)
-    features.run(run)
-    examples.run(run)
-    rows = run.tables.read("train_sequences", {"as_of_date": run.as_of, "fit": "evaluate"}).collect()
-    found = {row.user_idx: np.frombuffer(row.context, "<i4").reshape(3, 2).tolist() for row in rows}
-    assert found == {0: [[0, 0], [2, 2], [2, 3]], 1: [[0, 0], [0, 0], [4, 0]]}
+def rows_of(run: Run, table: str) -> list[Row]:
+    return run.tables.read(table, {"as_of_date": run.as_of, "fit": "evaluate"}).collect()
 
 
-def test_at_scoring_the_given_context_and_the_users_own_recency(make, spark):
-    run = make(HOUR, WEEKDAY, STORE, RECENCY)
-    features.run(run)
-    learnt = learnt_of(json.loads(json.dumps(knowledge(run, "evaluate"))))
-    declared = of_context(run.config.features)
-    users = spark.createDataFrame([(0, START + timedelta(hours=57))], "user_idx int, event_time timestamp")
-    users = users.withColumn("frequency", F.lit(3))
-    given = {"hour": 20, "context.store": "south", "weekday": 1}
-    row = users.transform(values_of_users(declared, given, run.as_of)).transform(packed(learnt, ["user_idx"])).head()
-    words = np.frombuffer(row.context, "<i4")
-    assert words[:2].tolist() == [3, 3]
-    days = np.array([1, 1, 3, 1, 2])
-    until_midnight = (96 - 57) / 24  # the date ends 96 hours after the start
-    expected = [(1 - days.mean()) / days.std(), (until_midnight - 1.25) / 0.75]
-    np.testing.assert_allclose(words[2:].view("<f4"), expected, rtol=1e-6)
-    row = users.transform(values_of_users(declared, {}, run.as_of)).transform(packed(learnt, ["user_idx"])).head()
-    assert np.frombuffer(row.context, "<i4")[:2].tolist() == [0, 0]
+def codes_of(packed: bytes) -> list[int]:
+    """The hour's code and the store's."""
+    return np.frombuffer(packed, "<i4")[:2].tolist()
+
+
+def numbers_of(packed: bytes) -> Any:
+    """Weekday, recency and frequency."""
+    return np.frombuffer(packed, "<i4")[2:].view("<f4")
+
+
+def test_each_event_is_encoded_as_of_its_own_time(made: Run) -> None:
+    found = {(row.user_idx, row.position): row for row in rows_of(made, "event_contexts")}
+    # train events have the hours 9, 9, 21, 20, 8 and the stores north (3), south (1) and none
+    assert [codes_of(found[key].context) for key in TRAIN] == [[2, 2], [2, 2], [4, 3], [3, 2], [5, 0]]
+    assert codes_of(found[0, 4].context) == [1, 1]  # the hour 22 and the store east are of the test day alone
+    assert [found[key].part for key in (*TRAIN, (0, 4))] == [*["train"] * 5, "test"]
+    numbers = np.array([numbers_of(found[key].context) for key in TRAIN])
+    np.testing.assert_allclose(numbers[:, 0], (DAYS - DAYS.mean()) / DAYS.std(), rtol=1e-6)
+    np.testing.assert_allclose(numbers[:, 2], (COUNTS - COUNTS.mean()) / COUNTS.std(), rtol=1e-6)
+    np.testing.assert_allclose(numbers[:, 1], [np.nan, np.nan, 1.0, np.nan, -1.0], rtol=1e-6)  # 36 hours and 12
+    np.testing.assert_allclose(numbers_of(found[0, 4].context)[1], (49 / 24 - 1.0) / 0.5, rtol=1e-6)
+
+
+def test_pairs_carry_the_context_of_their_own_event(made: Run) -> None:
+    found = sorted((row.user_idx, row.item_idx, *codes_of(row.context)) for row in rows_of(made, "train_examples"))
+    assert found == [(0, 0, 2, 2), (0, 0, 4, 3), (0, 1, 2, 2), (1, 0, 5, 0), (1, 2, 3, 2)]
+
+
+def test_windows_carry_the_context_of_each_next_item(made: Run) -> None:
+    found = {row.user_idx: np.frombuffer(row.context, "<i4").reshape(3, 5) for row in rows_of(made, "train_sequences")}
+    assert found[0][:, :2].tolist() == [[0, 0], [2, 2], [4, 3]]
+    assert found[1][:, :2].tolist() == [[0, 0], [0, 0], [5, 0]]
+
+
+def test_at_scoring_the_given_context_and_the_users_own_recency(made: Run) -> None:
+    learnt = learnt_of(json.loads(json.dumps(knowledge(made, "evaluate"))))
+    declared = of_context(made.config.features)
+    row = [(0, START + timedelta(hours=57), 3)]
+    users = made.spark.createDataFrame(row, "user_idx int, event_time timestamp, frequency int")
+
+    def encoded(**given: Any) -> bytes:
+        named = {name.replace("_", "."): value for name, value in given.items()}
+        known = users.transform(values_of_users(declared, named, made.as_of)).transform(packed(learnt, ["user_idx"]))
+        return bytes(known.collect()[0].context)
+
+    context = encoded(hour=20, context_store="south", weekday=1)
+    assert codes_of(context) == [3, 3]
+    expected = [(1 - DAYS.mean()) / DAYS.std(), ((96 - 57) / 24 - 1.0) / 0.5, (3 - COUNTS.mean()) / COUNTS.std()]
+    np.testing.assert_allclose(numbers_of(context), expected, rtol=1e-6)
+    assert codes_of(encoded()) == [0, 0]
+    with pytest.raises(UserError, match=r"recommend.context gives `month`, but no feature .* there is context.store"):
+        encoded(month=3)
 
 
 @pytest.mark.parametrize(
-    ("declared", "message"),
+    ("source", "message"),
     [
-        ({**STORE, "source": "shop"}, "feature `store`: no context has a source `shop`; .* hour, weekday, month"),
-        ({**STORE, "source": "context.shop"}, "feature `store`: `context.shop` has no value for any of the 5 events"),
+        ("shop", "feature `store`: no context has a source `shop`; .* hour, weekday, month"),
+        ("context.shop", "feature `store`: `context.shop` has no value for any of the 5 events"),
     ],
 )
-def test_a_source_that_the_events_lack_is_named(make, declared, message):
-    run = make(declared)
+def test_a_source_that_the_events_lack_is_named(declare: Callable[..., Run], source: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        features.run(run)
-    assert not run.tables.exists("event_contexts")
+        features.run(declare({**STORE, "source": source}))
 
 
-def test_a_text_of_the_context_is_refused_and_what_nobody_declared_is_not_given(make):
+def test_a_text_of_the_context_is_refused(declare: Callable[..., Run]) -> None:
     with pytest.raises(UserError, match="features of the context are categorical or dense; declare store as one"):
-        make({**STORE, "kind": "text"})
-    run = make(STORE)
-    with pytest.raises(UserError, match=r"recommend.context gives `hour`, but no feature .* there is context.store"):
-        values_of_users(of_context(run.config.features), {"hour": 3}, run.as_of)
+        declare({**STORE, "kind": "text"})

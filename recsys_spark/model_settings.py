@@ -5,7 +5,7 @@ A section's fields are arguments of the model's constructor, but for those that 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -19,7 +19,9 @@ SEQUENCES: Final[Kind] = "sequences"
 
 
 class ModelSection(Section):
-    """The settings of one model."""
+    """The settings of one model. `features_of`: whose declared features it takes, of `user` or `item`."""
+
+    features_of: ClassVar[tuple[str, ...]] = ("user", "item")
 
     @property
     def examples(self) -> Kind:
@@ -67,6 +69,8 @@ class NeuMFModel(OnPairsOrRatings):
 
 
 class MatrixFactorizationModel(ModelSection):
+    features_of: ClassVar[tuple[str, ...]] = ()
+
     width: Positive
     loss_name: Literal["bce", "bpr", "mse"]
     negative_weight: PositiveNumber
@@ -94,6 +98,8 @@ class SequenceSection(OnSequences):
 
 
 class SASRecModel(SequenceSection):
+    features_of: ClassVar[tuple[str, ...]] = ("item",)
+
     blocks: Positive
     heads: Positive
     expansion: Positive
@@ -101,6 +107,8 @@ class SASRecModel(SequenceSection):
 
 
 class GRU4RecModel(SequenceSection):
+    features_of: ClassVar[tuple[str, ...]] = ("item",)
+
     units: Positive
     layers: Positive
     dropout: Dropout
@@ -131,6 +139,8 @@ class TwoTowerModel(OnSequences):
 
 
 class DINModel(OnSequences):
+    features_of: ClassVar[tuple[str, ...]] = ("item",)
+
     width: Positive
     attention_units: Positive
     layers: Annotated[list[Positive], Field(min_length=1)]

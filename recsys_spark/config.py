@@ -221,7 +221,7 @@ class Evaluate(Section):
     full_users: NotNegative
     loss_rows: NotNegative
     bias_shrinkage: NotNegativeNumber
-    baselines: list[Literal["popularity", "recent_popularity", "random", "item_knn", "ease", "als"]]
+    baselines: list[Literal["popularity", "recent_popularity", "random", "own_frequency", "item_knn", "ease", "als"]]
     recent_days: Positive
     knn_neighbours: Positive
     knn_shrinkage: NotNegativeNumber

@@ -19,9 +19,9 @@ SEQUENCES: Final[Kind] = "sequences"
 
 
 class ModelSection(Section):
-    """The settings of one model."""
+    """The settings of one model. `features_of`: what of it takes declared features, of `user`, `item` or `context`."""
 
-    takes_context: ClassVar[bool] = False  # whether it takes features declared of the context
+    features_of: ClassVar[tuple[str, ...]] = ("user", "item")
 
     @property
     def examples(self) -> Kind:
@@ -54,7 +54,7 @@ class OnPairsOrRatings(ModelSection):
 
 
 class NeuMFModel(OnPairsOrRatings):
-    takes_context: ClassVar[bool] = True
+    features_of: ClassVar[tuple[str, ...]] = ("user", "item", "context")
     gmf_width: Positive
     mlp_width: Positive
     mlp_layers: Annotated[list[Positive], Field(min_length=1)]
@@ -70,6 +70,8 @@ class NeuMFModel(OnPairsOrRatings):
 
 
 class MatrixFactorizationModel(ModelSection):
+    features_of: ClassVar[tuple[str, ...]] = ()
+
     width: Positive
     loss_name: Literal["bce", "bpr", "mse"]
     negative_weight: PositiveNumber
@@ -85,7 +87,7 @@ class MatrixFactorizationModel(ModelSection):
 class SequenceSection(OnSequences):
     """What `models.sequence.SequenceModel` takes."""
 
-    takes_context: ClassVar[bool] = True
+    features_of: ClassVar[tuple[str, ...]] = ("user", "item", "context")
     width: Positive
     loss_name: Literal["bce", "gbce", "sampled_softmax", "softmax", "bpr_max"]
     negatives: Positive
@@ -98,6 +100,8 @@ class SequenceSection(OnSequences):
 
 
 class SASRecModel(SequenceSection):
+    features_of: ClassVar[tuple[str, ...]] = ("item", "context")
+
     blocks: Positive
     heads: Positive
     expansion: Positive
@@ -105,6 +109,8 @@ class SASRecModel(SequenceSection):
 
 
 class GRU4RecModel(SequenceSection):
+    features_of: ClassVar[tuple[str, ...]] = ("item", "context")
+
     units: Positive
     layers: Positive
     dropout: Dropout
@@ -126,7 +132,7 @@ class EmbeddingMLPModel(OnPairsOrRatings):
 
 
 class TwoTowerModel(OnSequences):
-    takes_context: ClassVar[bool] = True
+    features_of: ClassVar[tuple[str, ...]] = ("user", "item", "context")
     width: Positive
     layers: list[Positive]
     temperature: PositiveNumber
@@ -136,6 +142,8 @@ class TwoTowerModel(OnSequences):
 
 
 class DINModel(OnSequences):
+    features_of: ClassVar[tuple[str, ...]] = ("item",)
+
     width: Positive
     attention_units: Positive
     layers: Annotated[list[Positive], Field(min_length=1)]

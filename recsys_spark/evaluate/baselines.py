@@ -7,6 +7,7 @@ from functools import cache, partial, reduce
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyspark import Broadcast
 from pyspark.sql import DataFrame
@@ -15,7 +16,7 @@ from pyspark.sql import functions as F
 from recsys_spark import columns as c
 from recsys_spark.bounded import collect_columns
 from recsys_spark.errors import UserError
-from recsys_spark.evaluate.neighbours import FoldedIn, ItemToItem, cosine_neighbours, ease
+from recsys_spark.evaluate.neighbours import FoldedIn, ItemToItem, OwnFrequency, cosine_neighbours, ease
 from recsys_spark.evaluate.scorers import Popularity, Scorer
 from recsys_spark.interactions.pairs import positives_in
 from recsys_spark.interactions.split import TRAIN
@@ -27,20 +28,23 @@ RECENT_POPULARITY: Final = "recent_popularity"
 ITEM_KNN: Final = "item_knn"
 EASE: Final = "ease"
 ALS: Final = "als"
-BY_HISTORY: Final = (ITEM_KNN, EASE, ALS)
+OWN_FREQUENCY: Final = "own_frequency"
+BY_HISTORY: Final = (OWN_FREQUENCY, ITEM_KNN, EASE, ALS)
 
 _SECONDS_A_DAY: Final = 86400
 
 
-def fitted_baselines(run: Run, n_items: int) -> dict[str, Broadcast[Scorer]]:
+def fitted_baselines(run: Run, users_of_item: npt.NDArray[np.float64]) -> dict[str, Broadcast[Scorer]]:
     """The scorers of `evaluate.baselines` that have something to learn, by name, broadcast.
 
     Raises:
         UserError: the catalogue is too large for items x items on the driver.
     """
+    n_items = len(users_of_item)
     gram = cache(partial(co_occurrences, run, n_items))  # of two baselines, counted when one of them asks
     makers: dict[str, Callable[[], Scorer]] = {
         RECENT_POPULARITY: lambda: _recent_popularity(run, n_items),
+        OWN_FREQUENCY: lambda: OwnFrequency(users_of_item, run.config.features.sequence_length),
         ITEM_KNN: lambda: _item_knn(run, gram()),
         EASE: lambda: _ease(run, gram()),
         ALS: lambda: _als(run, n_items),

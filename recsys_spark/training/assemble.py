@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from recsys_spark import columns as c
 from recsys_spark import storage
 from recsys_spark.bounded import collect_rows
-from recsys_spark.config import Fit
+from recsys_spark.config import Config, Fit
 from recsys_spark.errors import MissingTableError, UserError
 from recsys_spark.features.spec import feature_specs
 from recsys_spark.files import LiveFile
@@ -88,15 +88,30 @@ def _from_data(run: Run, kind: Kind, of_fit: SliceKey) -> dict[str, Any]:
         settings["length"] = run.config.examples.window
     if kind in (RATINGS, RATED_PAIRS):
         settings |= _moments(run, kind, of_fit)
-    if run.config.features.declared:
+    taken = run.config.model.chosen.features_of
+    if any(feature.of in taken for feature in run.config.features.declared):
         rows = run.tables.read_slice("feature_specs", of_fit)
         collected = collect_rows(rows.drop(c.VOCABULARY, c.IDF), "the declared features", run.config.run.driver_bytes)
         specs = feature_specs([row.asDict() for row in collected])
-        sides = ("user", "item", "context") if run.config.model.chosen.takes_context else ("user", "item")
-        for of in sides:
+        for of in taken:
             own = [dataclasses.asdict(spec) for spec in specs if spec.of == of]
             settings |= {f"{of}_side": own} if own else {}
     return settings
+
+
+def ignored_features(config: Config) -> list[str]:
+    """A line each for users, items and the context, where features are declared that the model does not take; others of
+    the same root may."""
+    lines = []
+    for of, whose in (("user", "users"), ("item", "items"), ("context", "the context")):
+        names = [feature.name for feature in config.features.declared if feature.of == of]
+        if names and of not in config.model.chosen.features_of:
+            takers = [name for name, section in config.model if of in getattr(section, "features_of", ())]
+            lines.append(
+                f"warning: {config.model.name} takes no features of {whose}, so it learns nothing from {', '.join(names)}; "
+                f"these do: {', '.join(takers)}"
+            )
+    return lines
 
 
 def _moments(run: Run, kind: Kind, of_fit: SliceKey) -> dict[str, float]:

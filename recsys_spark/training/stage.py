@@ -20,7 +20,7 @@ from recsys_spark.feed.shards import plan_epoch
 from recsys_spark.runs import Run
 from recsys_spark.schemas import MODELS
 from recsys_spark.training.artifact import model_version, save_artifact
-from recsys_spark.training.assemble import job_of
+from recsys_spark.training.assemble import ignored_features, job_of
 from recsys_spark.training.distributed import launch
 from recsys_spark.training.finder import find_rate
 from recsys_spark.training.job import Job, Outcome
@@ -59,6 +59,7 @@ def run(run: Run) -> None:
         find_rate(run, job_of(run, "evaluate", "", run.config.model.name, (), None))
         return
     tracking_uri(run.config.storage.tracking_uri, run.root, run.tables.in_catalog)  # better now than after training
+    run.notes += ignored_features(run.config)
     vouching: Fitted | None = None
     for fit in sorted(run.config.examples.fits, key=("evaluate", "refit", "production").index):
         fitted = _fit(run, fit, vouching)
@@ -120,7 +121,7 @@ def _publish(run: Run, fit: Fit, version: str, trained: Trained, vouching: Fitte
         "evaluated_by": evaluated_by,
         "model": dataclasses.asdict(trained.job.model) | {"settings": dict(trained.job.model.settings)},
         "scoring": dict(outcome.scoring),
-        "context": knowledge(run, fit) if config.model.chosen.takes_context else [],
+        "context": knowledge(run, fit) if "context" in config.model.chosen.features_of else [],
         "training": config.training.model_dump(),
         "versions": dict(run.tables.versions_read),
         "history": [dataclasses.asdict(epoch) for epoch in outcome.history],

@@ -47,7 +47,7 @@ def dimensions(config: Config) -> list[Dimension]:
     """
     if not config.tune.space:
         raise UserError(
-            "tune.space is empty, so there is nothing to try: give --config conf/tune-neumf.yaml, or one like it"
+            "tune.space is empty, so there is nothing to try: give --config conf/tune-<model>.yaml, or one like it"
         )
     return [_dimension(config, key, values) for key, values in sorted(config.tune.space.items())]
 

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from recsys_spark.errors import UserError
 from recsys_spark.evaluate import baselines
 from recsys_spark.evaluate.baselines import co_occurrences, fitted_baselines
-from recsys_spark.evaluate.neighbours import FoldedIn, ItemToItem, cosine_neighbours, ease
+from recsys_spark.evaluate.neighbours import FoldedIn, ItemToItem, OwnFrequency, cosine_neighbours, ease
 from recsys_spark.models.users import Users
 
 TOOK = np.array([[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 1.0]])
@@ -80,7 +80,7 @@ def test_every_baseline_is_measured_beside_the_model(world, monkeypatch) -> None
     counted = []
     monkeypatch.setattr(baselines, "co_occurrences", lambda *of: counted.append(of) or co_occurrences(*of))
     world.add_model("m1", "evaluate", SCORES)
-    names = ["popularity", "recent_popularity", "random", "item_knn", "ease", "als"]
+    names = ["popularity", "recent_popularity", "random", "own_frequency", "item_knn", "ease", "als"]
     world.evaluate(f"evaluate.baselines={names}", "evaluate.als_rank=2", "evaluate.protocols=[full]")
     measured = {key[0] for key in world.metrics()}
     assert measured == {"m1", *names}
@@ -89,6 +89,14 @@ def test_every_baseline_is_measured_beside_the_model(world, monkeypatch) -> None
 
 def test_recent_popularity_counts_the_last_days_alone(world) -> None:
     run = world.run("evaluate.baselines=[recent_popularity]")
-    scorer = fitted_baselines(run, 6)["recent_popularity"].value
+    scorer = fitted_baselines(run, np.zeros(6))["recent_popularity"].value
     everyone = scorer.all_scores(Users.without_history([0]))[0]
     assert everyone.tolist() == [3, 2, 1, 1, 0, 0]  # all of the world's events are of one second
+
+
+def test_own_frequency_counts_repeats_and_breaks_ties_by_popularity() -> None:
+    scorer = OwnFrequency(np.array([1.0, 5.0, 0.0, 3.0]), history=5)
+    users = Users(np.array([0, 1]), np.array([[-1, 2, 0, 2, 2], [-1, -1, -1, -1, 3]], np.int32))
+    scores = scorer.all_scores(users)
+    assert_allclose(scores, [[1 + 1 / 6, 5 / 6, 3.0, 3 / 6], [1 / 6, 5 / 6, 0.0, 1 + 3 / 6]], rtol=1e-6)
+    assert_allclose(scorer.scores(users, np.array([[2], [1]], np.int32)), [[3.0], [5 / 6]], rtol=1e-6)

@@ -27,7 +27,7 @@ ROWS = 32
 
 def made(name: str) -> tuple[Any, dict[str, Any]]:
     chosen = load_config(settings=[f"model.name={name}"]).model.chosen
-    assert chosen.takes_context
+    assert "context" in chosen.features_of
     settings = chosen.arguments() | SMALL[name] | {"seed": 3, "context_side": [HOURS, AGO]}
     settings |= {"length": LENGTH} if chosen.examples == "sequences" else {}
     settings |= {"bar_window": False} if "bar_window" in settings else {}

@@ -41,7 +41,10 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 SEQUENTIAL = ["softmax_dnn", "two_tower", "din", "gru4rec", "sasrec"]
 IN_ORDER = ["gru4rec", "sasrec"]
-ITEM_SIDE = [FeatureSpec("half", "item", "categorical", 0, 1, 4), FeatureSpec("size", "item", "dense", 0, 1, None)]
+SIDE = {
+    of: [FeatureSpec("half", of, "categorical", 0, 1, 4), FeatureSpec("size", of, "dense", 0, 1, None)]
+    for of in ("user", "item")
+}
 
 
 def make(name: str, **changes: Any) -> Any:
@@ -208,15 +211,18 @@ def test_no_position_sees_a_later_one(name: str) -> None:
     assert np.abs(after[:, -1] - before[:, -1]).max() > 1e-4
 
 
-@pytest.mark.parametrize("name", ["neumf", "embedding_mlp", "softmax_dnn", "two_tower", "din", "sasrec", "multitask"])
-def test_features_of_items_reach_the_scores(name: str, tmp_path: Any) -> None:
-    model, batch = make(name, item_side=ITEM_SIDE), scoring_batch()
-    codes = np.arange(ITEMS, dtype=np.int32)[:, None] % 4
-    model.item_side.fill(codes, np.linspace(-1.0, 1.0, ITEMS, dtype=np.float32)[:, None])
+@pytest.mark.parametrize("of", ["user", "item"])
+def test_features_reach_the_scores_of_the_models_that_take_them(name: str, of: str, tmp_path: Any) -> None:
+    if of not in load_config(settings=[f"model.name={name}"]).model.chosen.features_of:
+        return
+    model, batch = make(name, **{f"{of}_side": SIDE[of]}), scoring_batch()
+    side, rows = (model.user_side, USERS) if of == "user" else (model.item_side, ITEMS)
+    codes = np.arange(rows, dtype=np.int32)[:, None] % 4
+    side.fill(codes, np.linspace(-1.0, 1.0, rows, dtype=np.float32)[:, None])
     trained(model, steps=2)
     before = np.asarray(model(batch))
-    codes[batch["items"][0, 0]] = (codes[batch["items"][0, 0]] + 1) % 4
-    model.item_side.fill(codes, np.full((ITEMS, 1), np.nan, np.float32))
+    codes[:] = (codes + 1) % 4
+    side.fill(codes, np.full((rows, 1), np.nan, np.float32))
     after = np.asarray(model(batch))
     assert np.isfinite(after).all() and np.abs(after - before).max() > 1e-6
     model.save(tmp_path / "model.keras")

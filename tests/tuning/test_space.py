@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
 import pytest
 import yaml
@@ -12,6 +13,9 @@ from recsys_spark.errors import UserError
 from recsys_spark.tuning.space import Dimension, as_yaml, dimensions, study_name
 
 DAY = date(2024, 12, 31)
+
+
+CONF = Path(__file__).parents[2] / "conf"
 
 
 def configured(space: str, *settings: str) -> Config:
@@ -33,7 +37,7 @@ def test_a_space_is_read_in_the_order_of_its_keys():
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        ("{}", "tune.space is empty.*conf/tune-neumf.yaml"),
+        ("{}", "tune.space is empty.*conf/tune-<model>.yaml"),
         ("{training.learning_rat: {low: 0.1, high: 1}}", "did you mean `training.learning_rate`"),
         ("{neumf.gmf_width: {choices: [16]}}", "unknown key `neumf`"),
         ("{gmf_width: {choices: [16]}}", "did you mean `model.neumf.gmf_width`"),
@@ -79,6 +83,20 @@ def test_a_study_is_named_by_what_its_trials_have_in_common():
         name(space="{training.epochs: {choices: [1, 3]}}"),
     ]
     assert len({name(), *others}) == 6
+
+
+@pytest.mark.parametrize("file", sorted(CONF.glob("tune-*.yaml")), ids=lambda file: file.stem)
+def test_our_spaces_are_of_settings_of_their_model(file):
+    config = load_config([file])
+    assert file.stem == f"tune-{config.model.name}"
+    sections = {tried.key.rpartition(".")[0] for tried in dimensions(config)}
+    assert sections == {"training", f"model.{config.model.name}"}
+    assert config.tune.metric == ("rmse" if config.model.chosen.examples == "ratings" else "ndcg@10")
+
+
+def test_every_model_has_a_space():
+    models = set(type(load_config().model).model_fields) - {"name"}
+    assert {file.stem.removeprefix("tune-") for file in CONF.glob("tune-*.yaml")} == models
 
 
 def test_settings_are_written_as_config_reads_them(tmp_path):

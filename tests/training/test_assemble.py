@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from recsys_spark.config import load_config
+from recsys_spark.training import stage
+from recsys_spark.training.assemble import _from_data, ignored_features
+
+AGE = "{name: age, of: user, kind: categorical, source: age}"
+BRAND = "{name: brand, of: item, kind: categorical, source: brand}"
+
+
+def configured(name: str, declared: str = f"[{AGE}, {BRAND}]"):
+    return load_config(settings=[f"model.name={name}", f"features.declared={declared}"])
+
+
+@pytest.mark.parametrize(
+    ("name", "declared", "said"),
+    [
+        ("neumf", f"[{AGE}, {BRAND}]", []),
+        ("matrix_factorization", "[]", []),
+        ("matrix_factorization", f"[{AGE}]", ["no features of users, so it learns nothing from age"]),
+        ("matrix_factorization", f"[{AGE}, {BRAND}]", ["nothing from age", "nothing from brand"]),
+        ("sasrec", f"[{AGE}, {BRAND}]", ["no features of users, so it learns nothing from age"]),
+    ],
+)
+def test_features_that_a_model_does_not_take_are_said(name, declared, said):
+    lines = ignored_features(configured(name, declared))
+    assert len(lines) == len(said)
+    for line, part in zip(lines, said, strict=True):
+        assert part in line and "neumf" in line and "matrix_factorization," not in line
+
+
+def test_the_train_job_says_it_once_however_many_fits(monkeypatch):
+    monkeypatch.setattr(stage, "_fit", lambda run, fit, vouching: None)
+    monkeypatch.setattr(stage, "tracking_uri", lambda *of: "")
+    run = SimpleNamespace(config=configured("matrix_factorization", f"[{AGE}]"), root="", notes=[])
+    run.tables = SimpleNamespace(in_catalog=False)
+    stage.run(run)
+    assert sum("age" in note for note in run.notes) == 1
+
+
+def test_what_a_model_does_not_take_is_not_read():
+    run = SimpleNamespace(config=configured("matrix_factorization"), tables=None)
+    assert _from_data(run, "pairs", {}) == {}

@@ -16,13 +16,15 @@ from recsys_spark.features.spec import feature_specs
 from recsys_spark.files import LiveFile
 from recsys_spark.interactions.index import next_index
 from recsys_spark.interactions.split import VALIDATION
-from recsys_spark.model_settings import PAIRS, RATED_PAIRS, RATINGS, SEQUENCES, Kind
+from recsys_spark.model_settings import IMPRESSIONS, PAIRS, RATED_PAIRS, RATINGS, SEQUENCES, Kind
 from recsys_spark.runs import Run
 from recsys_spark.tables import SliceKey
+from recsys_spark.training.clicks import click_loss
 from recsys_spark.training.job import Job, ModelSpec
 
 _READ = (
     *("users", "items", "train_examples", "train_sequences", "eval_examples", "sequences", "item_features"),
+    *("train_impressions", "shown_positions"),
     *("user_encoded", "item_encoded", "event_contexts", "feature_specs"),
 )
 
@@ -88,11 +90,15 @@ def _from_data(run: Run, kind: Kind, of_fit: SliceKey) -> dict[str, Any]:
         settings["length"] = run.config.examples.window
     if kind in (RATINGS, RATED_PAIRS):
         settings |= _moments(run, kind, of_fit)
+    if kind == IMPRESSIONS:
+        rows = run.tables.read_slice("shown_positions", of_fit)
+        known = collect_rows(rows, "the positions of impressions", run.config.run.driver_bytes)
+        settings["clicks"] = click_loss([row.asDict() for row in known], run.config.training)
     if run.config.features.declared:
         rows = run.tables.read_slice("feature_specs", of_fit)
         collected = collect_rows(rows.drop(c.VOCABULARY, c.IDF), "the declared features", run.config.run.driver_bytes)
         specs = feature_specs([row.asDict() for row in collected])
-        sides = ("user", "item", "context") if run.config.model.chosen.takes_context else ("user", "item")
+        sides = ("user", "item", "context") if run.config.model.chosen.reads_context else ("user", "item")
         for of in sides:
             own = [dataclasses.asdict(spec) for spec in specs if spec.of == of]
             settings |= {f"{of}_side": own} if own else {}
@@ -115,6 +121,8 @@ def _draws(run: Run, kind: Kind, of_fit: SliceKey) -> tuple[tuple[LiveFile, ...]
     """The files of each draw: pairs have several, the other kinds one."""
     if kind == SEQUENCES:
         return (_live(run, "train_sequences", of_fit),)
+    if kind == IMPRESSIONS:
+        return (_live(run, "train_impressions", of_fit),)
     draws = range(run.config.examples.draws if kind in (PAIRS, RATED_PAIRS) else 1)
     return tuple(_live(run, "train_examples", {**of_fit, c.DRAW: draw}) for draw in draws)
 

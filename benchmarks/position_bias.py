@@ -2,9 +2,10 @@
 
     .venv/bin/python benchmarks/position_bias.py [--seeds 5] [--eta 0.5,1.0,1.5]
 
-A user wants an item with probability g, a sigmoid of hidden factors and the item's quality. An older ranking, half right,
-with errors of its own about each item and luck on each page, puts ten of the items on a page. Position k is looked at with
-probability 1 / k^eta, and what is looked at and wanted is clicked. `matrix_factorization` learns that log with the code of
+A user wants an item with probability g, a sigmoid of hidden factors and the item's quality. A page holds ten items drawn by
+lot, in the order of an older ranking, which is half right, with errors of its own about each item and luck on each page.
+Position k is looked at with probability 1 / k^eta, and what is looked at and wanted is clicked.
+ `matrix_factorization` learns that log with the code of
 training (`models/clicks.py`, `training/optimizers.py`): ignoring positions, with the tower, with weights by the known
 propensities, and with weights by those that `examples/propensities.py` estimates from the log.
 
@@ -27,8 +28,9 @@ from bench import header
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-USERS, ITEMS, FACTORS = 300, 60, 4
-PAGES, PLACES = 25, 10  # of each user, and items on each
+USERS, ITEMS, FACTORS = 200, 40, 4
+PAGES, PLACES = 60, 10  # of each user, and items on each
+ERRORS = 1.5  # standard deviation of the old ranking's errors
 WIDTH, EPOCHS, ROWS, RATE, L2 = 8, 10, 512, 0.01, 0.02
 WAYS = ("ignore", "tower", "weights, known", "weights, estimated")
 
@@ -85,12 +87,13 @@ def click_log(seed: int, eta: float) -> Log:
     draw = np.random.default_rng(seed)
     taste = draw.normal(size=(USERS, FACTORS)) @ draw.normal(size=(FACTORS, ITEMS)) / np.sqrt(FACTORS)
     utility = taste + draw.normal(size=ITEMS)
-    wanted = 1.0 / (1.0 + np.exp(1.5 - utility))
-    old = utility / 2.0 + draw.normal(size=ITEMS)  # its errors last, so items are wronged on every page alike
+    wanted = 1.0 / (1.0 + np.exp(1.0 - utility))
+    old = utility / 2.0 + ERRORS * draw.normal(size=ITEMS)  # an item is wronged on every page alike
     looked_at = 1.0 / np.arange(1, PLACES + 1) ** eta
-    luck = draw.gumbel(size=(USERS, PAGES, ITEMS))
-    items = np.argsort(-(old[:, None] + luck), axis=2)[..., :PLACES]
-    users, positions = np.broadcast_to(np.arange(USERS)[:, None, None], items.shape), np.arange(PLACES)
+    drawn = np.argsort(draw.random((USERS, PAGES, ITEMS)), axis=2)[..., :PLACES]
+    users, positions = np.broadcast_to(np.arange(USERS)[:, None, None], drawn.shape), np.arange(PLACES)
+    luck = draw.gumbel(size=drawn.shape)
+    items = np.take_along_axis(drawn, np.argsort(-(old[users, drawn] + luck), axis=2), axis=2)
     clicked = draw.random(items.shape) < looked_at * wanted[users, items]
     columns = (users, items, clicked, np.broadcast_to(positions, items.shape))
     return Log(np.stack([each.ravel() for each in columns], axis=1).astype(np.int32), wanted, old, looked_at)

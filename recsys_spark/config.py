@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
-from recsys_spark.config_base import NotNegative, NotNegativeNumber, Positive, Section, Share
+from recsys_spark.config_base import Dropout, NotNegative, NotNegativeNumber, Positive, Section, Share
 from recsys_spark.errors import UserError
 from recsys_spark.model_settings import Kind, Model, section_of
 
@@ -175,6 +175,10 @@ class Examples(Section):
     eval_negatives: Positive
     window: Positive
     windows: Positive
+    impression_types: list[str]
+    position_key: Annotated[str, Field(min_length=1)]
+    positions_kept: Positive
+    propensity_items: Positive
 
 
 class Training(Section):
@@ -198,6 +202,10 @@ class Training(Section):
     validation: Literal["sampled", "full"]
     validation_users: NotNegative
     threads: NotNegative
+    position: Literal["ignore", "tower", "weights"]
+    position_dropout: Dropout
+    propensities: dict[ColumnName, Annotated[float, Field(gt=0.0, le=1.0)]]
+    least_propensity: Annotated[float, Field(gt=0.0, le=1.0)]
 
 
 class Recommend(Section):

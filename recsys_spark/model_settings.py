@@ -11,11 +11,14 @@ from pydantic import Field
 
 from recsys_spark.config_base import Dropout, NotNegativeNumber, Positive, PositiveNumber, Section, Share
 
-Kind = Literal["pairs", "rated_pairs", "ratings", "sequences"]
+Kind = Literal["pairs", "rated_pairs", "ratings", "sequences", "impressions"]
 PAIRS: Final[Kind] = "pairs"
 RATED_PAIRS: Final[Kind] = "rated_pairs"
 RATINGS: Final[Kind] = "ratings"
 SEQUENCES: Final[Kind] = "sequences"
+IMPRESSIONS: Final[Kind] = "impressions"
+# by a model's objective or loss; the others take pairs
+_KIND_OF: Final[dict[str, Kind]] = {"explicit": RATINGS, "mse": RATINGS, "clicks": IMPRESSIONS}
 
 
 class ModelSection(Section):
@@ -27,6 +30,11 @@ class ModelSection(Section):
     def examples(self) -> Kind:
         """The kind of example that the model trains on."""
         return PAIRS
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """`features_of`, without the context where there is none: of impressions that were not clicked."""
+        return tuple(of for of in self.features_of if of != "context" or self.examples != IMPRESSIONS)
 
     def arguments(self) -> dict[str, Any]:
         """Arguments of the model's constructor."""
@@ -43,14 +51,14 @@ class OnSequences(ModelSection):
 
 
 class OnPairsOrRatings(ModelSection):
-    """Of models that learn who takes what (`implicit`) or what a user will rate it (`explicit`)."""
+    """Of models that learn who takes what (`implicit`), what a user will rate it (`explicit`), or what is clicked (`clicks`)."""
 
-    objective: Literal["implicit", "explicit"]
+    objective: Literal["implicit", "explicit", "clicks"]
 
     @property
     def examples(self) -> Kind:
         """The kind of example that the model trains on."""
-        return RATINGS if self.objective == "explicit" else PAIRS
+        return _KIND_OF.get(self.objective, PAIRS)
 
 
 class NeuMFModel(OnPairsOrRatings):
@@ -73,7 +81,7 @@ class MatrixFactorizationModel(ModelSection):
     features_of: ClassVar[tuple[str, ...]] = ()
 
     width: Positive
-    loss_name: Literal["bce", "bpr", "mse"]
+    loss_name: Literal["bce", "bpr", "mse", "clicks"]
     negative_weight: PositiveNumber
     l2: NotNegativeNumber
     stddev: PositiveNumber
@@ -81,7 +89,7 @@ class MatrixFactorizationModel(ModelSection):
     @property
     def examples(self) -> Kind:
         """The kind of example that the model trains on."""
-        return RATINGS if self.loss_name == "mse" else PAIRS
+        return _KIND_OF.get(self.loss_name, PAIRS)
 
 
 class SequenceSection(OnSequences):

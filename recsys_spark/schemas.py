@@ -349,6 +349,39 @@ TRAIN_SEQUENCES: Final = Table(
     properties=_FED,
 )
 
+_SHOWN_AT = _column(c.SHOWN_AT, _INT, "code of the position: 0 missing, 1 unknown, 2.. by how often it occurs")
+
+TRAIN_IMPRESSIONS: Final = Table(
+    "train_impressions",
+    "examples",
+    StructType(
+        [_AS_OF, _FIT, _USER_IDX, _ITEM_IDX, _column(c.CLICKED, _INT, "1 if it counts as positive, else 0"), _SHOWN_AT]
+    ),
+    key=(c.AS_OF_DATE, c.FIT, c.USER_IDX, c.ITEM_IDX),
+    partitioned_by=(c.AS_OF_DATE, c.FIT),
+    properties=_FED,
+)
+
+SHOWN_POSITIONS: Final = Table(
+    "shown_positions",
+    "examples",
+    StructType(
+        [
+            _AS_OF,
+            _FIT,
+            _SHOWN_AT,
+            _column(c.POSITION, _STRING, "what the events call it; null for missing and for unknown ones"),
+            _column(c.IMPRESSIONS, _LONG, "impressions of the fit's parts there"),
+            _column(c.CLICKS, _LONG, "how many of them were clicked"),
+            _column(
+                c.PROPENSITY, _DOUBLE, "chance that it is looked at, the best position's being 1; null: not estimated"
+            ),
+        ]
+    ),
+    key=(c.AS_OF_DATE, c.FIT, c.SHOWN_AT),
+    partitioned_by=(c.AS_OF_DATE, c.FIT),
+)
+
 EVAL_EXAMPLES: Final = Table(
     "eval_examples",
     "examples",
@@ -532,6 +565,8 @@ TABLES: Final[Mapping[str, Table]] = {
         FEATURE_SPECS,
         train_examples(0),
         TRAIN_SEQUENCES,
+        TRAIN_IMPRESSIONS,
+        SHOWN_POSITIONS,
         EVAL_EXAMPLES,
         MODELS,
         RECOMMENDATIONS,

@@ -113,7 +113,7 @@ def _eval_users(run: Run, plan: Plan, parts: tuple[str, ...], known_users: DataF
     slices = [run.tables.read_slice("eval_examples", {c.AS_OF_DATE: run.as_of, c.PART: part}) for part in parts]
     users = reduce(DataFrame.unionByName, slices)
     segmented = users.transform(with_segment(known_users, run.config.evaluate.light_user_events))
-    if of_context(run.config.features) and "context" in run.config.model.chosen.features_of:
+    if of_context(run.config.features) and "context" in run.config.model.chosen.sides:
         contexts = run.tables.read("event_contexts", {c.AS_OF_DATE: run.as_of})
         segmented = segmented.transform(with_context(contexts))
     if not any(subject.reads_history for subject in plan.subjects):

@@ -1,5 +1,5 @@
-"""The examples stage: `interactions` -> `train_examples`, `sequences` -> `train_sequences` (a slice a date and fit), and
-`eval_examples` (a slice a date and part)."""
+"""The examples stage: `interactions` -> `train_examples`, `sequences` -> `train_sequences`, `events` -> `train_impressions` and
+`shown_positions` (a slice a date and fit), and `eval_examples` (a slice a date and part)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from recsys_spark import columns as c
 from recsys_spark.bounded import collect_columns
 from recsys_spark.config import Fit
 from recsys_spark.errors import UserError
+from recsys_spark.examples import impressions as shown
 from recsys_spark.examples.candidates import drawn_candidates, given_candidates
 from recsys_spark.examples.negatives import Pool
 from recsys_spark.examples.pairs import train_pairs
@@ -22,9 +23,10 @@ from recsys_spark.features.contexts import of_context
 from recsys_spark.interactions.given import given_negatives
 from recsys_spark.interactions.pairs import is_target, positives_in
 from recsys_spark.interactions.split import PARTS_OF_FIT, TEST, VALIDATION, in_parts, until
-from recsys_spark.model_settings import SEQUENCES
+from recsys_spark.interactions.stage import labelled_events
+from recsys_spark.model_settings import IMPRESSIONS, SEQUENCES
 from recsys_spark.runs import Run
-from recsys_spark.schemas import EVAL_EXAMPLES, TRAIN_SEQUENCES, train_examples
+from recsys_spark.schemas import EVAL_EXAMPLES, SHOWN_POSITIONS, TRAIN_IMPRESSIONS, TRAIN_SEQUENCES, train_examples
 from recsys_spark.tables import SliceKey
 
 _POPULARITY = "popularity"
@@ -35,10 +37,12 @@ def run(run: Run) -> None:
     interactions = run.tables.read_slice("interactions", {c.AS_OF_DATE: run.as_of})
     kinds = set(run.config.examples.kinds) or {run.config.model.chosen.examples}
     for fit in run.config.examples.fits:
-        if kinds != {SEQUENCES}:
+        if kinds - {SEQUENCES, IMPRESSIONS}:
             _write_train_examples(run, interactions, fit)
         if SEQUENCES in kinds:
             _write_train_sequences(run, fit)
+    if IMPRESSIONS in kinds:
+        _write_train_impressions(run)
     for part in (VALIDATION, TEST):
         _write_eval_examples(run, interactions, part)
 
@@ -79,6 +83,36 @@ def _contexts(run: Run, fit: Fit) -> DataFrame | None:
     if not of_context(run.config.features):
         return None
     return run.tables.read_slice("event_contexts", {c.AS_OF_DATE: run.as_of, c.FIT: fit}).where(in_parts(fit))
+
+
+def _write_train_impressions(run: Run) -> None:
+    config, limit = run.config.examples, run.config.run.driver_bytes
+    labelled = labelled_events(run, shown.texts(config.position_key))
+    everything = labelled.transform(shown.of_types(config.impression_types)).persist()
+    try:
+        for fit in config.fits:
+            impressions = everything.where(in_parts(fit))
+            rows, clicks = impressions.count(), _sum(impressions, F.col(c.POSITIVE).cast("int"))
+            _require_both(fit, rows, clicks)
+            positions = shown.positions_learnt(impressions, config.positions_kept, limit)
+            files = _files(rows, config.rows_per_file, run.config.training.ranks)
+            examples = impressions.transform(shown.train_impressions(run.as_of, fit, positions, files))
+            where: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
+            run.tables.replace(TRAIN_IMPRESSIONS, examples, where)
+            known = shown.shown_positions(examples, run.as_of, fit, positions, config.propensity_items, limit)
+            run.tables.replace(SHOWN_POSITIONS, run.spark.createDataFrame(known, SHOWN_POSITIONS.schema), where)
+            run.counts |= {f"impressions_{fit}": rows, f"clicks_{fit}": clicks, f"positions_{fit}": len(positions)}
+    finally:
+        everything.unpersist()
+
+
+def _require_both(fit: Fit, impressions: int, clicks: int) -> None:
+    if not 0 < clicks < impressions:
+        raise UserError(
+            f"of {impressions:,} impressions in the {fit} fit {clicks:,} count as clicked, and a model learns from both kinds: "
+            "set examples.impression_types to the types of event that are impressions, and interactions.positive_types or "
+            "interactions.positive_min_value to what a click is (docs/models.md)"
+        )
 
 
 def _write_eval_examples(run: Run, interactions: DataFrame, part: str) -> None:

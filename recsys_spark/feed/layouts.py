@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from recsys_spark import columns as c
 from recsys_spark.errors import UserError
-from recsys_spark.model_settings import PAIRS, RATED_PAIRS, RATINGS, SEQUENCES, Kind
+from recsys_spark.model_settings import IMPRESSIONS, PAIRS, RATED_PAIRS, RATINGS, SEQUENCES, Kind
 
 Block = npt.NDArray[np.int32]
 
@@ -65,6 +65,9 @@ class Layout:
             return {"user": block[:, 0], "items": block[:, 1:-1], "value": tf.bitcast(block[:, -1], tf.float32)}
         if self.kind == RATINGS:
             return {"user": block[:, 0], "items": block[:, 1:2], "value": tf.bitcast(block[:, 2], tf.float32)}
+        if self.kind == IMPRESSIONS:
+            clicked = tf.cast(block[:, 2], tf.float32)
+            return {"user": block[:, 0], "items": block[:, 1:2], "clicked": clicked, "position": block[:, 3]}
         return {"user": block[:, 0], "window": block[:, 1:]}
 
 
@@ -90,6 +93,8 @@ def _plain(kind: Kind, negatives: int, window: int) -> Layout:
         return Layout(kind, columns, len(columns), 1 + negatives)
     if kind == RATINGS:
         return Layout(kind, (c.USER_IDX, c.ITEM_IDX, c.VALUE), 3, 1)
+    if kind == IMPRESSIONS:
+        return Layout(kind, (c.USER_IDX, c.ITEM_IDX, c.CLICKED, c.SHOWN_AT), 4, 1)
     assert kind == SEQUENCES
     return Layout(kind, (c.USER_IDX, c.WINDOW), 2 + window, 1, events=window)
 

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from recsys_spark.features.spec import codes_length, numbers_length
+from recsys_spark.models.clicks import ClickLoss
 from recsys_spark.models.side import ContextEncoder, SideEncoder, SideTable, feature_specs_of
 
 Layer = tuple[Any, Any]  # kernel and bias
@@ -24,6 +25,8 @@ class Recommender(keras.Model):
     - `pairs`: `{"user": (B,), "items": (B, 1 + K)}`, the positive in column 0, its negatives beside it;
     - `rated_pairs`: the same with `"value": (B,)` of the positive, NaN where it is not known;
     - `ratings`: `{"user": (B,), "items": (B, 1), "value": (B,)}`;
+    - `impressions`: `{"user": (B,), "items": (B, 1), "clicked": (B,), "position": (B,)}`, 1.0 for a click, 0.0 for none, and
+      the code of the position it was shown at;
     - `sequences`: `{"user": (B,), "window": (B, L + 1)}`, a user's items oldest first, -1 in front of short ones.
 
     With features of the context, batches hold `"context": (B, W)` too, of W integers an event (see `ContextEncoder`); of
@@ -42,6 +45,7 @@ class Recommender(keras.Model):
             their values.
         item_side: likewise of items.
         context_side: likewise of the context of an event, which comes with it.
+        clicks: arguments of `clicks.ClickLoss`, for models that learn from impressions; the score knows nothing of it.
     """
 
     examples: ClassVar[str] = "pairs"
@@ -60,6 +64,7 @@ class Recommender(keras.Model):
         user_side: Sequence[Any] = (),
         item_side: Sequence[Any] = (),
         context_side: Sequence[Any] = (),
+        clicks: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -72,6 +77,8 @@ class Recommender(keras.Model):
             if table is not None:
                 table.build()
         self.context_side = feature_specs_of(context_side)
+        self.clicks, self._clicks = ClickLoss(**(clicks or {}), name="clicks"), dict(clicks) if clicks else None
+        self.clicks.build()
         self._seeds: Iterator[int] = iter(range(1000 * seed, 1000 * seed + 1000))
 
     def training_loss(self, batch: Mapping[str, Any], seed: Any) -> Any:
@@ -104,9 +111,10 @@ class Recommender(keras.Model):
         specs = {name: [asdict(spec) for spec in table.specs] for name, table in sides.items() if table is not None}
         if self.context_side:
             specs["context_side"] = [asdict(spec) for spec in self.context_side]
+        clicks = {"clicks": dict(self._clicks)} if self._clicks else {}
         # Keras has `layers` of its own
         given = {name: getattr(self, "hidden" if name == "layers" else name) for name in own}
-        return {**super().get_config(), **given, **specs}
+        return {**super().get_config(), **given, **specs, **clicks}
 
     def side_encoder(self, table: SideTable | None, width: int, name: str) -> Any:
         """What turns the declared features of users or items into vectors, built; None where none are declared."""

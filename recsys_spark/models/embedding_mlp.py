@@ -16,7 +16,7 @@ import tensorflow as tf
 from recsys_spark.models import losses
 from recsys_spark.models.contract import Recommender, sizes
 
-_OBJECTIVES: Final = ("explicit", "implicit")
+_OBJECTIVES: Final = ("explicit", "implicit", "clicks")
 
 
 @keras.saving.register_keras_serializable(package="recsys_spark")
@@ -24,15 +24,15 @@ class EmbeddingMLP(Recommender):
     """h_0 = drop(p_u, q_i), h_k = drop(norm(relu(W_k h_(k-1) + c_k))), score = w . h_L + b.
 
     On ratings (`explicit`) the prediction is low + (high - low) sigmoid(score), held against the rating by squared error; on
-    pairs (`implicit`) the score is a logit under binary cross-entropy. Declared features are added to the embeddings.
-    O(sum of the layers' products) a pair.
+    pairs (`implicit`) the score is a logit under binary cross-entropy, on impressions (`clicks`) under `clicks.ClickLoss`.
+    Declared features are added to the embeddings. O(sum of the layers' products) a pair.
 
     Args:
         width: of each embedding.
         layers: units of each hidden layer.
         embedding_dropout: share of the embeddings that is dropped in training.
         dropout: share of each hidden layer's units, likewise.
-        objective: `explicit` or `implicit`.
+        objective: `explicit`, `implicit` or `clicks`.
         low: the lowest rating that can be predicted.
         high: the highest.
         mean_value: of the ratings.
@@ -126,4 +126,6 @@ class EmbeddingMLP(Recommender):
         scores = self(batch, training=True)
         if self.predicts_ratings:
             return losses.squared_error(scores[:, 0], batch["value"])
+        if self.objective == "clicks":
+            return self.clicks(scores[:, 0], batch, seed)
         return losses.binary_cross_entropy(scores)

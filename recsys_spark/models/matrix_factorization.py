@@ -15,7 +15,7 @@ import tensorflow as tf
 from recsys_spark.models import losses
 from recsys_spark.models.contract import Recommender
 
-_LOSSES: Final = ("bce", "bpr", "mse")
+_LOSSES: Final = ("bce", "bpr", "mse", "clicks")
 
 
 @keras.saving.register_keras_serializable(package="recsys_spark")
@@ -23,11 +23,12 @@ class MatrixFactorization(Recommender):
     """score(u, i) = p_u . q_i + b_u + b_i + c.
 
     Trained on pairs, by binary cross-entropy with weighted negatives (`bce`) or by Bayesian personalised ranking (`bpr`),
-    or on ratings by squared error (`mse`), c starting at their mean. O(width) a pair.
+    on ratings by squared error (`mse`), c starting at their mean, or on impressions by `ClickLoss` (`clicks`). O(width) a
+    pair.
 
     Args:
         width: of the factors.
-        loss_name: `bce`, `bpr` or `mse`.
+        loss_name: `bce`, `bpr`, `mse` or `clicks`.
         negative_weight: of each negative under `bce`.
         l2: weight of the squared factors and biases of a batch's pairs, as a mean over the pairs.
         stddev: of the first factors.
@@ -89,6 +90,8 @@ class MatrixFactorization(Recommender):
         scores = self(batch, training=True)
         if self.loss_name == "mse":
             return losses.squared_error(scores[:, 0], batch["value"])
+        if self.loss_name == "clicks":
+            return self.clicks(scores[:, 0], batch, seed)
         if self.loss_name == "bpr":
             return losses.bpr(scores)
         return losses.weighted_cross_entropy(scores, self.negative_weight)

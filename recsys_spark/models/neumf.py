@@ -20,7 +20,7 @@ from recsys_spark.models.losses import binary_cross_entropy, squared_error
 from recsys_spark.models.side import SideTable
 
 _MODES: Final = ("neumf", "gmf", "mlp")
-_OBJECTIVES: Final = ("implicit", "explicit")
+_OBJECTIVES: Final = ("implicit", "explicit", "clicks")
 _EMBEDDING_STDDEV: Final = 0.01
 
 
@@ -36,7 +36,8 @@ class NeuMF(Recommender):
     (A B) is the paper's first dense layer over r and s put together; in two parts, A r + c_1 is computed once for
     all the candidates of a row. Trained on binary cross-entropy (`losses.binary_cross_entropy`) of pairs, or, with the
     objective `explicit`, on squared error of ratings, where the logit is the rating itself and the bias starts at their
-    mean. Declared features are added to the embeddings of both halves, each by vectors of that half's own.
+    mean, or, with `clicks`, on `clicks.ClickLoss` of impressions. Declared features are added to the embeddings of both
+    halves, each by vectors of that half's own.
 
     `{"user": (B,), "items": (B, C)}` of integer indices -> logits (B, C), in the precision of the weights.
 
@@ -52,7 +53,7 @@ class NeuMF(Recommender):
         mlp_layers: units of each hidden layer.
         dropout: share of each hidden layer's units that is dropped in training.
         l2: weight of the squared embeddings of a pair, as a mean over the batch's pairs; its cost is the batch's.
-        objective: `implicit` or `explicit`.
+        objective: `implicit`, `explicit` or `clicks`.
         mean_value: of the ratings.
         mode: `neumf`, or one half alone, `gmf` or `mlp`, to be trained first and joined by `join_pretrained`.
         seed: of the first weights and of dropout.
@@ -84,7 +85,7 @@ class NeuMF(Recommender):
         self.gmf_width, self.mlp_width, self.mlp_layers = gmf_width, mlp_width, tuple(mlp_layers)
         self.dropout, self.l2, self.mode = dropout, l2, mode
         self.objective, self.mean_value, self.predicts_ratings = objective, mean_value, objective == "explicit"
-        self.gives_logits = not self.predicts_ratings
+        self.gives_logits = objective == "implicit"
         self.in_numpy = self.user_side is None and self.item_side is None and not self.context_side
         self.has_gmf, self.has_mlp = mode != "mlp", mode != "gmf"
         layers = range(len(mlp_layers)) if self.has_mlp else ()
@@ -135,8 +136,10 @@ class NeuMF(Recommender):
         return self.scores(self.user_part(user_vectors), self._part_of_items(items), training)
 
     def training_loss(self, batch: Mapping[str, Any], seed: Any) -> Any:
-        """Binary cross-entropy of a batch of pairs, or squared error of a batch of ratings."""
+        """Binary cross-entropy of a batch of pairs, squared error of one of ratings, or the loss of one of impressions."""
         scores = self(batch, training=True)
+        if self.objective == "clicks":
+            return self.clicks(scores[:, 0], batch, seed)
         return squared_error(scores[:, 0], batch["value"]) if self.predicts_ratings else binary_cross_entropy(scores)
 
     def user_vectors(self, user_idx: Any) -> Halves:

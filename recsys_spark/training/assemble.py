@@ -16,13 +16,15 @@ from recsys_spark.features.spec import feature_specs
 from recsys_spark.files import LiveFile
 from recsys_spark.interactions.index import next_index
 from recsys_spark.interactions.split import VALIDATION
-from recsys_spark.model_settings import PAIRS, RATED_PAIRS, RATINGS, SEQUENCES, Kind
+from recsys_spark.model_settings import IMPRESSIONS, PAIRS, RATED_PAIRS, RATINGS, SEQUENCES, Kind
 from recsys_spark.runs import Run
 from recsys_spark.tables import SliceKey
+from recsys_spark.training.clicks import click_loss
 from recsys_spark.training.job import Job, ModelSpec
 
 _READ = (
     *("users", "items", "train_examples", "train_sequences", "eval_examples", "sequences", "item_features"),
+    *("train_impressions", "shown_positions"),
     *("user_encoded", "item_encoded", "event_contexts", "feature_specs"),
 )
 
@@ -88,7 +90,11 @@ def _from_data(run: Run, kind: Kind, of_fit: SliceKey) -> dict[str, Any]:
         settings["length"] = run.config.examples.window
     if kind in (RATINGS, RATED_PAIRS):
         settings |= _moments(run, kind, of_fit)
-    taken = run.config.model.chosen.features_of
+    if kind == IMPRESSIONS:
+        rows = run.tables.read_slice("shown_positions", of_fit)
+        known = collect_rows(rows, "the positions of impressions", run.config.run.driver_bytes)
+        settings["clicks"] = click_loss([row.asDict() for row in known], run.config.training)
+    taken = run.config.model.chosen.sides
     if any(feature.of in taken for feature in run.config.features.declared):
         rows = run.tables.read_slice("feature_specs", of_fit)
         collected = collect_rows(rows.drop(c.VOCABULARY, c.IDF), "the declared features", run.config.run.driver_bytes)
@@ -105,7 +111,7 @@ def ignored_features(config: Config) -> list[str]:
     lines = []
     for of, whose in (("user", "users"), ("item", "items"), ("context", "the context")):
         names = [feature.name for feature in config.features.declared if feature.of == of]
-        if names and of not in config.model.chosen.features_of:
+        if names and of not in config.model.chosen.sides:
             takers = [name for name, section in config.model if of in getattr(section, "features_of", ())]
             lines.append(
                 f"warning: {config.model.name} takes no features of {whose}, so it learns nothing from {', '.join(names)}; "
@@ -130,6 +136,8 @@ def _draws(run: Run, kind: Kind, of_fit: SliceKey) -> tuple[tuple[LiveFile, ...]
     """The files of each draw: pairs have several, the other kinds one."""
     if kind == SEQUENCES:
         return (_live(run, "train_sequences", of_fit),)
+    if kind == IMPRESSIONS:
+        return (_live(run, "train_impressions", of_fit),)
     draws = range(run.config.examples.draws if kind in (PAIRS, RATED_PAIRS) else 1)
     return tuple(_live(run, "train_examples", {**of_fit, c.DRAW: draw}) for draw in draws)
 

@@ -121,7 +121,7 @@ def _publish(run: Run, fit: Fit, version: str, trained: Trained, vouching: Fitte
         "evaluated_by": evaluated_by,
         "model": dataclasses.asdict(trained.job.model) | {"settings": dict(trained.job.model.settings)},
         "scoring": dict(outcome.scoring),
-        "context": knowledge(run, fit) if "context" in config.model.chosen.features_of else [],
+        "context": knowledge(run, fit) if "context" in config.model.chosen.sides else [],
         "training": config.training.model_dump(),
         "versions": dict(run.tables.versions_read),
         "history": [dataclasses.asdict(epoch) for epoch in outcome.history],

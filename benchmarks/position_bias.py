@@ -69,9 +69,8 @@ def main() -> None:
     for eta, runs in found.items():
         estimated = np.mean([run["propensities"] for run in runs], axis=0)
         known = 1.0 / np.arange(1, PLACES + 1) ** eta
-        print(
-            f"\neta {eta}: l2 {[best[eta, way] for way in WAYS]}; looked at {known.round(2).tolist()}, estimated, mean {estimated.round(2).tolist()}"
-        )
+        print(f"\neta {eta}: l2 {[best[eta, way] for way in WAYS]}")
+        print(f"looked at {known.round(2).tolist()}, estimated, mean {estimated.round(2).tolist()}")
 
 
 def measured(seed: int, eta: float) -> dict[str, Any]:

@@ -105,6 +105,10 @@ LIMIT 10""",
         "Declared features of every item of the index, new ones too ([features.md](features.md)).",
         "SELECT item_idx, codes, numbers\nFROM item_encoded\nWHERE fit = 'production' AND item_idx < 10",
     ),
+    "event_contexts": (
+        "The declared features of the context of every positive event, as of its own time ([features.md](features.md)).",
+        "SELECT fit, part, COUNT(*) AS events\nFROM event_contexts\nGROUP BY fit, part",
+    ),
     "feature_specs": (
         "One row a declared feature and fit: where it lies in the encoded tables, and what was learnt of it.",
         """\

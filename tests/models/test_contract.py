@@ -201,11 +201,10 @@ def test_of_a_longer_history_the_latest_are_read(name: str) -> None:
 @pytest.mark.parametrize("name", ["softmax_dnn", "gru4rec", "sasrec"])
 def test_no_position_sees_a_later_one(name: str) -> None:
     model, history = make(name), scoring_batch()["history"]
-    users = np.zeros(5, np.int32)
-    before = np.asarray(model.encode(history, users, training=False))
+    before = np.asarray(model.encode(history, training=False))
     changed = history.copy()
     changed[:, -2:] = (changed[:, -2:] + 1) % ITEMS
-    after = np.asarray(model.encode(changed, users, training=False))
+    after = np.asarray(model.encode(changed, training=False))
     there = history[:, :-2] >= 0
     np.testing.assert_allclose(after[:, :-2][there], before[:, :-2][there], rtol=1e-5, atol=1e-6)
     assert np.abs(after[:, -1] - before[:, -1]).max() > 1e-4

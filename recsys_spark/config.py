@@ -24,6 +24,7 @@ from recsys_spark.model_settings import Kind, Model, section_of
 
 Fit = Literal["evaluate", "refit", "production"]
 Of = Literal["user", "item"]
+Baseline = Literal["popularity", "recent_popularity", "random", "own_frequency", "item_knn", "ease", "als"]
 
 
 class RunOptions(Section):
@@ -229,7 +230,7 @@ class Evaluate(Section):
     full_users: NotNegative
     loss_rows: NotNegative
     bias_shrinkage: NotNegativeNumber
-    baselines: list[Literal["popularity", "recent_popularity", "random", "own_frequency", "item_knn", "ease", "als"]]
+    baselines: list[Baseline]
     recent_days: Positive
     knn_neighbours: Positive
     knn_shrinkage: NotNegativeNumber
@@ -311,7 +312,7 @@ class BenchmarkModel(Section):
 class Benchmark(Section):
     datasets: dict[str, BenchmarkData]
     models: dict[str, BenchmarkModel]
-    baselines: list[Literal["popularity", "random"]]
+    baselines: list[Baseline]
     fits: Annotated[list[Literal["evaluate", "refit"]], Field(min_length=1)]
     seeds: Annotated[list[int], Field(min_length=1)]
     protocols: Annotated[list[Literal["sampled", "full"]], Field(min_length=1)]

@@ -13,6 +13,7 @@ from recsys_spark import storage
 from recsys_spark.config import Benchmark, BenchmarkData, Config, load_config
 from recsys_spark.errors import UserError
 from recsys_spark.evaluate.measures import measures
+from recsys_spark.evaluate.subjects import POPULARITY, RANDOM
 
 _ITS_OWN: Final = ("dataset", "root", "run", "tune", "benchmark")
 _OF_MODELS: Final = ("model.", "training.", "examples.")
@@ -67,7 +68,10 @@ def cells_of(config: Config, root: str, as_of: date | None) -> list[Cell]:
     cells: list[Cell] = []
     for name, data in benchmark.datasets.items():
         for seed in dict.fromkeys(benchmark.seeds):
-            of_seed = [_cell(config, root, as_of, name, data, label, seed, measured) for label in benchmark.models]
+            of_seed = [
+                _cell(config, root, as_of, name, data, label, seed, [*measured, beside])
+                for label, beside in zip(benchmark.models, _baselines(benchmark), strict=True)
+            ]
             drawn = [cell.examples for cell in of_seed]
             cells += sorted(of_seed, key=lambda cell: drawn.index(cell.examples))
     return cells
@@ -153,6 +157,13 @@ def _measured(benchmark: Benchmark) -> list[str]:
         f"evaluate.splits={_flow(benchmark.splits)}",
         f"evaluate.ks={_flow(chosen)}",
     ]
+
+
+def _baselines(benchmark: Benchmark) -> list[str]:
+    """The setting of each model's cell: what is costly to fit is fitted beside the first model of a seed alone."""
+    cheap = [name for name in benchmark.baselines if name in (POPULARITY, RANDOM)]
+    chosen: list[Sequence[str]] = [benchmark.baselines, *[cheap] * (len(benchmark.models) - 1)]
+    return [f"evaluate.baselines={_flow(names)}" for names in chosen]
 
 
 def _name(metric: str, k: int | None) -> str:

@@ -14,7 +14,6 @@ from recsys_spark.benchmark.results import Measured
 from recsys_spark.bounded import collect_rows
 from recsys_spark.config import Config
 from recsys_spark.evaluate.measures import ALL
-from recsys_spark.evaluate.subjects import POPULARITY, RANDOM
 from recsys_spark.runs import Run, run_stage
 from recsys_spark.stages import stage_named
 
@@ -78,7 +77,7 @@ def _measured(evaluation: Run, training_id: str) -> list[Measured]:
         metric = row[c.METRIC] if row[c.K] is None else f"{row[c.METRIC]}@{row[c.K]}"
         key = figure_key(row[c.PROTOCOL], row[c.SPLIT], metric)
         figures.setdefault(row[c.MODEL_VERSION], {})[key] = row[c.VALUE]
-    measured = [Measured(name, figures[name], name, evaluation.as_of) for name in (POPULARITY, RANDOM)]
+    measured = [Measured(name, figures[name], name, evaluation.as_of) for name in figures if name not in trained]
     for version, row in trained.items():
         manifest = storage.load_manifest(row["path"])
         seconds, parameters = float(manifest["training_seconds"]), int(manifest["parameters"])

@@ -16,6 +16,7 @@ from recsys_spark.benchmark.report import markdown
 from recsys_spark.benchmark.results import Key, Line, Measured, by_cell, lines_of, rows_of
 from recsys_spark.bounded import collect_rows
 from recsys_spark.errors import PartlyFailedError
+from recsys_spark.evaluate.ratings import BIASES, GLOBAL_MEAN
 from recsys_spark.runs import Run
 from recsys_spark.schemas import BENCHMARK_CELLS
 
@@ -51,7 +52,7 @@ def benchmark(run: Run, measure: Measure) -> None:
         else:
             failed[str(cell)] = error
     lines = {
-        dataset: lines_of(list(of_dataset), results, chosen.baselines)
+        dataset: lines_of(list(of_dataset), results, [*chosen.baselines, GLOBAL_MEAN, BIASES])
         for dataset, of_dataset in groupby(cells, key=lambda cell: cell.dataset)
     }
     run.counts |= {"cells": len(cells), "failed": len(failed)}

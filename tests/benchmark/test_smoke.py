@@ -16,7 +16,7 @@ DATA = (
 )
 
 
-@pytest.mark.skip(reason="the whole job has not been run to its end yet: docs/open.md")
+@pytest.mark.slow
 def test_the_smoke_benchmark_runs_resumes_and_reports(tmp_path):
     def submit(*settings: str) -> subprocess.CompletedProcess[str]:
         command = [str(Path(sys.executable).parent / "spark-submit"), "--master", "local[2]", "jobs/benchmark.py"]

@@ -68,9 +68,9 @@ def main() -> None:
             print(f"| {eta} | {' | '.join(figures)} |")
     for eta, runs in found.items():
         estimated = np.mean([run["propensities"] for run in runs], axis=0)
-        known = 1.0 / np.arange(1, PLACES + 1) ** eta
         print(f"\neta {eta}: l2 {[best[eta, way] for way in WAYS]}")
-        print(f"looked at {known.round(2).tolist()}, estimated, mean {estimated.round(2).tolist()}")
+        print(f"looked at {(1.0 / np.arange(1, PLACES + 1) ** eta).round(2).tolist()}")
+        print(f"estimated {estimated.round(2).tolist()}, mean")
 
 
 def measured(seed: int, eta: float) -> dict[str, Any]:

@@ -127,6 +127,18 @@ ORDER BY of, position""",
         "What models of order train on: windows of users' sequences, packed.",
         "SELECT fit, COUNT(*) AS windows, AVG(length) AS mean_length\nFROM train_sequences\nGROUP BY fit",
     ),
+    "train_impressions": (
+        "What models of clicks train on: each impression, whether it was clicked, and the code of its position.",
+        "SELECT fit, shown_at, AVG(clicked) AS click_rate\nFROM train_impressions\nGROUP BY fit, shown_at",
+    ),
+    "shown_positions": (
+        "The positions that a fit's impressions tell apart, and how likely each is looked at, as estimated.",
+        """\
+SELECT position, impressions, clicks, propensity
+FROM shown_positions
+WHERE fit = 'production'
+ORDER BY shown_at""",
+    ),
     "eval_examples": (
         "A user's held-out items, and what they are ranked among in the sampled protocol.",
         "SELECT part, COUNT(*) AS users\nFROM eval_examples\nGROUP BY part",

@@ -51,7 +51,7 @@ class Job:
     @property
     def layout(self) -> Layout:
         """How the examples travel."""
-        return layout_of(self.kind, self.negatives, self.window)
+        return layout_of(self.kind, self.negatives, self.window, self.model.n_users, self.model.n_items)
 
 
 @dataclass(frozen=True)

@@ -289,6 +289,9 @@ def test_every_kind_of_example_goes_through_the_very_jobs(spark, night, grocerie
     }
     measured = table(spark, root, "metrics").where(f"model_name = '{name}' AND protocol = 'full' AND metric = 'ndcg'")
     assert measured.count() > 0
+    if "examples__window" in SMALL_MODELS[name]:
+        argv += ["--set", "examples.window=30"]  # the artifact reads 20
+        assert main("recommend", description="test", argv=argv) == main("evaluate", description="test", argv=argv) == 2
 
 
 @pytest.mark.slow

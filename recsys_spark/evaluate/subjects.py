@@ -20,12 +20,14 @@ from recsys_spark.evaluate.blocks import Batches, blocks
 from recsys_spark.evaluate.catalogue import Catalogue
 from recsys_spark.evaluate.scorers import Popularity, Random, Scorer, WithFallback
 from recsys_spark.evaluate.users import CONTEXT_OF
+from recsys_spark.interactions.index import index_sizes
 from recsys_spark.interactions.split import TEST
 from recsys_spark.models.users import Users
 from recsys_spark.ranking import Bools
 from recsys_spark.recommend.histories import users_of
 from recsys_spark.runs import Run
 from recsys_spark.tables import SliceKey
+from recsys_spark.training.artifact import hold_against
 
 # Opens the artifact at a path. It is called once a task, so it keeps what it opened for the process's next task.
 Loader = Callable[[str], Scorer]
@@ -67,13 +69,14 @@ def subjects_of(run: Run, parts: tuple[str, ...]) -> list[Subject]:
     """The newest evaluate fit of the date and `model.name`, the newest refit it vouches for (on test alone), the baselines.
 
     Raises:
-        UserError: the date has no evaluate fit, or its artifact is gone; the message names jobs/train.py.
+        UserError: the date has no evaluate fit, or an artifact is gone, or is of other settings or another index; the
+            message names jobs/train.py.
     """
     of_name: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate", c.MODEL_NAME: run.config.model.name}
-    fitted = _newest(run.tables.read_slice("models", of_name), parts)
+    fitted = _newest(run, run.tables.read_slice("models", of_name), parts)
     assert fitted is not None
     refits = run.tables.read("models", {c.AS_OF_DATE: run.as_of, c.FIT: "refit"})
-    refitted = _newest(refits.where(F.col("evaluated_by") == fitted.version), (TEST,))
+    refitted = _newest(run, refits.where(F.col("evaluated_by") == fitted.version), (TEST,))
     baselines = [
         Subject(name, name, "evaluate", parts, reads_history=name in BY_HISTORY)
         for name in run.config.evaluate.baselines
@@ -81,7 +84,7 @@ def subjects_of(run: Run, parts: tuple[str, ...]) -> list[Subject]:
     return [fitted, *([refitted] if refitted else []), *baselines]
 
 
-def _newest(models: DataFrame, parts: tuple[str, ...]) -> Subject | None:
+def _newest(run: Run, models: DataFrame, parts: tuple[str, ...]) -> Subject | None:
     newest_first = models.orderBy(F.col("created_at").desc(), F.col(c.MODEL_VERSION).desc())
     row = newest_first.select(c.MODEL_VERSION, c.MODEL_NAME, c.FIT, "path").head()
     if row is None:
@@ -90,7 +93,9 @@ def _newest(models: DataFrame, parts: tuple[str, ...]) -> Subject | None:
         raise UserError(
             f"model {row[c.MODEL_VERSION]} of table `models` has no artifact at {row['path']}: run jobs/train.py again"
         )
-    scoring = storage.load_manifest(row["path"]).get("scoring", {})
+    manifest = storage.load_manifest(row["path"])
+    hold_against(manifest, run.config.examples.window, *index_sizes(run.tables))
+    scoring = manifest.get("scoring", {})
     logits, reads_history = bool(scoring.get("logits", True)), bool(scoring.get("history", 0))
     return Subject(row[c.MODEL_VERSION], row[c.MODEL_NAME], row[c.FIT], parts, row["path"], logits, reads_history)
 

@@ -106,14 +106,23 @@ def laid_out(declared: Sequence[AnyFeature], vocabulary: Mapping[str, Vocabulary
     for feature in declared:
         match feature:
             case CategoricalFeature() | MultiHotFeature():
-                length = feature.slots if isinstance(feature, MultiHotFeature) else 1
                 size = len(vocabulary[feature.name]) + FIRST_OF_VOCABULARY
-                yield FeatureSpec(feature.name, feature.of, feature.kind, codes, length, size)
-                codes += length
+                yield FeatureSpec(feature.name, feature.of, feature.kind, codes, length_of(feature), size)
+                codes += length_of(feature)
             case _:
-                length = 1 if isinstance(feature, DenseFeature) else feature.width
-                yield FeatureSpec(feature.name, feature.of, feature.kind, numbers, length, None)
-                numbers += length
+                yield FeatureSpec(feature.name, feature.of, feature.kind, numbers, length_of(feature), None)
+                numbers += length_of(feature)
+
+
+def length_of(feature: AnyFeature) -> int:
+    """How many slots of codes, or places of numbers, a feature takes."""
+    match feature:
+        case MultiHotFeature():
+            return feature.slots
+        case CategoricalFeature() | DenseFeature():
+            return 1
+        case _:
+            return feature.width
 
 
 def _summary(feature: AnyFeature) -> Column:

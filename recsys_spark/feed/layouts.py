@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,22 +20,32 @@ Block = npt.NDArray[np.int32]
 class Layout:
     """The columns of one kind of example, `width` integers a row, of which each row is `samples` samples.
 
-    A float column travels as the bits of a float32, a packed one as the integers that it packs. Contexts, of `context`
-    integers an event, come last.
+    The user comes first, then `items` items, then what the kind says of them, an integer each, then the contexts of the
+    row's `events`, of `context` integers each. A float column travels as the bits of a float32, a packed one as the integers
+    that it packs. `n_users` and `n_items` are those of the model that is trained, None where indices are not checked.
     """
 
     kind: Kind
     columns: tuple[str, ...]
-    width: int
+    items: int
+    said: tuple[str, ...]
     samples: int
-    events: int = 1  # that a row has contexts of
-    context: int = 0  # integers of each
+    events: int = 1
+    context: int = 0
+    n_users: int | None = None
+    n_items: int | None = None
+
+    @property
+    def width(self) -> int:
+        """Integers of a row."""
+        return 1 + self.items + len(self.said) + self.events * self.context
 
     def block(self, columns: Sequence[npt.NDArray[Any]]) -> Block:
         """The columns of a row group as (rows, width).
 
         Raises:
-            UserError: they are of another width, as windows of another length are.
+            UserError: they are of another width, as windows of another length are, or name a user or an item that the model
+                does not have.
         """
         block = np.concatenate([_as_ints(column) for column in columns], axis=1)
         if block.shape[1] != self.width:
@@ -43,64 +53,74 @@ class Layout:
                 f"rows of {self.kind} examples hold {block.shape[1]} numbers, expected {self.width}: the examples were made "
                 "with other settings (examples.negatives, examples.window, features.declared), run jobs/examples.py again"
             )
+        self._check("user", block[:, :1], self.n_users)
+        self._check("item", block[:, 1 : 1 + self.items], self.n_items)
         return block
 
     def batch(self, block: Any) -> dict[str, Any]:
         """A tensor (B, width) as the batch that a model of this kind takes: see `models.contract.Recommender`."""
         import tensorflow as tf
 
+        items, first = "window" if self.kind == SEQUENCES else "items", 1 + self.items
+        batch = {"user": block[:, 0], items: block[:, 1:first]}
+        for place, name in enumerate(self.said, start=first):
+            batch[name] = _AS[name](tf, block[:, place])
         if self.context:
-            of_row = self.events * self.context
             shape = [-1, self.events, self.context] if self.kind == SEQUENCES else [-1, self.context]
-            context = tf.reshape(block[:, self.width - of_row :], shape)
-            return self._without_context(block[:, : self.width - of_row]) | {"context": context}
-        return self._without_context(block)
+            batch["context"] = tf.reshape(block[:, first + len(self.said) :], shape)
+        return batch
 
-    def _without_context(self, block: Any) -> dict[str, Any]:
-        import tensorflow as tf
-
-        if self.kind == PAIRS:
-            return {"user": block[:, 0], "items": block[:, 1:]}
-        if self.kind == RATED_PAIRS:
-            return {"user": block[:, 0], "items": block[:, 1:-1], "value": tf.bitcast(block[:, -1], tf.float32)}
-        if self.kind == RATINGS:
-            return {"user": block[:, 0], "items": block[:, 1:2], "value": tf.bitcast(block[:, 2], tf.float32)}
-        if self.kind == IMPRESSIONS:
-            clicked = tf.cast(block[:, 2], tf.float32)
-            return {"user": block[:, 0], "items": block[:, 1:2], "clicked": clicked, "position": block[:, 3]}
-        return {"user": block[:, 0], "window": block[:, 1:]}
+    def _check(self, what: str, indices: Block, most: int | None) -> None:
+        # on a GPU a row beyond a table is read as zeros, without a word
+        if most is not None and (highest := int(indices.max(initial=-1))) >= most:
+            raise UserError(
+                f"{self.kind} examples hold {what} index {highest:,}, the model's table of {what}s ends at {most - 1:,}: the "
+                "examples are of another index; run jobs/features.py and jobs/examples.py again"
+            )
 
 
-def layout_of(kind: Kind, negatives: int, window: int, context: int = 0) -> Layout:
+_AS: Final[dict[str, Any]] = {
+    "value": lambda tf, column: tf.bitcast(column, tf.float32),
+    "clicked": lambda tf, column: tf.cast(column, tf.float32),
+    "position": lambda tf, column: column,
+}
+
+
+def layout_of(
+    kind: Kind,
+    negatives: int,
+    window: int,
+    context: int = 0,
+    n_users: int | None = None,
+    n_items: int | None = None,
+) -> Layout:
     """The layout of a kind of example.
 
     Args:
         negatives: beside each positive, of pairs.
         window: items that a model reads, of sequences.
         context: integers of the context of an event, 0 for models that do not look at it.
+        n_users: of the model; None: indices are not checked.
+        n_items: likewise.
     """
-    plain = _plain(kind, negatives, window)
-    if not context:
-        return plain
-    columns, width = (*plain.columns, c.CONTEXT), plain.width + plain.events * context
-    return replace(plain, columns=columns, width=width, context=context)
-
-
-def _plain(kind: Kind, negatives: int, window: int) -> Layout:
-    if kind in (PAIRS, RATED_PAIRS):
-        columns = (c.USER_IDX, c.ITEM_IDX, *(c.negative(k) for k in range(1, negatives + 1)))
-        columns = columns if kind == PAIRS else (*columns, c.VALUE)
-        return Layout(kind, columns, len(columns), 1 + negatives)
-    if kind == RATINGS:
-        return Layout(kind, (c.USER_IDX, c.ITEM_IDX, c.VALUE), 3, 1)
-    if kind == IMPRESSIONS:
-        return Layout(kind, (c.USER_IDX, c.ITEM_IDX, c.CLICKED, c.SHOWN_AT), 4, 1)
-    assert kind == SEQUENCES
-    return Layout(kind, (c.USER_IDX, c.WINDOW), 2 + window, 1, events=window)
+    pair, drawn = (c.USER_IDX, c.ITEM_IDX), tuple(c.negative(k) for k in range(1, negatives + 1))
+    plain = {
+        PAIRS: Layout(PAIRS, (*pair, *drawn), 1 + negatives, (), 1 + negatives),
+        RATED_PAIRS: Layout(RATED_PAIRS, (*pair, *drawn, c.VALUE), 1 + negatives, ("value",), 1 + negatives),
+        RATINGS: Layout(RATINGS, (*pair, c.VALUE), 1, ("value",), 1),
+        IMPRESSIONS: Layout(IMPRESSIONS, (*pair, c.CLICKED, c.SHOWN_AT), 1, ("clicked", "position"), 1),
+        SEQUENCES: Layout(SEQUENCES, (c.USER_IDX, c.WINDOW), 1 + window, (), 1, events=window),
+    }[kind]
+    columns = (*plain.columns, c.CONTEXT) if context else plain.columns
+    return replace(plain, columns=columns, context=context, n_users=n_users, n_items=n_items)
 
 
 def _as_ints(column: npt.NDArray[Any]) -> Block:
     """(rows,) -> (rows, w): w is 1 but for a packed column."""
+    if column.dtype == object and any(value is None for value in column[:1]):
+        raise UserError(
+            "the examples hold no contexts: they are older than features.declared, run jobs/examples.py again"
+        )
     if column.dtype == object:
         return np.frombuffer(b"".join(column), dtype="<i4").reshape(len(column), -1).astype(np.int32, copy=False)
     if np.issubdtype(column.dtype, np.floating):

@@ -14,6 +14,9 @@ from math import ceil
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from recsys_spark import columns as c
+from recsys_spark.tables import Tables
+
 _SAMPLE_PER_BUCKET = 32
 _BUCKET = "bucket"
 
@@ -44,6 +47,11 @@ def next_index(index: DataFrame, idx_column: str) -> int:
     """The first index not yet given."""
     highest = index.agg(F.max(idx_column)).head()
     return 0 if highest is None or highest[0] is None else int(highest[0]) + 1
+
+
+def index_sizes(tables: Tables) -> tuple[int, int]:
+    """How many users and how many items have an index."""
+    return next_index(tables.read("users"), c.USER_IDX), next_index(tables.read("items"), c.ITEM_IDX)
 
 
 def _boundaries(ids: DataFrame, id_column: str, total: int, ids_per_bucket: int) -> list[str]:

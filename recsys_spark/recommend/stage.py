@@ -14,6 +14,7 @@ from recsys_spark import columns as c
 from recsys_spark.config import CategoricalFeature, DenseFeature
 from recsys_spark.errors import MissingTableError, UserError
 from recsys_spark.features.contexts import FREQUENCY, learnt_of, packed, values_of_users
+from recsys_spark.interactions.index import index_sizes
 from recsys_spark.interactions.split import until
 from recsys_spark.recommend.fallback import popular
 from recsys_spark.recommend.lists import POPULAR, POPULAR_SEGMENT, REASONS, SEEN, Policy, top_n_lists
@@ -22,6 +23,7 @@ from recsys_spark.runs import Run
 from recsys_spark.schemas import ITEM_ATTRIBUTES, RECOMMENDATIONS, RECOMMENDATIONS_CURRENT
 from recsys_spark.storage import load_manifest
 from recsys_spark.tables import SliceKey
+from recsys_spark.training.artifact import hold_against
 from recsys_spark.transform import Transformer
 
 _SHOWN_USERS, _SHOWN_ITEMS = 3, 5
@@ -34,6 +36,7 @@ def run(run: Run) -> None:
     features = run.tables.read_slice("user_features", {c.AS_OF_DATE: run.as_of, c.FIT: "production"})
     model = _newest_model(run)
     manifest = load_manifest(model["path"])
+    hold_against(manifest, run.config.examples.window, *index_sizes(run.tables))
     known = manifest["model"]
     most_popular = popular(interactions, features, config.segment_head, run.config.run.driver_bytes)
     if len(most_popular.overall) < config.n:

@@ -45,6 +45,32 @@ def save_artifact(location: str, manifest: Mapping[str, Any], weights_from: str)
     storage.save_folder(location, {"format": FORMAT, **manifest}, storage.load_arrays(weights_from))
 
 
+def hold_against(manifest: Mapping[str, Any], window: int, n_users: int, n_items: int) -> None:
+    """Refuse an artifact that is not of these settings and this index; users and items newer than it are no matter.
+
+    Args:
+        window: `examples.window`.
+        n_users: in the index.
+        n_items: likewise.
+
+    Raises:
+        UserError: the model reads histories of another length, or knows users or items that the index does not.
+    """
+    version, model = manifest["model_version"], manifest["model"]
+    reads = manifest.get("scoring", {}).get("history", 0)
+    if reads and reads != window:
+        raise UserError(
+            f"model {version} reads the latest {reads} items of a user, examples.window is {window}: set "
+            f"examples.window={reads}, or run jobs/examples.py and jobs/train.py for the other length"
+        )
+    for what, knows, there in (("users", model["n_users"], n_users), ("items", model["n_items"], n_items)):
+        if knows > there:
+            raise UserError(
+                f"model {version} knows {knows:,} {what}, table `{what}` has {there:,}: it was trained on another index; run "
+                "jobs/features.py, jobs/examples.py and jobs/train.py again"
+            )
+
+
 def load_artifact(location: str) -> Artifact:
     """The model with its weights; needs Keras and TensorFlow, but neither Spark nor Horovod.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from pyspark.sql import functions as F
@@ -10,11 +11,12 @@ from pyspark.sql import functions as F
 from recsys_spark import columns as c
 from recsys_spark import storage
 from recsys_spark.bounded import collect_rows
-from recsys_spark.config import Config, Fit
+from recsys_spark.config import AnyFeature, Config, Fit
 from recsys_spark.errors import MissingTableError, UserError
-from recsys_spark.features.spec import feature_specs
+from recsys_spark.features.learning import length_of
+from recsys_spark.features.spec import FeatureSpec, feature_specs
 from recsys_spark.files import LiveFile
-from recsys_spark.interactions.index import next_index
+from recsys_spark.interactions.index import index_sizes
 from recsys_spark.interactions.split import VALIDATION
 from recsys_spark.model_settings import IMPRESSIONS, PAIRS, RATED_PAIRS, RATINGS, SEQUENCES, Kind
 from recsys_spark.runs import Run
@@ -39,16 +41,13 @@ def job_of(run: Run, fit: Fit, version: str, phase: str, halves: tuple[str, ...]
 
     Raises:
         MissingTableError: a table or its slice is missing; the message names the job that makes it.
-        UserError: the model learns values that no event has.
+        UserError: the model learns values that no event has, or the encoded features are not those declared.
     """
     config, kind = run.config, run.config.model.chosen.examples
     of_fit: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
     validation = _validation_files(run) if fit == "evaluate" and not config.training.find_rate else ()
     settings = config.model.chosen.arguments() | {"seed": config.run.seed} | _from_data(run, kind, of_fit)
-    n_users, n_items = (
-        next_index(run.tables.read("users"), c.USER_IDX),
-        next_index(run.tables.read("items"), c.ITEM_IDX),
-    )
+    n_users, n_items = index_sizes(run.tables)
     draws = _draws(run, kind, of_fit)
     in_order = kind == SEQUENCES
     looks_back = validation and (in_order or config.training.validation == "full")
@@ -99,10 +98,30 @@ def _from_data(run: Run, kind: Kind, of_fit: SliceKey) -> dict[str, Any]:
         rows = run.tables.read_slice("feature_specs", of_fit)
         collected = collect_rows(rows.drop(c.VOCABULARY, c.IDF), "the declared features", run.config.run.driver_bytes)
         specs = feature_specs([row.asDict() for row in collected])
+        _check_declared(run.config.features.declared, specs)
         for of in taken:
             own = [dataclasses.asdict(spec) for spec in specs if spec.of == of]
             settings |= {f"{of}_side": own} if own else {}
     return settings
+
+
+def _check_declared(declared: Sequence[AnyFeature], specs: Sequence[FeatureSpec]) -> None:
+    """Raise where what was encoded is not what is declared."""
+    wanted = {feature.name: (feature.of, feature.kind, length_of(feature)) for feature in declared}
+    encoded = {spec.name: (spec.of, spec.kind, spec.length) for spec in specs}
+    for name in wanted | encoded:
+        if wanted.get(name) != encoded.get(name):
+            raise UserError(
+                f"feature `{name}` is {_described(wanted.get(name))} in features.declared, but "
+                f"{_described(encoded.get(name))} in table `feature_specs`: run jobs/features.py again"
+            )
+
+
+def _described(feature: tuple[str, str, int] | None) -> str:
+    if feature is None:
+        return "missing"
+    of, kind, length = feature
+    return f"{kind} of length {length} of {of}s"
 
 
 def ignored_features(config: Config) -> list[str]:

@@ -53,7 +53,7 @@ class Job:
     @property
     def layout(self) -> Layout:
         """How the examples travel."""
-        return layout_of(self.kind, self.negatives, self.window, self.context)
+        return layout_of(self.kind, self.negatives, self.window, self.context, self.model.n_users, self.model.n_items)
 
     @property
     def context(self) -> int:

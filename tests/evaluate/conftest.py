@@ -101,6 +101,7 @@ class World:
 
 def make_world(spark: SparkSession, folder: Path) -> World:
     world = World(spark, folder)
+    world.append(schemas.USERS, [(f"u{user}", user, "r0") for user in range(4)])
     world.append(schemas.ITEMS, [(f"i{item}", item, "r0") for item in range(6)])
     parts = (TRAIN, VALIDATION, TEST)
     pairs = {(user, item): [0, 0, 0] for part in parts for user in part for item in part[user]}

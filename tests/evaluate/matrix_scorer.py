@@ -27,7 +27,10 @@ class MatrixScorer:
 
 
 def save(path: str, matrix: list[list[float]]) -> None:
-    storage.save_folder(path, {}, {"scores": np.array(matrix, np.float32)})
+    scores = np.array(matrix, np.float32)
+    n_users, n_items = scores.shape
+    manifest = {"model_version": path, "model": {"n_users": n_users, "n_items": n_items}}
+    storage.save_folder(path, manifest, {"scores": scores})
 
 
 def load(path: str) -> MatrixScorer:

@@ -217,6 +217,9 @@ def test_missing_things_name_the_job(world: World) -> None:
     shutil.rmtree(world.folder / "m2")
     with pytest.raises(UserError, match=r"m2.*no artifact.*jobs/train\.py"):
         world.evaluate()
+    world.add_model("m3", "evaluate", [[1.0] * 7] * 3, created=NOON + timedelta(hours=1))
+    with pytest.raises(UserError, match=r"m3 knows 7 items, table `items` has 6.*jobs/train\.py"):
+        world.evaluate()
     run = world.run(as_of=date(2023, 1, 1))
     with pytest.raises(MissingTableError, match=r"as_of_date=2023-01-01.*jobs/features\.py"):
         evaluate(run, matrix_scorer.load)

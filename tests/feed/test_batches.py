@@ -101,6 +101,11 @@ def test_windows_travel_packed_and_ratings_as_bits(tmp_path):
     with pytest.raises(UserError, match=r"hold 4 numbers, expected 6.*examples\.window"):
         next(epoch_stacks(plan, layout_of("sequences", 0, 4), 0, 1, 1))
 
+    next(epoch_stacks(plan, layout_of("sequences", 0, 2, n_users=5, n_items=10), 0, 1, 1))
+    for sizes, message in (((5, 9), "item index 9, the model's table of items ends at 8"), ((4, 10), "user index 4")):
+        with pytest.raises(UserError, match=message):
+            next(epoch_stacks(plan, layout_of("sequences", 0, 2, 0, *sizes), 0, 1, 1))
+
     ratings = layout_of("ratings", 0, 0)
     block = ratings.block([np.array([1, 2], np.int32), np.array([5, 6], np.int32), np.array([3.5, np.nan], np.float32)])
     rated = ratings.batch(tf.constant(block))

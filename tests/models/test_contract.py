@@ -228,6 +228,16 @@ def test_features_reach_the_scores_of_the_models_that_take_them(name: str, of: s
     np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras")(batch), after)
 
 
+def test_encoded_features_of_another_shape_or_vocabulary_are_refused() -> None:
+    side = make("two_tower", item_side=SIDE["item"]).item_side
+    codes, numbers = np.zeros((ITEMS, 1), np.int32), np.zeros((ITEMS, 1), np.float32)
+    with pytest.raises(ValueError, match=r"numbers of shape \(20, 2\), expected \(20, 1\)"):
+        side.fill(codes, np.zeros((ITEMS, 2), np.float32))
+    codes[3] = 4
+    with pytest.raises(ValueError, match="feature half has code 4, its vocabulary ends at 3"):
+        side.fill(codes, numbers)
+
+
 def test_every_kind_of_example_is_fed_as_its_models_take_it(name: str) -> None:
     model = make(name)
     layout = layout_of(model.examples, 2, LENGTH)

@@ -5,11 +5,15 @@ from types import SimpleNamespace
 import pytest
 
 from recsys_spark.config import load_config
+from recsys_spark.errors import UserError
+from recsys_spark.features.spec import FeatureSpec
 from recsys_spark.training import stage
-from recsys_spark.training.assemble import _from_data, ignored_features
+from recsys_spark.training.assemble import _check_declared, _from_data, ignored_features
 
 AGE = "{name: age, of: user, kind: categorical, source: age}"
 BRAND = "{name: brand, of: item, kind: categorical, source: brand}"
+TITLE = "{name: title, of: item, kind: text, source: title, width: 8}"
+ENCODED = [FeatureSpec("age", "user", "categorical", 0, 1, 5), FeatureSpec("title", "item", "text", 0, 8, None)]
 
 
 def configured(name: str, declared: str = f"[{AGE}, {BRAND}]"):
@@ -45,3 +49,25 @@ def test_the_train_job_says_it_once_however_many_fits(monkeypatch):
 def test_what_a_model_does_not_take_is_not_read():
     run = SimpleNamespace(config=configured("matrix_factorization"), tables=None)
     assert _from_data(run, "pairs", {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        (f"[{AGE}, {TITLE}]", ""),
+        (
+            f"[{AGE}, {TITLE}, {BRAND}]",
+            "`brand` is categorical of length 1 of items in features.declared, but missing in",
+        ),
+        (f"[{AGE}]", "`title` is missing in features.declared, but text of length 8 of items in"),
+        (f"[{AGE}, {TITLE.replace('8', '16')}]", "`title` is text of length 16 of items in .* but text of length 8"),
+        (f"[{AGE.replace('user', 'item')}, {TITLE}]", "`age` is categorical of length 1 of items in .* of users in"),
+    ],
+)
+def test_what_was_encoded_is_held_against_what_is_declared(declared, message):
+    features = configured("neumf", declared).features.declared
+    if not message:
+        _check_declared(features, ENCODED)
+        return
+    with pytest.raises(UserError, match=rf"feature {message}.*jobs/features\.py"):
+        _check_declared(features, ENCODED)

@@ -105,6 +105,7 @@ class SequenceSection(OnSequences):
     bar_window: bool
     gbce_t: Share
     regularisation: NotNegativeNumber
+    repeats: bool
 
 
 class SASRecModel(SequenceSection):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from recsys_spark.models import losses
+from recsys_spark.models import losses, repeats
 from recsys_spark.models.contract import Recommender
 
 _LOSSES: Final = ("bce", "gbce", "sampled_softmax", "softmax", "bpr_max")
@@ -40,6 +41,8 @@ class SequenceModel(Recommender):
         negatives: M, drawn a batch if `shared`, else a position.
         gbce_t: calibration of `gbce`, see `losses.calibration_beta`.
         regularisation: of `bpr_max`.
+        repeats: add a term for items of the window itself (see `repeats`), which then are negatives at each place beside
+            those drawn. For data in which people take the same again; with `sampled_softmax`.
     """
 
     examples: ClassVar[str] = "sequences"
@@ -61,6 +64,7 @@ class SequenceModel(Recommender):
         bar_window: bool = True,
         gbce_t: float = 0.75,
         regularisation: float = 1.0,
+        repeats: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(n_users, n_items, **kwargs)
@@ -77,6 +81,9 @@ class SequenceModel(Recommender):
             negatives,
             shared,
         )
+        if repeats and (loss_name != "sampled_softmax" or not shared):
+            raise ValueError(f"repeats needs the loss sampled_softmax with shared negatives, not {loss_name}")
+        self.repeats = repeats
         self.sampling, self.alpha, self.bar_window = sampling, alpha, bar_window
         self.gbce_t, self.regularisation = gbce_t, regularisation
         self._cumulative: Any = None
@@ -85,13 +92,16 @@ class SequenceModel(Recommender):
     def settings(self) -> Sequence[str]:
         """See `Recommender.settings`."""
         drawn = ("negatives", "shared", "sampling", "alpha", "bar_window")
-        return ("width", "length", "loss_name", *drawn, "gbce_t", "regularisation")
+        return ("width", "length", "loss_name", *drawn, "gbce_t", "regularisation", "repeats")
 
     def build(self, input_shape: Any = None) -> None:
         """Make the item table; a subclass makes what encodes."""
         self.items = self.table("items", self.n_items, self.width, _STDDEV)
         self.beside_item = self.side_encoder(self.item_side, self.width, "beside_item")
         self.beside_context = self.context_encoder(self.width, "beside_context")
+        if self.repeats:
+            self.repeat_ages = self.zeros("repeat_ages", (self.length,))
+            self.repeat_scale = self.add_weight(shape=(), initializer="ones", name="repeat_scale")
 
     def item_vectors(self, items: Any) -> Any:
         """Vectors of items, zeros for -1: (...,) -> (..., width)."""
@@ -122,7 +132,18 @@ class SequenceModel(Recommender):
 
     def call(self, inputs: Mapping[str, Any], training: bool = False) -> Any:
         """`{"history": (B, L), "items": (B, C)}` -> logits (B, C)."""
-        return self.full(tf.linalg.matvec(self.item_vectors(inputs["items"]), self._last(inputs, training)))
+        scores = self.full(tf.linalg.matvec(self.item_vectors(inputs["items"]), self._last(inputs, training)))
+        if not self.repeats:
+            return scores
+        history = inputs["history"][:, -self.length :]
+        return scores + self.repeat_scale * repeats.of_candidates(history, inputs["items"], self._age_weights())
+
+    def own_items(self, users: Mapping[str, Any]) -> Any:
+        """What the items of the history have beside the dot product, each where it was last: (B, L) -> (B, at most length)."""
+        return self.repeat_scale * repeats.at_end(users["history"][:, -self.length :], self._age_weights())
+
+    def _age_weights(self) -> Any:
+        return tf.nn.softplus(tf.convert_to_tensor(self.repeat_ages.value))
 
     def _last(self, users: Mapping[str, Any], training: bool) -> Any:
         encoded = self.encode(users["history"][:, -self.length :], training)[:, -1]
@@ -141,6 +162,8 @@ class SequenceModel(Recommender):
         """The loss at every position of `batch["window"]` (B, L + 1) whose next item is known, as a mean."""
         window = batch["window"][:, -self.length - 1 :]
         inputs, targets = window[:, :-1], window[:, 1:]
+        if self.repeats:
+            return self._loss_with_repeats(inputs, targets, batch, seed)
         there = tf.where((inputs >= 0) & (targets >= 0))  # (P, 2)
         users = tf.gather(batch["user"], there[:, 0])
         context = tf.gather_nd(batch["context"], there) if self.context_side else None
@@ -169,6 +192,37 @@ class SequenceModel(Recommender):
         elif self.bar_window:
             hits |= _is_among(drawn, tf.gather(windows, rows))
         return self._held_against(positives, tf.where(hits, tf.constant(_BARRED, logits.dtype), logits))
+
+    def _loss_with_repeats(self, inputs: Any, targets: Any, batch: Mapping[str, Any], seed: Any) -> Any:
+        """Sampled softmax over the next item, the items of the window up to each place, and drawn ones that are not in it.
+
+        The logits of drawn items are corrected by how often each is expected (logQ), as those of the window are all there.
+        """
+        batch_rows, length = tf.shape(inputs)[0], tf.shape(inputs)[1]
+        users = tf.repeat(batch["user"], length)
+        context = tf.reshape(batch["context"], [-1, self.context_width]) if self.context_side else None
+        encoded = tf.reshape(self.encode(inputs, training=True), [-1, self.width])
+        queries = tf.reshape(self.head(encoded, users, context, training=True), [batch_rows, length, self.width])
+        weights, scale = self._age_weights(), tf.convert_to_tensor(self.repeat_scale.value)
+
+        positives = self.full(tf.reduce_sum(queries * self.item_vectors(targets), axis=-1))
+        positives += scale * repeats.of_next(inputs, targets, weights)
+        strengths, last = repeats.at_places(inputs, weights)
+        own = self.full(tf.matmul(queries, self.item_vectors(inputs), transpose_b=True)) + scale * strengths
+        own = tf.where(last & tf.not_equal(inputs[:, tf.newaxis], targets[:, :, tf.newaxis]), own, _BARRED)
+
+        drawn = self._draw((), seed)
+        flat = tf.reshape(queries, [-1, self.width])
+        others = tf.reshape(
+            self.full(tf.matmul(flat, self.item_vectors(drawn), transpose_b=True)), [batch_rows, length, -1]
+        )
+        share = -math.log(self.n_items) if self._log_share is None else tf.gather(self._log_share, drawn)
+        others -= share + math.log(self.negatives)
+        barred = _is_among(drawn[tf.newaxis], batch["window"])
+        others = tf.where(barred[:, tf.newaxis], _BARRED, others)
+        there = tf.where((inputs >= 0) & (targets >= 0))
+        negatives = tf.concat([tf.gather_nd(own, there), tf.gather_nd(others, there)], axis=1)
+        return losses.sampled_softmax(tf.gather_nd(positives, there), negatives)
 
     def _held_against(self, positives: Any, negatives: Any) -> Any:
         if self.loss_name == "sampled_softmax":

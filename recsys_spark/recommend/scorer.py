@@ -7,6 +7,7 @@ and items with TensorFlow.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final, Protocol
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys_spark.errors import UserError
-from recsys_spark.models.retrieval import DotScorer
+from recsys_spark.models.retrieval import DotScorer, Own
 from recsys_spark.models.scoring import BlockScorer
 from recsys_spark.models.selection import Floats, Ints, Ragged, best_of, finite
 from recsys_spark.models.users import Users
@@ -104,21 +105,34 @@ class _ByQuery(_Scorer):
         super().__init__(location, manifest)
         self._dots = DotScorer(load_arrays(location)[_CATALOGUE])
         self._query: Any = None
+        self._repeats = bool(manifest.get("scoring", {}).get("repeats", False))
 
     def scores(self, users: Users, item_idx: Ints) -> Floats:
-        return self._dots.scores(self.queries(users), item_idx)
+        queries, own = self._asked(users)
+        return self._dots.scores(queries, item_idx, own)
 
     def all_scores(self, users: Users) -> Floats:
-        return self._dots.all_scores(self.queries(users))
+        return self._dots.all_scores(*self._asked(users))
 
     def top_n(self, users: Users, n: int, exclude: Ragged | None) -> tuple[Ints, Floats]:
-        return self._dots.top_n(self.queries(users), n, exclude)
+        queries, own = self._asked(users)
+        return self._dots.top_n(queries, n, exclude, own)
 
     def queries(self, users: Users) -> Floats:
         """(U,) users -> (U, d)."""
+        return self._asked(users)[0]
+
+    def _asked(self, users: Users) -> tuple[Floats, Own | None]:
+        """Queries, and what the users' own items have beside the dot product, where the model gives them that."""
         if self._query is None:
-            self._query = _compiled(_loaded(self.location).queries, "user", "history", "context")
-        return np.asarray(self._query(_known_or_none(users, self.n_users), users.history, self._context(users)))
+            model = _loaded(self.location)
+            both = (lambda of: (model.queries(of), model.own_items(of))) if self._repeats else model.queries
+            self._query = _compiled(both, "user", "history", "context")
+        found = self._query(_known_or_none(users, self.n_users), users.history, self._context(users))
+        if not self._repeats:
+            return np.asarray(found), None
+        queries, values = (np.asarray(each) for each in found)
+        return queries, Own(users.history[:, -values.shape[1] :], values)
 
 
 class _ByNetwork(_Scorer):
@@ -168,6 +182,7 @@ def load_scorer(location: str) -> ModelScorer:
 
 
 def _loaded(location: str) -> Any:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # a Spark worker has not what the job's driver set for itself
     from recsys_spark.training.artifact import load_artifact
 
     return load_artifact(location).model

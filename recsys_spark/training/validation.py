@@ -45,6 +45,13 @@ class Validation:
             input_signature=(users, items, items),
         )
 
+        repeats = getattr(model, "repeats", False)
+        self._own: Any = (
+            tf.function(lambda history: model.own_items({"history": history}), input_signature=(items,))
+            if repeats
+            else None
+        )
+
     def measure(self, ranks: Ranks) -> dict[str, float]:
         """The means over all ranks' users; the loss, of pairs alone, is as in training, over a target and K candidates.
 
@@ -78,6 +85,10 @@ class Validation:
         (_, history, _), targets = self._readers(block), lists.targets[block]
         if catalogue is not None:
             scores = np.asarray(self._queries(*self._readers(block))) @ catalogue.T
+            if self._own is not None:
+                values = np.asarray(self._own(history))
+                rows, places = np.nonzero(values)
+                scores[rows, history[:, -values.shape[1] :][rows, places]] += values[rows, places]
         else:
             scores = self._each_item(block)
         if self._exclude_seen:

@@ -1,0 +1,69 @@
+"""What a user takes again: a term of the score for items of the window itself, by how often and how long ago they were.
+
+    strength(i) = log(1 + sum over the places t of i in the window of g[age of t])
+
+with g > 0 learned a place, counted from the newest, 0. Items that are not in the window have 0, so that a model that scores by
+dot product still finds its best items so: only those of the window have more than that. Under a softmax the term makes the
+chance of an item grow with its count, as in the counts by which next baskets are hard to beat (Hu et al. 2020, "Modeling
+personalized item frequency information for next-basket recommendation"); that repeats need a way of their own is RepeatNet's
+point (Ren et al. 2019).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+
+def at_places(window: Any, weights: Any) -> tuple[Any, Any]:
+    """The strengths of a window's own items at each of its places, which knows those up to itself.
+
+    O(B L^3), as two matrix products.
+
+    Args:
+        window: items (B, L), -1 where there is none.
+        weights: g (L,).
+
+    Returns:
+        strengths (B, L, L), of place p and the item at j; and whether j is where that item was last, as of p: others are
+        not there yet, or count there.
+    """
+    same = _same(window, window)
+    length = tf.shape(window)[1]
+    known = tf.linalg.band_part(tf.ones([length, length]), -1, 0)  # (p, t): t is not after p
+    times = tf.einsum("pt,btj->bpj", known, same)
+    last = tf.equal(times, tf.linalg.diag_part(times)[:, tf.newaxis]) & (known > 0.0) & (window >= 0)[:, tf.newaxis]
+    return tf.math.log1p(tf.einsum("pt,btj->bpj", _by_age(weights, length), same)), last
+
+
+def of_next(window: Any, targets: Any, weights: Any) -> Any:
+    """The strength of the item that follows each place: windows and targets (B, L) -> (B, L)."""
+    by_age = _by_age(weights, tf.shape(window)[1])
+    return tf.math.log1p(tf.einsum("pt,btp->bp", by_age, _same(window, targets)))
+
+
+def of_candidates(history: Any, items: Any, weights: Any) -> Any:
+    """The strengths of candidates after a history: (B, L) and (B, C) -> (B, C)."""
+    newest_last = weights[: tf.shape(history)[1]][::-1]
+    return tf.math.log1p(tf.einsum("t,btc->bc", newest_last, _same(history, items)))
+
+
+def at_end(history: Any, weights: Any) -> Any:
+    """The strengths of a history's own items, each where it was last, zeros elsewhere: (B, L) -> (B, L)."""
+    same = _same(history, history)
+    later = tf.linalg.band_part(same, 0, -1) - tf.linalg.band_part(same, 0, 0)  # (t, j), t before j
+    is_last = tf.reduce_sum(later, axis=2) == 0.0
+    return tf.where(is_last & (history >= 0), of_candidates(history, history, weights), 0.0)
+
+
+def _same(window: Any, items: Any) -> Any:
+    """Whether they are the same item, which no missing one is: (B, L) and (B, C) -> (B, L, C), float32."""
+    equal = tf.equal(window[:, :, tf.newaxis], items[:, tf.newaxis]) & (window >= 0)[:, :, tf.newaxis]
+    return tf.cast(equal, tf.float32)
+
+
+def _by_age(weights: Any, length: Any) -> Any:
+    """(p, t): the weight of the place t as of p, zero where t is after p."""
+    age = tf.range(length)[:, tf.newaxis] - tf.range(length)
+    return tf.where(age >= 0, tf.gather(weights, tf.maximum(age, 0)), 0.0)

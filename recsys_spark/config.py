@@ -24,7 +24,9 @@ from recsys_spark.model_settings import Kind, Model, section_of
 
 Fit = Literal["evaluate", "refit", "production"]
 Of = Literal["user", "item"]
-Baseline = Literal["popularity", "recent_popularity", "random", "own_frequency", "item_knn", "ease", "als"]
+Baseline = Literal[
+    "popularity", "recent_popularity", "category_popularity", "random", "own_frequency", "item_knn", "ease", "als"
+]
 
 
 class RunOptions(Section):
@@ -87,9 +89,17 @@ class Split(Section):
     test_days: Positive
     test_share: Annotated[float, Field(gt=0.0, lt=1.0)]
     validation_share: Annotated[float, Field(ge=0.0, lt=1.0)]
+    cold_item_share: Annotated[float, Field(ge=0.0, lt=1.0)]
+    cold_user_share: Annotated[float, Field(ge=0.0, lt=1.0)]
+    cold_validation_share: Annotated[float, Field(ge=0.0, lt=1.0)]
     test_file: str
     negatives_file: str
     given_ids: Literal["business", "zero_based"]
+
+    @property
+    def has_cold(self) -> bool:
+        """Whether some users or items are kept out of training."""
+        return self.cold_item_share > 0.0 or self.cold_user_share > 0.0
 
 
 class DeclaredFeature(Section):
@@ -202,6 +212,7 @@ class Training(Section):
     mixed_precision: bool
     validation: Literal["sampled", "full"]
     validation_users: NotNegative
+    folding_items: NotNegative
     threads: NotNegative
     position: Literal["ignore", "tower", "weights"]
     position_dropout: Dropout
@@ -370,6 +381,7 @@ _NO_MEANING = (
     ("training", "threads"),
     ("training", "find_rate"),
     ("training", "find_rate_steps"),
+    ("training", "folding_items"),
 )
 
 

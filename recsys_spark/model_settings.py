@@ -148,6 +148,7 @@ class TwoTowerModel(OnSequences):
     negatives: Positive
     positions: Positive
     id_dropout: Dropout
+    history_dropout: Dropout
 
 
 class DINModel(OnSequences):

@@ -97,7 +97,10 @@ class Tables:
         Raises:
             MissingTableError: there is no such table.
         """
-        version = self.pin(name)
+        return self.read_version(name, self.pin(name), where)
+
+    def read_version(self, name: str, version: int, where: SliceKey | None = None) -> DataFrame:
+        """A table, or one slice of it, as an earlier run saw it; a version that was vacuumed fails when its rows are read."""
         reader = self.spark.read.format("delta").option("versionAsOf", version)
         frame = reader.table(f"{self.root}.{name}") if self.in_catalog else reader.load(self.path(name))
         return frame.where(_matches(where)) if where else frame

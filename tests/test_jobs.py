@@ -289,6 +289,10 @@ def test_every_kind_of_example_goes_through_the_very_jobs(spark, night, grocerie
     }
     measured = table(spark, root, "metrics").where(f"model_name = '{name}' AND protocol = 'full' AND metric = 'ndcg'")
     assert measured.count() > 0
+    for row in table(spark, root, "models").where(f"model_name = '{name}'").collect():
+        manifest = load_manifest(row["path"])
+        retrieves = manifest["scoring"]["by"] == "query"
+        assert (manifest["folding"] is not None and 0.0 <= manifest["folding"] <= 1.0) == retrieves
     if "examples__window" in SMALL_MODELS[name]:
         argv += ["--set", "examples.window=30"]  # the artifact reads 20
         assert main("recommend", description="test", argv=argv) == main("evaluate", description="test", argv=argv) == 2
@@ -310,6 +314,27 @@ def test_a_stale_model_gives_new_users_the_fallback_and_does_not_score_new_items
     assert newcomer.count() == 10
     assert {r[0] for r in newcomer.select("reason_code").distinct().collect()} == {"popular"}
     assert current.where("item_id = 'novelty' AND reason_code IN ('model', 'repeat')").count() == 0
+
+
+@pytest.mark.slow
+def test_a_stale_two_tower_scores_newer_items_and_users_by_their_features(spark, night, groceries, tmp_path):
+    root = shutil.copytree(night, tmp_path / "root")
+    few = {"training__epochs": 1, "training__batch_rows": 64, "model__name": "two_tower", **SMALL_MODELS["two_tower"]}
+    argv = arguments(root, groceries, examples__fits="[production]", **few)
+    assert main("features", "examples", "train", description="test", argv=argv) == 0
+    newest = table(spark, root, "events").agg(F.max("event_time")).head()[0]
+    one = table(spark, root, "events").limit(1).withColumn("item_id", F.lit("novelty"))
+    fresh = one.withColumns({"event_id": F.lit("fresh"), "event_time": F.lit(newest), "user_id": F.lit("newcomer")})
+    fresh.write.format("delta").mode("append").save(str(root / "events"))
+    like = table(spark, root, "item_attributes").limit(1).withColumn("item_id", F.lit("novelty"))
+    like.write.format("delta").mode("append").save(str(root / "item_attributes"))
+    assert main("index", "features", "recommend", description="test", argv=argv) == 0
+    current = table(spark, root, "recommendations_current")
+    newcomer = current.where("user_id = 'newcomer'").collect()
+    assert len(newcomer) == 10 and {row["reason_code"] for row in newcomer} <= {"model", "repeat"}
+    counts = table(spark, root, "runs").where("stage = 'recommend'").sort(F.desc("started_at")).head()["counts"]
+    assert (counts["newer_items"], counts["newer_users"]) == (1, 1)
+    assert not list((root / "artifacts" / "grown").glob("*/*"))
 
 
 def test_a_failed_check_leaves_the_current_lists_alone(spark, night, groceries):

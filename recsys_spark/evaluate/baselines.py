@@ -22,15 +22,18 @@ from recsys_spark.interactions.pairs import positives_in
 from recsys_spark.interactions.split import TRAIN
 from recsys_spark.ranking import Floats
 from recsys_spark.runs import Run
+from recsys_spark.schemas import ITEM_ATTRIBUTES
 from recsys_spark.tables import SliceKey
 
 RECENT_POPULARITY: Final = "recent_popularity"
+CATEGORY_POPULARITY: Final = "category_popularity"
 ITEM_KNN: Final = "item_knn"
 EASE: Final = "ease"
 ALS: Final = "als"
 OWN_FREQUENCY: Final = "own_frequency"
 BY_HISTORY: Final = (OWN_FREQUENCY, ITEM_KNN, EASE, ALS)
 
+_OF_CATEGORY: Final = "of_category"
 _SECONDS_A_DAY: Final = 86400
 
 
@@ -44,6 +47,7 @@ def fitted_baselines(run: Run, users_of_item: npt.NDArray[np.float64]) -> dict[s
     gram = cache(partial(co_occurrences, run, n_items))  # of two baselines, counted when one of them asks
     makers: dict[str, Callable[[], Scorer]] = {
         RECENT_POPULARITY: lambda: _recent_popularity(run, n_items),
+        CATEGORY_POPULARITY: lambda: _category_popularity(run, n_items),
         OWN_FREQUENCY: lambda: OwnFrequency(users_of_item, run.config.features.sequence_length),
         ITEM_KNN: lambda: _item_knn(run, gram()),
         EASE: lambda: _ease(run, gram()),
@@ -69,6 +73,26 @@ def _recent_popularity(run: Run, n_items: int) -> Scorer:
     counts = np.zeros(n_items)
     counts[known[c.ITEM_IDX]] = known[c.EVENTS]
     return Popularity(counts)
+
+
+def _category_popularity(run: Run, n_items: int) -> Scorer:
+    """Users of each item in train, and of one that nobody took there the mean over those of its category that were taken:
+    what popularity can say of a cold item. One shuffle by category; an item without category is of those without.
+    """
+    of_fit: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"}
+    taken = run.tables.read_slice("item_features", of_fit).select(c.ITEM_IDX, c.USERS)
+    categories = run.tables.read_or_empty(ITEM_ATTRIBUTES).select(c.ITEM_ID, c.CATEGORY)
+    items = run.tables.read("items").select(c.ITEM_ID, c.ITEM_IDX).join(categories, on=c.ITEM_ID, how="left")
+    items = items.withColumn(c.CATEGORY, F.coalesce(c.CATEGORY, F.lit(""))).join(taken, on=c.ITEM_IDX, how="left")
+    means = items.groupBy(c.CATEGORY).agg(F.avg(c.USERS).alias(_OF_CATEGORY))
+    scored = items.join(means, on=c.CATEGORY, how="left")
+    score = F.coalesce(c.USERS, _OF_CATEGORY, F.lit(0.0)).alias(c.SCORE)
+    scored = scored.select(c.ITEM_IDX, score).persist()
+    known = collect_columns(scored, [c.ITEM_IDX, c.SCORE], "popularity by category", run.config.run.driver_bytes)
+    scored.unpersist()
+    scores = np.zeros(n_items)
+    scores[known[c.ITEM_IDX]] = known[c.SCORE]
+    return Popularity(scores)
 
 
 def _item_knn(run: Run, gram: Floats) -> Scorer:

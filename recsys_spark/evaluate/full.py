@@ -37,8 +37,7 @@ def full_pass(plan: Plan) -> ArrowPass:
             placed = place_targets(scores, targets.rows, targets.values)
             listed = top_k(scores, deepest)
             extra = _beyond_accuracy(catalogue, block.rows, listed, plan.ks)
-            in_head = catalogue.in_head[targets.values]
-            yield from ranked_rows(plan, of, block, placed, in_head, extra, listed)
+            yield from ranked_rows(plan, of, block, placed, targets.values, extra, listed)
 
     return measured
 

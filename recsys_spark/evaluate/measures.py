@@ -26,6 +26,8 @@ RATINGS: Final = "ratings"
 ALL: Final = "all"
 HEAD: Final = "items_head"
 TAIL: Final = "items_tail"
+WARM: Final = "items_warm"
+COLD: Final = "items_cold"
 
 CATALOGUE: Final = "catalogue"
 LISTED: Final = "listed"
@@ -94,7 +96,7 @@ def figures(of: Sequence[Measure]) -> list[str]:
 
 
 def user_rows(of: Sequence[Measure]) -> StructType:
-    """The schema of the users' frame: a row a user, part, model, and segment (all, head and tail).
+    """The schema of the users' frame: a row a user, part, model, and segment (all, and those of items).
 
     `listed` holds the best items in order, for the segment all of the full protocol. Null figures do not
     count.

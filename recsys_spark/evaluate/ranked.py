@@ -1,4 +1,4 @@
-"""Figures of a block of users from where their targets stand: all targets, and those of head and tail."""
+"""Figures of a block of users from where their targets stand: all targets, and those of head and tail, warm and cold."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from recsys_spark import columns as c
-from recsys_spark.evaluate.measures import ALL, CATALOGUE, HEAD, TAIL, Measure, at, to_arrow
+from recsys_spark.evaluate.measures import ALL, CATALOGUE, COLD, HEAD, TAIL, WARM, Measure, at, to_arrow
 from recsys_spark.evaluate.subjects import Block, Plan
-from recsys_spark.ranking import Bools, Floats, Placed, measure
+from recsys_spark.ranking import Floats, Placed, measure
 
 
 def ranked_rows(
@@ -19,23 +19,24 @@ def ranked_rows(
     of: Sequence[Measure],
     block: Block,
     placed: Placed,
-    in_head: Bools,
+    targets: npt.NDArray[np.int32],
     extra: Mapping[str, Floats],
     listed: npt.NDArray[np.int32] | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Rows of `measures.user_rows`: all users, then those with head targets, then those with tail targets.
+    """Rows of `measures.user_rows`: all users, then those with targets in the head, the tail, taken in train, and not.
 
     The lists stay the same in every segment; only which of their items are relevant changes.
 
     Args:
-        in_head: (T,) whether each target is a head item.
+        targets: (T,) the items that `placed` has places of.
         extra: further figures, for the segment all.
     """
     labels = {c.MODEL_VERSION: block.subject.version, CATALOGUE: block.scorer.n_items}
     unknown = {} if block.subject.path is None else {"unknown": (~block.known).astype(float)}
     everyone = _figures(plan, placed) | unknown
     yield to_arrow(of, block.rows, {**labels, c.SEGMENT: ALL}, {**everyone, **extra}, listed)
-    for segment, chosen in ((HEAD, in_head), (TAIL, ~in_head)):
+    in_head, warm = plan.catalogue.value.in_head[targets], plan.catalogue.value.users_of_item[targets] > 0
+    for segment, chosen in ((HEAD, in_head), (TAIL, ~in_head), (WARM, warm), (COLD, ~warm)):
         of_segment = placed.only(chosen)
         have = of_segment.relevant > 0
         if have.any():

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
-from recsys_spark.evaluate.measures import ALL, FULL, RATINGS, SAMPLED, MetricRow
+from recsys_spark.evaluate.measures import ALL, COLD, FULL, RATINGS, SAMPLED, MetricRow
 from recsys_spark.evaluate.subjects import POPULARITY, Subject
+from recsys_spark.evaluate.users import NEW
 from recsys_spark.interactions.split import TEST, TRAIN, VALIDATION
 
 _TITLES = {
@@ -14,24 +15,30 @@ _TITLES = {
     FULL: "targets among the whole catalogue",
     RATINGS: "predicted values of the targets",
 }
+_COLD = {COLD: "targets that train has never seen", NEW: "users whom train has never seen"}
 _USUAL_K = 10
 
 
-def report(rows: Sequence[MetricRow], subjects: Sequence[Subject], ks: Sequence[int], table: str) -> list[str]:
+def report(
+    rows: Sequence[MetricRow], subjects: Sequence[Subject], ks: Sequence[int], table: str, with_cold: bool = False
+) -> list[str]:
     """The lines of the screen: a table for each protocol and split, losses and cautions, and what next.
 
     Args:
         table: the metrics table, as SQL names it.
+        with_cold: whether to show the users and items that train has never seen, each by themselves.
     """
-    overall = {
-        (row.protocol, row.split, row.model_version, row.metric, row.k): row for row in rows if row.segment == ALL
-    }
+    overall = _of_segment(rows, ALL)
     k = _USUAL_K if _USUAL_K in ks else max(ks)
     lines: list[str] = []
     measured = {(row.protocol, row.split) for row in rows}
     for protocol, split in product((SAMPLED, FULL, RATINGS), (VALIDATION, TEST)):
         if (protocol, split) in measured:
             lines += _table(overall, subjects, protocol, split, k)
+    for segment, protocol in product(_COLD, (SAMPLED, FULL)) if with_cold else ():
+        of_segment = _of_segment(rows, segment)
+        if any(key[:2] == (protocol, TEST) for key in of_segment):
+            lines += _table(of_segment, subjects, protocol, TEST, k, f"{_COLD[segment]}, ")
     for subject in subjects:
         if subject.path is not None:
             lines += _losses(overall, subject)
@@ -47,7 +54,15 @@ def report(rows: Sequence[MetricRow], subjects: Sequence[Subject], ks: Sequence[
 Overall = Mapping[tuple[str, str, str, str, int | None], MetricRow]
 
 
-def _table(overall: Overall, subjects: Sequence[Subject], protocol: str, split: str, k: int) -> Iterator[str]:
+def _of_segment(rows: Sequence[MetricRow], segment: str) -> Overall:
+    """The rows of a segment by protocol, split, model, metric and cut-off."""
+    of = [row for row in rows if row.segment == segment]
+    return {(row.protocol, row.split, row.model_version, row.metric, row.k): row for row in of}
+
+
+def _table(
+    overall: Overall, subjects: Sequence[Subject], protocol: str, split: str, k: int, whose: str = ""
+) -> Iterator[str]:
     of_ranks = [("hr", k), ("ndcg", k), ("recall", k), ("auc", None)]
     columns = [("rmse", None), ("mae", None)] if protocol == RATINGS else of_ranks
     found = {
@@ -57,7 +72,7 @@ def _table(overall: Overall, subjects: Sequence[Subject], protocol: str, split: 
     }
     lines = {label: rows for label, rows in found.items() if any(rows)}
     n = max((row.n for rows in lines.values() for row in rows if row), default=0)
-    yield f"{split}, {_TITLES[protocol]} ({n:,} users; 95% intervals):"
+    yield f"{split}, {whose}{_TITLES[protocol]} ({n:,} users; 95% intervals):"
     width = max(map(len, lines))
     yield "  ".join([" " * (width + 1), *(f"{_heading(*column):<22}" for column in columns)]).rstrip()
     for label, rows in lines.items():

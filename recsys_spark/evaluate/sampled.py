@@ -41,10 +41,10 @@ def sampled_pass(plan: Plan) -> ArrowPass:
     def measured(batches: Batches) -> Iterator[pa.RecordBatch]:
         for block in each_subject(batches, plan, plan.block_users):
             scores, positive = _candidate_scores(block)
-            in_head = plan.catalogue.value.in_head[Lists.of(block.rows, c.TARGETS).values]
+            targets = Lists.of(block.rows, c.TARGETS).values
             has_losses = block.subject.path is not None and block.subject.logits
             losses = _losses_of_known(plan, block, scores, positive) if has_losses else {}
-            yield from ranked_rows(plan, of, block, place(scores, positive), in_head, losses)
+            yield from ranked_rows(plan, of, block, place(scores, positive), targets, losses)
 
     return measured
 

@@ -7,6 +7,7 @@ of other models and other dates stay.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import reduce
 
@@ -37,6 +38,7 @@ from recsys_spark.evaluate.users import (
 from recsys_spark.features.contexts import of_context
 from recsys_spark.interactions.split import TEST, TRAIN, VALIDATION
 from recsys_spark.model_settings import PAIRS
+from recsys_spark.recommend.newer import with_newer
 from recsys_spark.runs import Run
 from recsys_spark.schemas import METRICS, train_examples
 from recsys_spark.tables import SliceKey
@@ -61,8 +63,22 @@ def evaluate(run: Run, load: Loader) -> None:
     held_out = _held_out(run)
     parts = tuple(part for part in run.config.evaluate.splits if part in held_out)
     known_users = run.tables.read_slice("user_features", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"})
-    plan = _plan(run, subjects_of(run, parts), catalogue_of(run, known_users), load)
-    users = _eval_users(run, plan, held_out, known_users).transform(spread(_tasks(run))).persist()
+    with ExitStack() as copies:
+        subjects = [_with_newer(run, subject, copies) for subject in subjects_of(run, parts)]
+        plan = _plan(run, subjects, catalogue_of(run, known_users), load)
+        users = _eval_users(run, plan, held_out, known_users).transform(spread(_tasks(run))).persist()
+        _measure(run, plan, users, parts)
+
+
+def _with_newer(run: Run, subject: Subject, copies: ExitStack) -> Subject:
+    """The same, scoring also whom it can of those that came after it."""
+    if subject.path is None:
+        return subject
+    return replace(subject, path=copies.enter_context(with_newer(run, subject.path)))
+
+
+def _measure(run: Run, plan: Plan, users: DataFrame, parts: tuple[str, ...]) -> None:
+    """Measure every subject of the plan on the persisted users, write the rows and tell of them."""
     rows: list[MetricRow] = []
     subjects = list(plan.subjects)
     try:
@@ -81,7 +97,7 @@ def evaluate(run: Run, load: Loader) -> None:
             baseline.unpersist()
     _write(run, rows, {subject.version: subject.name for subject in subjects})
     table = f"{run.root}.metrics" if run.tables.in_catalog else f"delta.`{run.tables.path(METRICS.name)}`"
-    run.notes += report(rows, subjects, plan.ks, table)
+    run.notes += report(rows, subjects, plan.ks, table, with_cold=run.config.split.has_cold)
 
 
 def _plan(run: Run, subjects: Sequence[Subject], catalogue: Catalogue, load: Loader) -> Plan:

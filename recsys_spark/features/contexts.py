@@ -25,6 +25,7 @@ from recsys_spark.features.encoding import codes_of, numbers_of
 from recsys_spark.features.learning import Learnt, learn, usable
 from recsys_spark.features.sources import TRAINED, value_of
 from recsys_spark.features.spec import FeatureSpec
+from recsys_spark.features.vocabulary import by_code
 from recsys_spark.interactions.split import in_parts
 from recsys_spark.runs import Run
 from recsys_spark.schemas import EVENT_CONTEXTS
@@ -189,13 +190,9 @@ def learnt_of(known: Sequence[Mapping[str, Any]]) -> list[Learnt]:
         kind = {"categorical": CategoricalFeature, "dense": DenseFeature}[one["feature"]["kind"]]
         feature = kind(**one["feature"])
         spec = FeatureSpec(feature.name, CONTEXT, feature.kind, one[c.FIRST], one[c.LENGTH], one[c.SIZE])
-        vocabulary = None if one[c.VOCABULARY] is None else _by_code(one[c.VOCABULARY])
+        vocabulary = None if one[c.VOCABULARY] is None else by_code(one[c.VOCABULARY])
         learnt.append(Learnt(feature, spec, 0, 0, 0, one[c.MEAN], one[c.STD], vocabulary, None))
     return learnt
-
-
-def _by_code(vocabulary: Mapping[str, int]) -> dict[str, int]:
-    return dict(sorted(vocabulary.items(), key=lambda entry: entry[1]))
 
 
 def _packer(learnt: Sequence[Learnt], keys: int) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:

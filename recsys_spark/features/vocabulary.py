@@ -72,6 +72,11 @@ def vocabularies(
     }
 
 
+def by_code(vocabulary: Vocabulary) -> Vocabulary:
+    """The same in the order of its codes, which a table's map need not have."""
+    return dict(sorted(vocabulary.items(), key=lambda entry: entry[1]))
+
+
 def codes(lists: pa.ListArray, vocabulary: Vocabulary, slots: int) -> Codes:
     """Lists of words -> `(lists, slots)` codes: the first `slots` of each, then -1; 0 first where there is no list.
 

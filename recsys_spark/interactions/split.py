@@ -1,8 +1,9 @@
 """Which part of the split an event falls in: train, validation or test, cut by each user's order, by time or by chance.
 
 Events of a user are ordered by (event_time, event_order, event_id), so that ties fall the same way every time. An event
-is never in an earlier part than one before it, except under a given test, whose pairs are test wherever they stand, and
-under a random split, whose parts know no order: a test event may be older than any of train.
+is never in an earlier part than one before it, except for pairs that are set apart wherever they stand, those of a given
+test and of cold users and items, and under a random split, whose parts know no order: a test event may be older than any
+of train.
 """
 
 from __future__ import annotations
@@ -51,11 +52,12 @@ _HELD_OUT_PARTS: Final = {
 }
 
 _OF_SPLIT: Final = "split"  # hashed along, or the parts would depend on other draws by (seed, user, item)
+_COLD: Final = "cold"  # likewise, with the name of the id's column
 _HASH_STEPS: Final = 1 << 30
 
-_GIVEN_TEST = "given_test"
+_SET_APART = "set_apart"  # the part that a pair belongs to wherever it stands, null for those that the split cuts
 _NTH_LAST = "nth_last"
-_CARRIED = (c.USER_IDX, c.ITEM_IDX, c.EVENT_TIME, c.EVENT_VALUE, c.POSITIVE, _GIVEN_TEST)
+_CARRIED = (c.USER_IDX, c.ITEM_IDX, c.EVENT_TIME, c.EVENT_VALUE, c.POSITIVE, _SET_APART)
 _PLACED = StructType(  # what is carried, and the places
     [
         StructField(c.USER_IDX, IntegerType()),
@@ -63,7 +65,7 @@ _PLACED = StructType(  # what is carried, and the places
         StructField(c.EVENT_TIME, TimestampType()),
         StructField(c.EVENT_VALUE, DoubleType()),
         StructField(c.POSITIVE, BooleanType()),
-        StructField(_GIVEN_TEST, BooleanType()),
+        StructField(_SET_APART, StringType()),
         StructField(c.POSITION, IntegerType()),
         StructField(_NTH_LAST, ByteType()),
     ]
@@ -109,32 +111,64 @@ def labelled(
     batch and one user's history; nothing is taken over all users.
 
     Args:
-        seed: what a random split is drawn from; the other kinds draw nothing.
+        seed: what a random split, and cold users and items, are drawn from; the other kinds draw nothing.
         given_test: `(user_idx, item_idx)` pairs that are the test, for `kind: given`.
 
     Raises:
-        UserError: `kind: given` without its pairs, or `kind: random` with shares that leave nothing to train on.
+        UserError: `kind: given` without its pairs or with cold shares, or `kind: random` with shares that leave nothing to
+            train on.
     """
+    _check(config)
+
+    def label(events: DataFrame) -> DataFrame:
+        given = config.kind == "given"
+        marked = _with_given(events, given_test) if given else _with_cold(events, config, seed)
+        parts = _HELD_OUT_PARTS.get(config.kind, ())
+        place = _placer(len(parts), repeats=config.repeats and not given)
+        placed_schema = StructType([*texts, *_PLACED])
+        columns = len(texts) + len(_CARRIED)
+        in_order = map_whole_users(place, placed_schema, c.EVENT_TIME, c.EVENT_ORDER, c.EVENT_ID, columns=columns)
+        placed = marked.select(*carried, *_CARRIED, c.EVENT_ORDER, c.EVENT_ID).transform(in_order)
+        cut = _part(parts)
+        if config.kind in ("time", "random"):
+            cut = _part_by_time(config, as_of) if config.kind == "time" else _part_by_pair(config, seed)
+        return placed.withColumn(c.PART, F.coalesce(_SET_APART, cut))
+
+    texts = [StructField(name, StringType()) for name in carried]
+    return lambda events: label(events).transform(conform(StructType([*LABELLED_EVENTS, *texts]), "labelled events"))
+
+
+def _check(config: Split) -> None:
     if config.kind == "random" and config.test_share + config.validation_share >= 1.0:
         raise UserError(
             f"split.test_share {config.test_share} and split.validation_share {config.validation_share} add up to 1 or "
             "more and leave no train part: lower one of them"
         )
+    if config.kind == "given" and config.has_cold:
+        raise UserError(
+            "split.kind is `given`, whose test has its pairs already: set split.cold_item_share and "
+            "split.cold_user_share to 0, or take another kind"
+        )
 
-    def label(events: DataFrame) -> DataFrame:
-        marked = _with_given(events, given_test) if config.kind == "given" else _without_given(events)
-        parts = _HELD_OUT_PARTS.get(config.kind, ())
-        place = _placer(len(parts), repeats=config.repeats and config.kind != "given")
-        placed_schema = StructType([*texts, *_PLACED])
-        columns = len(texts) + len(_CARRIED)
-        in_order = map_whole_users(place, placed_schema, c.EVENT_TIME, c.EVENT_ORDER, c.EVENT_ID, columns=columns)
-        placed = marked.select(*carried, *_CARRIED, c.EVENT_ORDER, c.EVENT_ID).transform(in_order)
-        if config.kind == "time":
-            return placed.withColumn(c.PART, _part_by_time(config, as_of))
-        return placed.withColumn(c.PART, _part_by_pair(config, seed) if config.kind == "random" else _part(parts))
 
-    texts = [StructField(name, StringType()) for name in carried]
-    return lambda events: label(events).transform(conform(StructType([*LABELLED_EVENTS, *texts]), "labelled events"))
+def _with_cold(events: DataFrame, config: Split, seed: int) -> DataFrame:
+    """Set apart the pairs whose user or item is cold: for test where either is held out for it, else for validation.
+
+    By a hash of the seed and the business id: the same users and items are cold whatever else was ingested or indexed.
+    """
+    part = F.lit(None).cast("string")
+    shares = [(c.ITEM_ID, config.cold_item_share), (c.USER_ID, config.cold_user_share)]
+    drawn = [(_drawn(F.lit(_COLD), F.lit(seed), F.lit(name), F.col(name)), share) for name, share in shares if share]
+    for place, share in drawn:
+        part = F.when(place < share, VALIDATION).otherwise(part)
+    for place, share in drawn:
+        part = F.when(place < share * (1.0 - config.cold_validation_share), TEST).otherwise(part)
+    return events.withColumn(_SET_APART, part)
+
+
+def _drawn(*hashed: Column) -> Column:
+    """A number in [0, 1) by a hash."""
+    return F.pmod(F.xxhash64(*hashed), F.lit(_HASH_STEPS)) / _HASH_STEPS
 
 
 def _part_by_time(config: Split, as_of: date) -> Column:
@@ -149,8 +183,7 @@ def _part_by_time(config: Split, as_of: date) -> Column:
 
 def _part_by_pair(config: Split, seed: int) -> Column:
     """The part of a user and item, by a hash of the seed and the two: all events of a pair fall together."""
-    hashed = F.xxhash64(F.lit(_OF_SPLIT), F.lit(seed), c.USER_IDX, c.ITEM_IDX)
-    place = F.pmod(hashed, F.lit(_HASH_STEPS)) / _HASH_STEPS
+    place = _drawn(F.lit(_OF_SPLIT), F.lit(seed), F.col(c.USER_IDX), F.col(c.ITEM_IDX))
     return (
         F.when(place < config.test_share, TEST)
         .when(place < config.test_share + config.validation_share, VALIDATION)
@@ -163,19 +196,14 @@ def _part(held_out: Sequence[str]) -> Column:
     part = F.lit(TRAIN)
     for nth, name in enumerate(held_out, start=1):
         part = F.when(F.col(_NTH_LAST) == nth, name).otherwise(part)
-    return F.when(F.col(_GIVEN_TEST), TEST).otherwise(part)
+    return part
 
 
 def _with_given(events: DataFrame, given_test: DataFrame | None) -> DataFrame:
     if given_test is None:
         raise UserError("split.kind is `given`, but split.test_file names no file")
-    marked = given_test.select(c.USER_IDX, c.ITEM_IDX, F.lit(True).alias(_GIVEN_TEST))
-    known = events.join(marked, on=[c.USER_IDX, c.ITEM_IDX], how="left")
-    return known.withColumn(_GIVEN_TEST, F.coalesce(F.col(_GIVEN_TEST), F.lit(False)))
-
-
-def _without_given(events: DataFrame) -> DataFrame:
-    return events.withColumn(_GIVEN_TEST, F.lit(False))
+    marked = given_test.select(c.USER_IDX, c.ITEM_IDX, F.lit(TEST).alias(_SET_APART))
+    return events.join(marked, on=[c.USER_IDX, c.ITEM_IDX], how="left")
 
 
 def _placer(most: int, repeats: bool) -> Callable[[pa.Table], Iterator[pa.RecordBatch]]:
@@ -183,7 +211,7 @@ def _placer(most: int, repeats: bool) -> Callable[[pa.Table], Iterator[pa.Record
 
     def place(events: pa.Table) -> Iterator[pa.RecordBatch]:
         users, items = (events.column(name).to_numpy() for name in (c.USER_IDX, c.ITEM_IDX))
-        eligible = pc.and_not(events.column(c.POSITIVE), events.column(_GIVEN_TEST)).to_numpy()
+        eligible = pc.and_(events.column(c.POSITIVE), pc.is_null(events.column(_SET_APART))).to_numpy()
         placed = events.append_column(c.POSITION, pa.array(positions(users), pa.int32()))
         nth = pa.array(held_out(users, items, eligible, most, repeats), pa.int8())
         yield from placed.append_column(_NTH_LAST, nth).combine_chunks().to_batches()

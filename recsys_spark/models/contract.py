@@ -53,6 +53,9 @@ class Recommender(keras.Model):
     reads_history: ClassVar[bool] = False
     predicts_ratings: bool = False
     gives_logits: bool = False  # whether the sigmoid of a score is a probability
+    # "user", "item": whom it scores by declared features though it has never met them, with rows of zeros as weights
+    from_content: ClassVar[tuple[str, ...]] = ()
+    without_history: bool = False  # whether it reads histories, and scores users who have none
     in_numpy: bool = False  # whether `scoring.BlockScorer` scores it from its weights
 
     def __init__(

@@ -6,7 +6,7 @@ Source: Covington, Adams and Sargin (2016), "Deep Neural Networks for YouTube Re
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
@@ -28,6 +28,8 @@ class SoftmaxDNN(SequenceModel):
         layers: units of each hidden layer of the query tower, before the last, of `width`.
         dropout: share of the hidden units that is dropped in training.
     """
+
+    from_content: ClassVar[tuple[str, ...]] = ("user",)
 
     def __init__(
         self, n_users: int, n_items: int, *, layers: Sequence[int] = (128,), dropout: float = 0.0, **kwargs: Any

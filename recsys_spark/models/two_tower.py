@@ -43,11 +43,13 @@ class TwoTower(Recommender):
         negatives: drawn uniformly, beside those of the batch.
         positions: of a window, learnt from in one step.
         id_dropout: share of items whose own vector is left out of a step; of use where items have features.
+        history_dropout: share of places whose history is left out of a step; of use where users have features.
     """
 
     examples: ClassVar[str] = "sequences"
     retrieves: ClassVar[bool] = True
     reads_history: ClassVar[bool] = True
+    from_content: ClassVar[tuple[str, ...]] = ("user", "item")
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class TwoTower(Recommender):
         negatives: int = 512,
         positions: int = 8,
         id_dropout: float = 0.0,
+        history_dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(n_users, n_items, **kwargs)
@@ -68,11 +71,15 @@ class TwoTower(Recommender):
             raise ValueError("width, length, negatives and positions must be 1 or more, temperature above 0")
         self.width, self.length, self.hidden, self.temperature = width, length, tuple(layers), temperature
         self.negatives, self.positions, self.id_dropout = negatives, positions, id_dropout
+        self.history_dropout = history_dropout
+        self.without_history = history_dropout > 0.0 and self.user_side is not None
         self._share: Any = None
+        self._taken: Any = tf.range(n_items)
 
     def settings(self) -> Sequence[str]:
         """See `Recommender.settings`."""
-        return ("width", "length", "layers", "temperature", "negatives", "positions", "id_dropout")
+        own = ("width", "length", "layers", "temperature", "negatives", "positions")
+        return (*own, "id_dropout", "history_dropout")
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights, whose sizes hang on the constructor's arguments alone."""
@@ -92,6 +99,7 @@ class TwoTower(Recommender):
         self._share = tf.constant(counts / max(1.0, counts.sum()), tf.float32)
         if counts.any():
             self.known.assign((counts > 0)[:, np.newaxis])
+            self._taken = tf.constant(np.flatnonzero(counts), tf.int32)
 
     def queries(self, users: Mapping[str, Any]) -> Any:
         """`{"user": (B,), "history": (B, L)}` -> (B, width), of length 1 / temperature."""
@@ -111,14 +119,16 @@ class TwoTower(Recommender):
         """Sampled softmax at `positions` places of each window, against the batch's and drawn items."""
         window = batch["window"][:, -self.length - 1 :]
         chosen = some_places(window, self.positions, seed)
-        bag = mean_so_far(self._inputs(window[:, :-1]), window[:, :-1])
+        bags = mean_so_far(self._inputs(window[:, :-1]), window[:, :-1])
         places = tf.stack([chosen.rows, chosen.places], axis=1)
+        kept = self._kept(tf.shape(chosen.targets), self.history_dropout, seed + 3)
+        bag = tf.gather_nd(bags, places) * kept[:, tf.newaxis]
         context = tf.gather_nd(batch["context"], places) if self.context_side else None
         users = tf.gather(batch["user"], chosen.rows)
-        queries = self._query(tf.gather_nd(bag, places), users, context, training=True)
-        drawn = tf.random.stateless_uniform((self.negatives,), seed + 1, 0, self.n_items, tf.int32)
-        candidates = tf.concat([chosen.targets, drawn], axis=0)
-        vectors = self._item(self._inputs(candidates, self._kept(tf.shape(candidates), seed + 2)))
+        queries = self._query(bag, users, context, training=True)
+        drawn = tf.random.stateless_uniform((self.negatives,), seed + 1, 0, tf.size(self._taken), tf.int32)
+        candidates = tf.concat([chosen.targets, tf.gather(self._taken, drawn)], axis=0)
+        vectors = self._item(self._inputs(candidates, self._kept(tf.shape(candidates), self.id_dropout, seed + 2)))
         corrected = self.full(tf.matmul(queries, vectors, transpose_b=True)) / self.temperature
         corrected -= tf.math.log(self._expected(candidates, tf.shape(chosen.targets)[0]))[tf.newaxis]
         own = tf.reduce_any(tf.equal(candidates[tf.newaxis, :, tf.newaxis], window[:, tf.newaxis]), axis=-1)
@@ -128,10 +138,10 @@ class TwoTower(Recommender):
     def _expected(self, items: Any, places: Any) -> Any:
         """How often an item is expected among a batch's candidates: by its share of the places, and uniformly."""
         share = 1.0 / self.n_items if self._share is None else tf.gather(self._share, items)
-        return tf.cast(places, tf.float32) * share + self.negatives / self.n_items
+        return tf.cast(places, tf.float32) * share + self.negatives / len(self._taken)
 
-    def _kept(self, shape: Any, seed: Any) -> Any:
-        return tf.cast(tf.random.stateless_uniform(shape, seed) >= self.id_dropout, self.compute_dtype)
+    def _kept(self, shape: Any, dropout: float, seed: Any) -> Any:
+        return tf.cast(tf.random.stateless_uniform(shape, seed) >= dropout, self.compute_dtype)
 
     def _inputs(self, items: Any, kept: Any = None) -> Any:
         """What goes into the towers of an item: (...,) -> (..., width)."""

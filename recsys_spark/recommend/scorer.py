@@ -62,12 +62,17 @@ class _Scorer:
         self.n_users, self.n_items = (int(manifest["model"][size]) for size in ("n_users", "n_items"))
         scoring = manifest.get("scoring", {})
         self.history = int(scoring.get("history", 0))
+        self._without_history = bool(scoring.get("without_history", False))
         self.predicts_ratings = bool(scoring.get("ratings", False))
         self.context = int(scoring.get("context", 0))
 
     def knows(self, users: Users) -> Bools:
-        """Users with a history, for a model that reads it; else those it was trained on."""
-        return users.history[:, -1] >= 0 if self.history and users.history.shape[1] else users.idx < self.n_users
+        """Users with a history, for a model that reads it; those it has an index for, if it needs none."""
+        in_index = users.idx < self.n_users
+        if not self.history or not users.history.shape[1]:
+            return in_index
+        with_history = users.history[:, -1] >= 0
+        return with_history | in_index if self._without_history else with_history
 
     def _context(self, users: Users) -> Ints:
         """(U, W), all -1 where none is given."""

@@ -18,6 +18,7 @@ from recsys_spark.interactions.index import index_sizes
 from recsys_spark.interactions.split import until
 from recsys_spark.recommend.fallback import popular
 from recsys_spark.recommend.lists import POPULAR, POPULAR_SEGMENT, REASONS, SEEN, Policy, top_n_lists
+from recsys_spark.recommend.newer import with_newer
 from recsys_spark.recommend.publish import problems, recommendations
 from recsys_spark.runs import Run
 from recsys_spark.schemas import ITEM_ATTRIBUTES, RECOMMENDATIONS, RECOMMENDATIONS_CURRENT
@@ -31,13 +32,20 @@ _SHOWN_USERS, _SHOWN_ITEMS = 3, 5
 
 def run(run: Run) -> None:
     """Score, fill, write the slice, check it, publish it. O(users x items) in blocks, on the executors."""
-    config = run.config.recommend
+    model = _newest_model(run)
+    hold_against(load_manifest(model["path"]), run.config.examples.window, *index_sizes(run.tables))
+    where: SliceKey = {c.AS_OF_DATE: run.as_of, c.VARIANT: run.config.recommend.variant}
+    with with_newer(run, model["path"]) as path:
+        eligible = _write_lists(run, where, model[c.MODEL_VERSION], path)
+    _publish(run, where, eligible)
+    _report(run, where)
+
+
+def _write_lists(run: Run, where: SliceKey, version: str, path: str) -> int:
+    """Write the slice by the model that lies at `path`; how many users it is for."""
+    config, manifest = run.config.recommend, load_manifest(path)
     interactions = run.tables.read_slice("interactions", {c.AS_OF_DATE: run.as_of})
     features = run.tables.read_slice("user_features", {c.AS_OF_DATE: run.as_of, c.FIT: "production"})
-    model = _newest_model(run)
-    manifest = load_manifest(model["path"])
-    hold_against(manifest, run.config.examples.window, *index_sizes(run.tables))
-    known = manifest["model"]
     most_popular = popular(interactions, features, config.segment_head, run.config.run.driver_bytes)
     if len(most_popular.overall) < config.n:
         raise UserError(
@@ -48,27 +56,19 @@ def run(run: Run) -> None:
     users = users.transform(_with_latest_items(run, bool(manifest.get("scoring", {}).get("history", 0))))
     users = users.transform(_in_context(run, features, manifest.get("context", []))).persist()
     eligible = users.count()
-    policy = Policy(model["path"], config.n, config.exclude_seen, config.block_users)
+    policy = Policy(path, config.n, config.exclude_seen, config.block_users)
     tasks = max(run.spark.sparkContext.defaultParallelism, ceil(eligible / config.users_per_task))
-    run.say(f"scoring {known['n_items']:,} items for {eligible:,} users with {model[c.MODEL_VERSION]}")
+    run.say(f"scoring {manifest['model']['n_items']:,} items for {eligible:,} users with {version}")
     lists = users.repartition(tasks, c.USER_IDX).transform(
         top_n_lists(policy, run.spark.sparkContext.broadcast(most_popular))
     )
-    rows = lists.transform(
-        recommendations(
-            run.as_of,
-            config.variant,
-            model[c.MODEL_VERSION],
-            run.run_id,
-            run.tables.read("users"),
-            run.tables.read("items"),
-        )
+    in_ids = recommendations(
+        run.as_of, config.variant, version, run.run_id, run.tables.read("users"), run.tables.read("items")
     )
-    where: SliceKey = {c.AS_OF_DATE: run.as_of, c.VARIANT: config.variant}
-    run.counts["users"], run.counts["rows"] = eligible, run.tables.replace(RECOMMENDATIONS, rows, where)
+    rows = run.tables.replace(RECOMMENDATIONS, lists.transform(in_ids), where)
+    run.counts["users"], run.counts["rows"] = eligible, rows
     users.unpersist()
-    _publish(run, where, eligible)
-    _report(run, where, known, model)
+    return eligible
 
 
 def _newest_model(run: Run) -> Row:
@@ -154,13 +154,10 @@ def _examples(written: DataFrame, attributes: DataFrame) -> list[str]:
     return lines
 
 
-def _report(run: Run, where: SliceKey, known: dict[str, Any], model: Row) -> None:
+def _report(run: Run, where: SliceKey) -> None:
     written = run.tables.read("recommendations", where)
     by_reason = written.groupBy(c.REASON_CODE).count().orderBy(F.desc("count")).collect()
     run.counts |= {f"rows_{row[c.REASON_CODE]}": row["count"] for row in by_reason}
-    unknown = run.tables.read("items").where(F.col(c.ITEM_IDX) >= known["n_items"]).count()
-    if unknown:
-        run.notes.append(f"{unknown:,} items are newer than the model {model[c.MODEL_VERSION]}: it cannot score them")
     fallback = sum(row["count"] for row in by_reason if row[c.REASON_CODE] in (POPULAR, POPULAR_SEGMENT))
     if fallback:
         run.notes.append(f"{fallback:,} rows are fallback: what is popular in the user's segment, or overall")

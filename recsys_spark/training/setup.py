@@ -129,11 +129,13 @@ def describe(model: Any) -> tuple[str, int]:
 
 
 def scoring_of(model: Any) -> Mapping[str, Any]:
-    """By what means a model is scored, how much history and context it reads, and what its scores are."""
-    by = "query" if model.retrieves else "index" if model.in_numpy else "network"
+    """By what means a model is scored, what it reads, whom it can score that is new to it, and what its scores are."""
+    sides = {"user": model.user_side, "item": model.item_side}
     return {
-        "by": by,
+        "by": "query" if model.retrieves else "index" if model.in_numpy else "network",
         "history": model.length if model.reads_history else 0,
+        "without_history": model.without_history,
+        "from_content": [of for of in model.from_content if sides[of] is not None],
         "ratings": model.predicts_ratings,
         "logits": model.gives_logits,
         "context": model.context_width,

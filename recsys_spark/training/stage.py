@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import Final
 
 from recsys_spark import storage
 from recsys_spark.config import Fit
@@ -21,8 +22,10 @@ from recsys_spark.runs import Run
 from recsys_spark.schemas import MODELS
 from recsys_spark.training.artifact import model_version, save_artifact
 from recsys_spark.training.assemble import ignored_features, job_of
+from recsys_spark.training.checkpoint import CATALOGUE
 from recsys_spark.training.distributed import launch
 from recsys_spark.training.finder import find_rate
+from recsys_spark.training.folding import folding
 from recsys_spark.training.job import Job, Outcome
 from recsys_spark.training.loop import fit as fit_on_rank
 from recsys_spark.training.tracking import record, tracking_uri
@@ -30,6 +33,7 @@ from recsys_spark.training.validation import NDCG
 
 _MEANING = ("dataset", "ingest", "interactions", "split", "features", "examples", "model", "training")
 _HALVES = ("gmf", "mlp")
+FOLDING: Final = "folding"
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,7 @@ def _publish(run: Run, fit: Fit, version: str, trained: Trained, vouching: Fitte
     outcome = trained.outcome
     best = outcome.history[outcome.best_epoch - 1]
     evaluated_by = version if fit == "evaluate" else vouching.version if vouching else None
+    folded = _folding(run, fit, outcome)
     manifest = {
         "model_version": version,
         "as_of_date": run.as_of.isoformat(),
@@ -123,11 +128,13 @@ def _publish(run: Run, fit: Fit, version: str, trained: Trained, vouching: Fitte
         "scoring": dict(outcome.scoring),
         "context": knowledge(run, fit) if "context" in config.model.chosen.sides else [],
         "training": config.training.model_dump(),
+        "features": config.features.model_dump(mode="json"),
         "versions": dict(run.tables.versions_read),
         "history": [dataclasses.asdict(epoch) for epoch in outcome.history],
         "best_epoch": outcome.best_epoch,
         "parameters": outcome.parameters,
         "training_seconds": trained.seconds,
+        FOLDING: folded,
         "environment": dict(outcome.environment),
         "config_hash": config.digest(),
         "run_id": run.run_id,
@@ -148,14 +155,25 @@ def _publish(run: Run, fit: Fit, version: str, trained: Trained, vouching: Fitte
     )
     run.tables.upsert_latest(MODELS, run.spark.createDataFrame([row], MODELS.schema), newest="created_at")
     uri = tracking_uri(config.storage.tracking_uri, run.root, run.tables.in_catalog)
-    record(uri, config.dataset, version, config.model_dump(mode="json"), outcome, path)
+    record(uri, config.dataset, version, config.model_dump(mode="json"), outcome, path, {FOLDING: folded})
     storage.delete_folder(storage.join(run.artifacts, "checkpoints", version))
     run.counts[f"epochs_{fit}"], run.counts["parameters"] = outcome.best_epoch, outcome.parameters
     run.notes.append(
         f"{fit} fit: {version}"
         + "".join(f", validation {name} {value:.4f}" for name, value in best.validation.items() if name != "loss")
     )
+    if folded is not None:
+        run.notes.append(
+            f"{fit} fit: folding {folded:.4f}, the share of items' nearest neighbours that share no user with them"
+        )
     run.notes.append(f"artifact: {path}")
+
+
+def _folding(run: Run, fit: Fit, outcome: Outcome) -> float | None:
+    """The measure for models that retrieve, where it is asked for."""
+    if outcome.scoring.get("by") != "query" or not run.config.training.folding_items:
+        return None
+    return folding(run, fit, storage.load_arrays(outcome.weights)[CATALOGUE])
 
 
 def _opening(job: Job, ranks: int) -> str:

@@ -28,8 +28,16 @@ def tracking_uri(configured: str, root: str, in_catalog: bool) -> str:
     return f"sqlite:///{Path(root).absolute()}/mlflow.db"
 
 
-def record(uri: str, experiment: str, name: str, parameters: Mapping[str, Any], outcome: Outcome, artifact: str) -> str:
-    """One MLflow run for one fit; its id."""
+def record(
+    uri: str,
+    experiment: str,
+    name: str,
+    parameters: Mapping[str, Any],
+    outcome: Outcome,
+    artifact: str,
+    figures: Mapping[str, float | None],
+) -> str:
+    """One MLflow run for one fit; its id. `figures` are of the trained model; those that are None are left out."""
     import mlflow
 
     logging.getLogger(_MIGRATIONS).setLevel(logging.WARNING)
@@ -44,14 +52,15 @@ def record(uri: str, experiment: str, name: str, parameters: Mapping[str, Any], 
     with mlflow.start_run(run_name=name) as run:
         mlflow.log_params({key: str(value)[:_LONGEST_VALUE] for key, value in _flat(parameters).items()})
         for epoch in outcome.history:
-            figures = {
+            of_epoch = {
                 "loss": epoch.loss,
                 "seconds": epoch.seconds,
                 "samples_per_second": epoch.samples / epoch.seconds,
             }
-            figures |= {f"validation_{key.replace('@', '_at_')}": value for key, value in epoch.validation.items()}
-            mlflow.log_metrics(figures, step=epoch.number)
+            of_epoch |= {f"validation_{key.replace('@', '_at_')}": value for key, value in epoch.validation.items()}
+            mlflow.log_metrics(of_epoch, step=epoch.number)
         mlflow.log_metric("best_epoch", outcome.best_epoch)
+        mlflow.log_metrics({key: value for key, value in figures.items() if value is not None})
         mlflow.log_artifacts(str(storage.local_copy(artifact)), artifact_path="model")
         return str(run.info.run_id)
 

@@ -11,6 +11,7 @@ from recsys_spark.evaluate import baselines
 from recsys_spark.evaluate.baselines import co_occurrences, fitted_baselines
 from recsys_spark.evaluate.neighbours import FoldedIn, ItemToItem, OwnFrequency, cosine_neighbours, ease
 from recsys_spark.models.users import Users
+from recsys_spark.schemas import ITEM_ATTRIBUTES
 
 TOOK = np.array([[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 1.0]])
 GRAM = TOOK.T @ TOOK
@@ -80,7 +81,16 @@ def test_every_baseline_is_measured_beside_the_model(world, monkeypatch) -> None
     counted = []
     monkeypatch.setattr(baselines, "co_occurrences", lambda *of: counted.append(of) or co_occurrences(*of))
     world.add_model("m1", "evaluate", SCORES)
-    names = ["popularity", "recent_popularity", "random", "own_frequency", "item_knn", "ease", "als"]
+    names = [
+        "popularity",
+        "recent_popularity",
+        "category_popularity",
+        "random",
+        "own_frequency",
+        "item_knn",
+        "ease",
+        "als",
+    ]
     world.evaluate(f"evaluate.baselines={names}", "evaluate.als_rank=2", "evaluate.protocols=[full]")
     measured = {key[0] for key in world.metrics()}
     assert measured == {"m1", *names}
@@ -100,3 +110,15 @@ def test_own_frequency_counts_repeats_and_breaks_ties_by_popularity() -> None:
     scores = scorer.all_scores(users)
     assert_allclose(scores, [[1 + 1 / 6, 5 / 6, 3.0, 3 / 6], [1 / 6, 5 / 6, 0.0, 1 + 3 / 6]], rtol=1e-6)
     assert_allclose(scorer.scores(users, np.array([[2], [1]], np.int32)), [[3.0], [5 / 6]], rtol=1e-6)
+
+
+def test_an_item_that_nobody_took_is_as_popular_as_its_category(world) -> None:
+    categories = {0: "a", 1: "b", 2: "a", 3: None, 4: "a", 5: "c"}
+    rows = [(f"i{item}", f"title {item}", category) for item, category in categories.items() if item != 3]
+    attributes = dict.fromkeys(ITEM_ATTRIBUTES.schema.names)
+    named = [{**attributes, "item_id": item, "title": title, "category": category} for item, title, category in rows]
+    world.append(ITEM_ATTRIBUTES, [tuple(row.values()) for row in named])
+    run = world.run("evaluate.baselines=[category_popularity]")
+    scorer = fitted_baselines(run, np.zeros(6))["category_popularity"].value
+    # items 0 and 2, of 3 and 1 users, are of the category of 4; nothing of category c was taken
+    assert scorer.all_scores(Users.without_history([0]))[0].tolist() == [3, 2, 1, 1, 2, 0]

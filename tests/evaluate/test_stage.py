@@ -81,6 +81,15 @@ def test_targets_by_the_popularity_of_the_item(evaluated: tuple[World, Run]) -> 
     assert_allclose((tail.value, tail.n), (2 / 3, 3))
 
 
+def test_targets_that_train_knows_and_those_that_are_new_to_it(evaluated: tuple[World, Run]) -> None:
+    # only item 4 of the targets was never taken in train: user 2's, at the second place
+    warm, cold = (figures(evaluated, "m1", "full", "test", f"items_{kind}") for kind in ("warm", "cold"))
+    assert (warm["hr", 1].value, warm["hr", 1].n) == (1.0, 3)
+    assert (cold["hr", 1].value, cold["hr", 2].value, cold["hr", 1].n) == (0.0, 1.0, 1)
+    # popularity has it tied with item 5 behind item 1, at the second or third place
+    assert_allclose(figures(evaluated, "popularity", "full", "test", "items_cold")["hr", 2].value, 1 / 2)
+
+
 def test_popularity_with_its_ties(evaluated: tuple[World, Run]) -> None:
     # of what is left of 3, 2, 1, 1, 0, 0: first; tied for first; tied for second; first
     of_test = figures(evaluated, "popularity", "full", "test", "all")

@@ -19,6 +19,7 @@ from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
 from recsys_spark.features import stage as features
 from recsys_spark.features.learning import learn
+from recsys_spark.features.newer import Origin, encoded_newer
 from recsys_spark.features.sources import INDEX, values
 from recsys_spark.features.spec import FeatureSpec, feature_specs
 from recsys_spark.interactions import stage as index
@@ -237,3 +238,31 @@ def test_a_table_of_vectors_that_cannot_be_used(spark, tmp_path, folder, ids, me
 def test_a_declaration_that_does_not_hold_is_said_when_it_is_read(declared, message):
     with pytest.raises(UserError, match=message):
         load_config(settings=[f"features.declared={json.dumps(declared)}"])
+
+
+def test_who_came_later_is_encoded_by_what_the_model_was_trained_on(make, tmp_path):
+    image = vectors(tmp_path, ["i1", "i3", "other"], [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    declared = (GENRES, GENDER, AGE, BRAND, PRICE, JOB, TITLE, image, POPULAR)
+    first = make(*declared)
+    features.run(first)
+    manifest = {
+        "as_of_date": first.as_of.isoformat(),
+        "fit": "evaluate",
+        "versions": {"feature_specs": first.tables.version("feature_specs")},
+        "model": {"settings": {"seed": first.seed}},
+        "features": {"sequence_length": 1, "declared": list(declared)},
+    }
+    expected = {of: encoded(first, of)[2] for of in ("user", "item")}
+
+    shutil.rmtree(tmp_path / "root" / "item_encoded")  # what is new is not looked up
+    later = make(JOB)  # and what is declared and learnt since is another thing
+    features.run(later)
+    assert set(specs(later)) == {"job"}
+    for of in ("user", "item"):
+        row = encoded_newer(later, of, Origin.of(manifest), 2, 3).collect()
+        assert [one[f"{of}_idx"] for one in row] == [2]
+        assert row[0].codes == expected[of][0]
+        np.testing.assert_array_equal(row[0].numbers, expected[of][1])
+    manifest["versions"]["feature_specs"] = 999
+    with pytest.raises(UserError, match="version 999 of table `feature_specs`"):
+        encoded_newer(later, "item", Origin.of(manifest), 2, 3)

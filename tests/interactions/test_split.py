@@ -13,6 +13,7 @@ from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
 from recsys_spark.evaluate.users import in_sample
 from recsys_spark.hashing import hash_of, uniform
+from recsys_spark.interactions import split as split_module
 from recsys_spark.interactions.split import labelled, positive
 from tests.frames import events
 
@@ -168,6 +169,93 @@ def test_a_random_split_may_have_no_validation_and_must_have_a_train_part(spark)
     assert parts == {"train", "test"}
     with pytest.raises(UserError, match=r"split\.test_share 0\.6 .*leave no train part"):
         labelled(split("kind=random", "test_share=0.6", "validation_share=0.4"), AS_OF, SEED)
+
+
+def test_cold_users_and_items_are_held_out_wherever_they_stand(spark, monkeypatch):
+    # an id's number stands for its hash: up to 4 is cold for test, 5 to 9 for validation, the rest is warm
+    monkeypatch.setattr(split_module, "_drawn", lambda *hashed: hashed[-1].cast("int") / 100)
+    half = ("cold_item_share=0.1", "cold_user_share=0.1", "cold_validation_share=0.5")
+    rows = [
+        *[(20, item, hour) for hour, item in enumerate([51, 52, 4, 53, 54, 8])],
+        *[(3, 51, 0), (3, 8, 1)],
+        *[(7, 51, 0), (7, 4, 1), (7, 52, 2)],
+        (30, 4, 0),
+        *[(40, 51, 0), (40, 8, 1)],
+        *[(50, 51, 0), (50, 52, 1)],
+    ]
+    assert label(spark, rows, "kind=leave_last_two", *half) == [
+        *[(51, "test"), (8, "test")],  # user 3
+        *[(51, "validation"), (4, "test"), (52, "validation")],  # user 7
+        # user 20: the last two of its warm items are held out as ever
+        *[(51, "train"), (52, "train"), (4, "test"), (53, "validation"), (54, "test"), (8, "validation")],
+        (4, "test"),  # user 30
+        *[(51, "train"), (8, "validation")],  # user 40 keeps its one warm target
+        *[(51, "train"), (52, "test")],  # user 50 gives up the last alone
+    ]
+
+
+def cold(spark, *overrides, seed=SEED, first_index=0):
+    """All pairs of 60 users and 150 items under a split with cold ones: (user, item) -> part."""
+    pairs = spark.range(9_000).selectExpr("concat('u', id % 60) user_id", "concat('i', id div 60) item_id", "id")
+    events = pairs.selectExpr(
+        "*",
+        f"int(substring(user_id, 2)) + {first_index} user_idx",
+        f"int(substring(item_id, 2)) + {first_index} item_idx",
+        "timestamp '2024-01-01' + make_interval(0, 0, 0, int(id % 31)) event_time",
+        "cast(null as double) event_value",
+        "true positive",
+        "id event_order",
+        "string(id) event_id",
+    )
+    out = events.transform(labelled(split(*overrides), AS_OF, seed)).collect()
+    return {(row["user_idx"] - first_index, row["item_idx"] - first_index): row["part"] for row in out}
+
+
+def cold_of(parts, place):
+    """The users (place 0) or items (1) that no pair of train has."""
+    return {pair[place] for pair in parts} - {pair[place] for pair, part in parts.items() if part == "train"}
+
+
+def test_cold_ones_hang_on_seed_and_id_alone_and_keep_to_their_share(spark):
+    shares = ("cold_item_share=0.2", "cold_validation_share=0")
+    first = cold(spark, "kind=leave_last_one", *shares)
+    items = cold_of(first, 1)
+    assert abs(len(items) / 150 - 0.2) < 4 * (0.2 * 0.8 / 150) ** 0.5
+    assert {part for pair, part in first.items() if pair[1] in items} == {"test"}
+    # neither other indices nor another kind of split make others cold, another seed does
+    assert cold_of(cold(spark, "kind=random", "validation_share=0", *shares, first_index=1000), 1) == items
+    assert cold_of(cold(spark, "kind=leave_last_one", *shares, seed=SEED + 1), 1) != items
+    # a part of the cold ones is for validation; more of them are cold in a larger share
+    shares = ("cold_item_share=0.3", "cold_validation_share=0.5")
+    parts = cold(spark, "kind=leave_last_one", *shares)
+    assert cold_of(parts, 1) > items
+    kept_for = [{part for pair, part in parts.items() if pair[1] == item} for item in cold_of(parts, 1)]
+    assert {frozenset(found) for found in kept_for} == {frozenset(["test"]), frozenset(["validation"])}
+
+
+def test_cold_shares_do_not_go_with_a_given_test(spark):
+    with pytest.raises(UserError, match=r"split\.cold_item_share"):
+        labelled(split("kind=given", "cold_user_share=0.1"), AS_OF, SEED)
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.integers(0, 1 << 30),
+    st.sampled_from(["kind=leave_last_one", "kind=leave_last_two", "kind=time", "kind=random"]),
+    st.floats(0.05, 0.6),
+    st.floats(0.0, 0.9),
+)
+def test_no_pair_of_a_cold_user_is_trained_on(spark, seed, kind, share, validation):
+    of_users = (kind, f"cold_user_share={share}", f"cold_validation_share={validation}")
+    parts = cold(spark, *of_users, f"cold_item_share={share}", seed=seed)
+    assert len(parts) == 9_000 and set(parts.values()) <= {"train", "validation", "test"}
+    alone = cold(spark, *of_users, seed=seed)
+    users = cold_of(alone, 0)
+    for user in users:  # all that is theirs is held out, for one part
+        assert len({part for pair, part in alone.items() if pair[0] == user}) == 1
+    for pair, part in parts.items():  # and stays so whatever the items are, but for those of test
+        if pair[0] in users:
+            assert part in (alone[pair], "test")
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from recsys_spark.models import binary_cross_entropy, losses
-from recsys_spark.models.folding import folding
+from recsys_spark.models.folding import nearest_neighbours, share_a_user
 from recsys_spark.models.windows import some_places, up_to
 
 
@@ -69,13 +69,22 @@ def test_gbces_beta_is_one_without_calibration_and_the_sampling_rate_with_all_of
     assert losses.calibration_beta(5000, 3707, 0.5) == 1.0
 
 
-def test_folding_is_the_share_of_neighbours_without_a_common_user() -> None:
+def test_the_nearest_neighbours_are_those_of_a_plain_sort_by_cosine() -> None:
+    vectors = np.random.default_rng(0).normal(size=(30, 4))
+    unit = vectors / np.linalg.norm(vectors, axis=1)[:, None]
+    for item, found in enumerate(nearest_neighbours(vectors, 5)):
+        others = sorted((other for other in range(30) if other != item), key=lambda other: -(unit[item] @ unit[other]))
+        assert set(found.tolist()) == set(others[:5])
+    assert nearest_neighbours(vectors[:3], 10).shape == (3, 2)
+
+
+def test_neighbours_share_a_user_or_are_folded() -> None:
     # items 0 and 1 lie together and share user 0; items 2 and 3 lie together and share nobody
-    vectors = np.array([[1.0, 0.1], [1.0, 0.0], [0.0, 1.0], [0.1, 1.0], [5.0, 5.0]])
-    users, items = np.array([0, 0, 1, 2]), np.array([0, 1, 2, 3])
-    assert folding(vectors, users, items, neighbours=1) == 0.5
-    with pytest.raises(ValueError, match="1 items were taken"):
-        folding(vectors, np.array([0]), np.array([3]))
+    nearest = nearest_neighbours(np.array([[1.0, 0.1], [1.0, 0.0], [0.0, 1.0], [0.1, 1.0]]), 1)
+    assert nearest.tolist() == [[1], [0], [3], [2]]
+    shared = share_a_user(np.array([0, 0, 1, 2, 2]), np.array([0, 1, 2, 3, 3]), nearest)
+    assert shared.tolist() == [[True], [True], [False], [False]]
+    assert share_a_user(np.array([], int), np.array([], int), nearest).tolist() == [[False]] * 4
 
 
 def test_places_of_windows_are_of_known_items_and_histories_end_at_them() -> None:

@@ -264,10 +264,20 @@ def test_halves_are_trained_first_and_joined(night, groceries, tmp_path):
 
 
 OF_ITEM = "{name: category, of: item, kind: categorical, source: category}"
-DECLARED = f"[{OF_ITEM}, {{name: age, of: user, kind: categorical, source: age}}]"
+OF_CONTEXT = "{name: store, of: context, kind: categorical, source: context.store_id, min_count: 5}"
+DECLARED = f"[{OF_ITEM}, {{name: age, of: user, kind: categorical, source: age}}, {OF_CONTEXT}]"
 SMALL_MODELS = {
     "sasrec": {"model__sasrec__width": 16, "model__sasrec__negatives": 64, "examples__window": 20},
-    "two_tower": {"model__two_tower__width": 16, "features__declared": DECLARED, "examples__window": 20},
+    "gru4rec": {"model__gru4rec__width": 16, "model__gru4rec__units": 16, "examples__window": 20},
+    "softmax_dnn": {"model__softmax_dnn__width": 16, "model__softmax_dnn__repeats": "true", "examples__window": 20},
+    "two_tower": {
+        "model__two_tower__width": 16,
+        "features__declared": DECLARED,
+        "examples__window": 20,
+        "recommend__context": '{context.store_id: "367"}',
+    },
+    "din": {"model__din__width": 8, "examples__window": 10},
+    "matrix_factorization": {"model__matrix_factorization__width": 8},
     "multitask": {"model__multitask__width": 8},
     "embedding_mlp": {"model__embedding_mlp__high": 20.0},
 }

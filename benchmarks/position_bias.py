@@ -1,6 +1,6 @@
 """What position bias costs, and what the tower and the weights win back: a simulated click log whose truth is known.
 
-    .venv/bin/python benchmarks/position_bias.py [--seeds 5] [--eta 0.5,1.0,1.5]
+    .venv/bin/python benchmarks/position_bias.py [--seeds 5] [--eta 0.5,1.0]
 
 A user wants an item with probability g, a sigmoid of hidden factors and the item's quality. A page holds ten items drawn by
 lot, in the order of an older ranking, which is half right, with errors of its own about each item and luck on each page.
@@ -54,7 +54,7 @@ def main() -> None:
     """Print a Markdown table of each measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--eta", default="0.5,1.0,1.5", help="how steeply attention falls, with commas between")
+    parser.add_argument("--eta", default="0.5,1.0", help="how steeply attention falls, with commas between")
     options = parser.parse_args()
     found = {eta: [measured(seed, eta) for seed in range(options.seeds)] for eta in map(float, options.eta.split(","))}
     best = {(eta, way): best_l2(runs, way) for eta, runs in found.items() for way in WAYS}

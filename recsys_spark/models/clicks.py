@@ -24,7 +24,7 @@ class ClickLoss(keras.layers.Layer):
         weights:  that of `ignore` with w_b = 1 / propensity[k_b] for clicks, 1 for the others
 
     The tower is part of the loss, never of a model's score. Its source: Zhao et al. (2019), "Recommending What Video to
-    Watch Next: A Multitask Ranking System", RecSys '19, section 4.3; here on the position alone. The weights': Joachims,
+    Watch Next: A Multitask Ranking System", RecSys '19; here on the position alone. The weights': Joachims,
     Swaminathan and Schnabel (2017), "Unbiased Learning-to-Rank with Biased Feedback", WSDM '17. Where a click has the
     probability p g (looked at, then wanted), weights make the odds g / (1 - p g): in the order of g while clicks are rare.
     The estimate that is exact (Saito et al. 2020, WSDM '20) weighs clicks with 1 - 1 / p as non-clicks too, which is

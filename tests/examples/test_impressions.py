@@ -42,20 +42,23 @@ FIRST, SECOND, UNKNOWN, MISSING = 2, 3, 1, 0
 
 
 @pytest.fixture(scope="module")
-def indexed(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = Run("index", spark, load_config(settings=SETTINGS), str(tmp_path_factory.mktemp("shown") / "root"), "test")
+def made(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run of both stages, made once."""
+    run = Run("examples", spark, load_config(settings=SETTINGS), str(tmp_path_factory.mktemp("shown") / "root"), "test")
     rows = [
         (f"e{n}", user, item, START + timedelta(hours=hour), kind, value, n, place and {"place": place}, "hand", "r0")
         for n, (user, item, hour, kind, value, place) in enumerate(LOG)
     ]
     run.tables.append(EVENTS, spark.createDataFrame(rows, EVENTS.schema))
     index.run(run)
-    return Path(run.root)
+    examples.run(run)
+    return run
 
 
 @pytest.fixture
-def make(indexed: Path, make_run: Callable[..., Run], tmp_path: Path) -> Callable[..., Run]:
-    shutil.copytree(indexed, tmp_path / "root")
+def make(made: Run, make_run: Callable[..., Run], tmp_path: Path) -> Callable[..., Run]:
+    """`make("train", ...)`: a run on a copy, with these settings too."""
+    shutil.copytree(made.root, tmp_path / "root")
     return lambda stage, *settings: make_run(stage, *SETTINGS, *settings)
 
 
@@ -64,18 +67,18 @@ def written(run: Run, table: str, fit: str, *columns: str) -> list[tuple[object,
     return sorted(map(tuple, rows))
 
 
-def test_impressions_clicked_or_not_with_positions_that_the_fits_parts_taught(make):
-    run = make("examples")
-    examples.run(run)
+def test_impressions_clicked_or_not_with_positions_that_the_fits_parts_taught(made):
     columns = ("user_idx", "item_idx", "clicked", "shown_at")
     trained = [(0, 0, 1, FIRST), (0, 1, 0, SECOND), (0, 2, 0, UNKNOWN), (1, 0, 0, SECOND), (1, 1, 1, FIRST)]
     trained.append((1, 2, 0, MISSING))
-    assert written(run, "train_impressions", "evaluate", *columns) == trained
+    assert written(made, "train_impressions", "evaluate", *columns) == trained
     later = [(0, 2, 1, UNKNOWN), (1, 2, 1, FIRST)]
-    assert written(run, "train_impressions", "production", *columns) == sorted(trained + later)
-    assert run.counts["impressions_evaluate"] == 6 and run.counts["clicks_evaluate"] == 2
+    assert written(made, "train_impressions", "production", *columns) == sorted(trained + later)
+    assert made.counts["impressions_evaluate"] == 6 and made.counts["clicks_evaluate"] == 2
 
-    counted = written(run, "shown_positions", "evaluate", "shown_at", "position", "impressions", "clicks", "propensity")
+    counted = written(
+        made, "shown_positions", "evaluate", "shown_at", "position", "impressions", "clicks", "propensity"
+    )
     assert counted == [
         (MISSING, None, 1, 0, 0.0),
         (UNKNOWN, None, 1, 0, 0.0),
@@ -89,14 +92,12 @@ def test_a_log_of_clicks_alone_is_refused(make):
         examples.run(make("examples", "examples.impression_types=[purchase]"))
 
 
-@pytest.mark.parametrize("position", ["ignore", "tower", "weights"])
-def test_they_train_a_model_that_is_scored_without_positions(make, position):
+def test_they_train_a_model_and_its_tower(make):
     settings = ["model.name=matrix_factorization", "model.matrix_factorization.loss_name=clicks"]
-    settings += ["model.matrix_factorization.width=4", f"training.position={position}", "training.epochs=2"]
-    examples.run(make("examples", *settings))
+    settings += ["model.matrix_factorization.width=4", "training.position=tower", "training.epochs=2"]
     job = job_of(make("train", *settings), "evaluate", "v", "matrix_factorization", (), None)
     assert job.model.settings["clicks"] == {
-        "position": position,
+        "position": "tower",
         "codes": 4,
         "dropout": 0.1,
         "propensities": [0.05, 0.05, 1.0, 0.05],  # those without a click count as the least
@@ -105,4 +106,4 @@ def test_they_train_a_model_that_is_scored_without_positions(make, position):
     assert outcome.error == "" and [epoch.samples for epoch in outcome.history] == [6, 6]
     assert "ndcg@10" in outcome.history[0].validation
     names = {name.rpartition("/")[2] for name in storage.load_arrays(outcome.weights)}
-    assert ("position_tower" in names) == (position == "tower")
+    assert {"users", "items", "position_tower"} <= names

@@ -186,6 +186,7 @@ class Examples(Section):
     eval_negatives: Positive
     window: Positive
     windows: Positive
+    conversion_types: list[str]
     impression_types: list[str]
     position_key: Annotated[str, Field(min_length=1)]
     positions_kept: Positive

@@ -168,10 +168,11 @@ class MultiTaskModel(ModelSection):
     units: Positive
     tower: Positive
     sharing: Literal["mmoe", "shared_bottom"]
-    task_weights: Annotated[list[NotNegativeNumber], Field(min_length=2, max_length=2)]
+    task_weights: Annotated[list[NotNegativeNumber], Field(min_length=3, max_length=3)]
     uncertainty: bool
     value_power: NotNegativeNumber
     value_share: float
+    rank_by: Literal["interaction", "conversion"]
 
     @property
     def examples(self) -> Kind:

@@ -304,19 +304,24 @@ FEATURE_SPECS: Final = Table(
 
 
 def train_examples(negatives: int) -> Table:
-    """The pairs table for K negatives: one row a positive and draw, `(user_idx, item_idx, value, negative_1..K)`, all flat.
+    """The pairs table for K negatives: one row a positive and draw, what is known of it, `negative_1..K`, all flat.
 
     With `examples.positives: events` a pair has a row for each time it was a positive.
 
     Deletion vectors and column mapping stay off: the feed reads the files themselves.
     """
     value = _column(c.VALUE, FloatType(), "latest value of the pair in the parts of the fit, NaN where it has none")
+    converted = _column(
+        c.CONVERTED,
+        FloatType(),
+        "1 if the pair has an event of examples.conversion_types there, else 0; NaN without such types",
+    )
     draw = _column(c.DRAW, _INT, "which draw of negatives, from 0")
     drawn = [_column(c.negative(k), _INT, "item_idx of a negative") for k in range(1, negatives + 1)]
     return Table(
         "train_examples",
         "examples",
-        StructType([_AS_OF, _FIT, draw, _USER_IDX, _ITEM_IDX, value, _CONTEXT, *drawn]),
+        StructType([_AS_OF, _FIT, draw, _USER_IDX, _ITEM_IDX, value, converted, _CONTEXT, *drawn]),
         key=(c.AS_OF_DATE, c.FIT, c.DRAW, c.USER_IDX, c.ITEM_IDX),
         partitioned_by=(c.AS_OF_DATE, c.FIT, c.DRAW),
         properties=_FED,

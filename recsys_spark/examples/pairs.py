@@ -37,6 +37,7 @@ def train_pairs(
     pool: Broadcast[Pool],
     files: int,
     contexts: DataFrame | None = None,
+    conversions: DataFrame | None = None,
 ) -> Transformer:
     """Interactions -> `schemas.train_examples(K)`: one row a positive of the fit and draw, its K negatives beside it.
 
@@ -51,6 +52,7 @@ def train_pairs(
         pool: what negatives are drawn from, broadcast.
         contexts: `event_contexts` of the fit's parts, where features of the context are declared. The n-th time that a
             pair is a positive has the context of its n-th event: with `times` of 1 that of the first.
+        conversions: `(user_idx, item_idx)` of the pairs that convert in the fit's parts, each once, where some types do.
     """
     table = train_examples(config.negatives)
     drawn = StructType([field for field in table.schema if field.name not in (c.AS_OF_DATE, c.FIT)])
@@ -58,6 +60,7 @@ def train_pairs(
     def to_examples(interactions: DataFrame) -> DataFrame:
         value = F.coalesce(value_in(*PARTS_OF_FIT[fit]), F.lit(float("nan"))).cast("float")
         pairs = interactions.select(c.USER_IDX, c.ITEM_IDX, value.alias(c.VALUE), times.cast("int").alias(_TIMES))
+        pairs = pairs.transform(_labelled(conversions))
         if contexts is None:
             pairs = pairs.withColumn(_CONTEXTS, F.lit(None).cast("array<binary>"))
         else:
@@ -77,27 +80,38 @@ def _drawer(config: Examples, seed: int, pool: Broadcast[Pool]) -> Callable[[pa.
         c.USER_IDX,
         c.ITEM_IDX,
         c.VALUE,
+        c.CONVERTED,
         c.CONTEXT,
         *(c.negative(k) for k in range(1, config.negatives + 1)),
     ]
 
     def draw(pairs: pa.Table) -> Iterator[pa.RecordBatch]:
-        users, items, values, times = (
-            pairs.column(name).to_numpy() for name in (c.USER_IDX, c.ITEM_IDX, c.VALUE, _TIMES)
+        users, items, values, converted, times = (
+            pairs.column(name).to_numpy() for name in (c.USER_IDX, c.ITEM_IDX, c.VALUE, c.CONVERTED, _TIMES)
         )
         barred = pair_keys(users, items)
-        users, items, values = (np.repeat(column, times) for column in (users, items, values))
+        users, items, values, converted = (np.repeat(column, times) for column in (users, items, values, converted))
         repeat = np.arange(len(users)) - np.repeat(np.cumsum(times) - times, times)
         contexts = _repeated(pairs.column(_CONTEXTS).combine_chunks(), times, repeat)
         for nth in range(config.draws):
             negatives = draw_negatives(seed, nth, users, items, repeat, config.negatives, barred, pool.value)
             kept = negatives[:, 0] != NONE_LEFT
             draws = np.full(int(kept.sum()), nth, dtype=np.int32)
-            before = [pa.array(column) for column in (draws, users[kept], items[kept], values[kept])]
+            of_positives = (draws, *(column[kept] for column in (users, items, values, converted)))
+            before = [pa.array(column) for column in of_positives]
             drawn = [pa.array(column) for column in negatives[kept].T]
             yield pa.RecordBatch.from_arrays([*before, contexts.filter(pa.array(kept)), *drawn], names)
 
     return draw
+
+
+def _labelled(conversions: DataFrame | None) -> Transformer:
+    """Pairs -> the same with `converted`. One shuffle, where there are conversions."""
+    if conversions is None:
+        return lambda pairs: pairs.withColumn(c.CONVERTED, F.lit(float("nan")).cast("float"))
+    ones = conversions.withColumn(c.CONVERTED, F.lit(1.0))
+    label = F.coalesce(F.col(c.CONVERTED), F.lit(0.0)).cast("float")
+    return lambda pairs: pairs.join(ones, on=[c.USER_IDX, c.ITEM_IDX], how="left").withColumn(c.CONVERTED, label)
 
 
 def _by_pair(contexts: DataFrame) -> DataFrame:

@@ -56,7 +56,10 @@ def _write_train_examples(run: Run, interactions: DataFrame, fit: Fit) -> None:
     pool = _pool(run, interactions, fit)
     barred = interactions.where(F.col(c.POSITIVES) > 0)
     contexts = _contexts(run, fit)
-    examples = barred.transform(train_pairs(config, run.seed, run.as_of, fit, times, pool, files, contexts))
+    conversions = _conversions(run, fit)
+    examples = barred.transform(
+        train_pairs(config, run.seed, run.as_of, fit, times, pool, files, contexts, conversions)
+    )
     where: dict[str, str | int | date] = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
     rows = run.tables.replace(train_examples(config.negatives), examples, where)
     run.counts[f"positives_{fit}"], run.counts[f"train_examples_{fit}"] = positives, rows
@@ -83,6 +86,15 @@ def _contexts(run: Run, fit: Fit) -> DataFrame | None:
     if not of_context(run.config.features):
         return None
     return run.tables.read_slice("event_contexts", {c.AS_OF_DATE: run.as_of, c.FIT: fit}).where(in_parts(fit))
+
+
+def _conversions(run: Run, fit: Fit) -> DataFrame | None:
+    """The pairs with an event of `examples.conversion_types` in the fit's parts, where there are such types."""
+    types = run.config.examples.conversion_types
+    if not types:
+        return None
+    events = labelled_events(run, {c.EVENT_TYPE: F.col(c.EVENT_TYPE)}).where(in_parts(fit))
+    return events.transform(shown.of_types(types)).select(c.USER_IDX, c.ITEM_IDX).distinct()
 
 
 def _write_train_impressions(run: Run) -> None:

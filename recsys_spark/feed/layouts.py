@@ -81,6 +81,7 @@ class Layout:
 
 _AS: Final[dict[str, Any]] = {
     "value": lambda tf, column: tf.bitcast(column, tf.float32),
+    "converted": lambda tf, column: tf.bitcast(column, tf.float32),
     "clicked": lambda tf, column: tf.cast(column, tf.float32),
     "position": lambda tf, column: column,
 }
@@ -106,7 +107,9 @@ def layout_of(
     pair, drawn = (c.USER_IDX, c.ITEM_IDX), tuple(c.negative(k) for k in range(1, negatives + 1))
     plain = {
         PAIRS: Layout(PAIRS, (*pair, *drawn), 1 + negatives, (), 1 + negatives),
-        RATED_PAIRS: Layout(RATED_PAIRS, (*pair, *drawn, c.VALUE), 1 + negatives, ("value",), 1 + negatives),
+        RATED_PAIRS: Layout(
+            RATED_PAIRS, (*pair, *drawn, c.VALUE, c.CONVERTED), 1 + negatives, ("value", "converted"), 1 + negatives
+        ),
         RATINGS: Layout(RATINGS, (*pair, c.VALUE), 1, ("value",), 1),
         IMPRESSIONS: Layout(IMPRESSIONS, (*pair, c.CLICKED, c.SHOWN_AT), 1, ("clicked", "position"), 1),
         SEQUENCES: Layout(SEQUENCES, (c.USER_IDX, c.WINDOW), 1 + window, (), 1, events=window),

@@ -23,7 +23,8 @@ class Recommender(keras.Model):
     Batches of training, by `examples`:
 
     - `pairs`: `{"user": (B,), "items": (B, 1 + K)}`, the positive in column 0, its negatives beside it;
-    - `rated_pairs`: the same with `"value": (B,)` of the positive, NaN where it is not known;
+    - `rated_pairs`: the same with `"value": (B,)` of the positive, NaN where it is not known, and `"converted": (B,)`, 1 or 0,
+      NaN where no types of event convert;
     - `ratings`: `{"user": (B,), "items": (B, 1), "value": (B,)}`;
     - `impressions`: `{"user": (B,), "items": (B, 1), "clicked": (B,), "position": (B,)}`, 1.0 for a click, 0.0 for none, and
       the code of the position it was shown at;

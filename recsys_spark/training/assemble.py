@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from math import isnan
 from typing import Any
 
 from pyspark.sql import functions as F
@@ -41,7 +42,8 @@ def job_of(run: Run, fit: Fit, version: str, phase: str, halves: tuple[str, ...]
 
     Raises:
         MissingTableError: a table or its slice is missing; the message names the job that makes it.
-        UserError: the model learns values that no event has, or the encoded features are not those declared.
+        UserError: the model learns values that no event has, or conversions that all or none have, or the encoded features
+            are not those declared.
     """
     config, kind = run.config, run.config.model.chosen.examples
     of_fit: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
@@ -89,6 +91,8 @@ def _from_data(run: Run, kind: Kind, of_fit: SliceKey) -> dict[str, Any]:
         settings["length"] = run.config.examples.window
     if kind in (RATINGS, RATED_PAIRS):
         settings |= _moments(run, kind, of_fit)
+    if kind == RATED_PAIRS:
+        settings["conversions"] = _has_conversions(run, of_fit)
     if kind == IMPRESSIONS:
         rows = run.tables.read_slice("shown_positions", of_fit)
         known = collect_rows(rows, "the positions of impressions", run.config.run.driver_bytes)
@@ -149,6 +153,29 @@ def _moments(run: Run, kind: Kind, of_fit: SliceKey) -> dict[str, float]:
             "event_value in ingest, or choose a model or objective without ratings (docs/choosing.md)"
         )
     return {"mean_value": row["mean"]} | ({"std_value": row["std"]} if kind == RATED_PAIRS else {})
+
+
+def _has_conversions(run: Run, of_fit: SliceKey) -> bool:
+    """Whether the positives say if they converted. One pass over a draw."""
+    types = run.config.examples.conversion_types
+    if not types and run.config.model.multitask.rank_by == "conversion":
+        raise UserError(
+            "model.multitask.rank_by is conversion, but examples.conversion_types names no type of event that converts a pair"
+        )
+    if not types:
+        return False
+    row = run.tables.read_slice("train_examples", {**of_fit, c.DRAW: 0}).agg(F.avg(c.CONVERTED).alias("share")).head()
+    share = float("nan") if row is None or row["share"] is None else float(row["share"])
+    if isnan(share):
+        raise UserError(
+            "the examples do not say which pairs converted: run jobs/examples.py with examples.conversion_types"
+        )
+    if not 0.0 < share < 1.0:
+        raise UserError(
+            f"{share:.0%} of the positives have an event of examples.conversion_types ({', '.join(types)}), so there is nothing "
+            "to learn of conversion: check the types, and interactions.positive_types, which say what a positive is"
+        )
+    return True
 
 
 def _draws(run: Run, kind: Kind, of_fit: SliceKey) -> tuple[tuple[LiveFile, ...], ...]:

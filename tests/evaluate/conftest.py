@@ -20,6 +20,7 @@ from recsys_spark.runs import Run
 from tests.evaluate import matrix_scorer
 
 AS_OF = date(2024, 1, 31)
+NAN = float("nan")
 NOON = datetime(2024, 1, 31, 12, tzinfo=UTC)
 
 # what the evaluate fit scores: users 0..2 x items 0..5; user 3 is unknown to it
@@ -135,9 +136,9 @@ def make_world(spark: SparkSession, folder: Path) -> World:
     world.append(
         schemas.train_examples(2),
         [
-            (AS_OF, "evaluate", 0, 0, 0, 5.0, 4, 5),
-            (AS_OF, "evaluate", 0, 2, 2, 2.0, 1, 4),
-            (AS_OF, "evaluate", 1, 0, 0, 5.0, 5, 3),
+            (AS_OF, "evaluate", 0, 0, 0, 5.0, NAN, None, 4, 5),
+            (AS_OF, "evaluate", 0, 2, 2, 2.0, NAN, None, 1, 4),
+            (AS_OF, "evaluate", 1, 0, 0, 5.0, NAN, None, 5, 3),
         ],
     )
     world.append(

@@ -75,7 +75,8 @@ def checkerboard(kind: str, rows: int, rng: np.random.Generator) -> dict[str, An
         return {"user": users, "window": window.astype(np.int32)}
     items = (2 * rng.integers(0, ITEMS // 2, (rows, 3)) + users[:, None] % 2).astype(np.int32)
     items[:, 1:] ^= 1
-    return {"user": users, "items": items, "value": (4.0 - items[:, 0] % 2).astype(np.float32)}
+    value, converted = (4.0 - items[:, 0] % 2).astype(np.float32), (items[:, 0] < 4).astype(np.float32)
+    return {"user": users, "items": items, "value": value, "converted": converted}
 
 
 def trained(model: Any, steps: int = 200) -> list[float]:
@@ -243,8 +244,7 @@ def test_every_kind_of_example_is_fed_as_its_models_take_it(name: str) -> None:
     layout = layout_of(model.examples, 2, LENGTH)
     block = tf.zeros((4, layout.width), tf.int32)
     batch = layout.batch(block)
-    expected = {"sequences": {"user", "window"}, "pairs": {"user", "items"}}.get(
-        model.examples, {"user", "items", "value"}
-    )
+    said = {"rated_pairs": {"value", "converted"}, "ratings": {"value"}}.get(model.examples, set())
+    expected = {"user", "window" if model.examples == "sequences" else "items"} | said
     assert set(batch) == expected
     assert np.isfinite(model.training_loss(batch, tf.constant([1, 2], tf.int64)))

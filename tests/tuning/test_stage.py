@@ -28,7 +28,9 @@ def write_tables(run: Run) -> None:
     """Three positives a user to train on, the fourth held out for validation and for test."""
     own = [[item for item in range(N_ITEMS) if (user + item) % 2 == 0] for user in range(N_USERS)]
     others = [[item for item in range(N_ITEMS) if (user + item) % 2] for user in range(N_USERS)]
-    rows = [(DAY, "evaluate", 0, u, i, 1.0, *others[u][:2]) for u in range(N_USERS) for i in own[u][:3]]
+    rows = [
+        (DAY, "evaluate", 0, u, i, 1.0, float("nan"), None, *others[u][:2]) for u in range(N_USERS) for i in own[u][:3]
+    ]
     held_out = [
         (DAY, part, u, [own[u][3]], [1.0], others[u]) for part in ("validation", "test") for u in range(N_USERS)
     ]

@@ -21,9 +21,10 @@ from pathlib import Path
 from bench import header, local_session, timed
 from pyspark.sql import SparkSession
 
-from recsys_spark.config import Config, load_config
+from recsys_spark.config import load_config
 from recsys_spark.runs import Run
 from recsys_spark.session import get_session
+from recsys_spark.settings import Config
 from recsys_spark.stages import stage_named
 
 STAGES = ("index", "examples")

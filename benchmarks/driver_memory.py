@@ -27,9 +27,10 @@ from bench import header
 from data_stages import SETTINGS, config_for, made_root, parser_of
 from pyspark.sql import SparkSession
 
-from recsys_spark.config import Config, load_config
+from recsys_spark.config import load_config
 from recsys_spark.runs import Run
 from recsys_spark.session import get_session
+from recsys_spark.settings import Config
 from recsys_spark.stages import stage_named
 
 STAGES = ("index", "features", "examples")

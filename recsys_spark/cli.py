@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from recsys_spark.config import Config, load_config
+from recsys_spark.config import load_config
 from recsys_spark.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER_ERROR, PartlyFailedError, UserError
+from recsys_spark.settings import Config
 
 _WITHOUT_EVENTS = {"generate", "benchmark"}  # their root may hold none, so that no date follows from them
 

@@ -14,9 +14,9 @@ from pyspark.sql import functions as F
 
 from recsys_spark import __version__
 from recsys_spark import columns as c
-from recsys_spark.config import Config
 from recsys_spark.errors import UserError
 from recsys_spark.schemas import RUNS
+from recsys_spark.settings import Config
 from recsys_spark.tables import Tables
 
 

@@ -7,8 +7,8 @@ import sys
 
 from pyspark.sql import SparkSession
 
-from recsys_spark.config import RunOptions
 from recsys_spark.errors import UserError
+from recsys_spark.settings import RunOptions
 
 
 def get_session(name: str, options: RunOptions) -> SparkSession:

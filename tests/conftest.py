@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from recsys_spark.config import Config, load_config
+from recsys_spark.config import load_config
 from recsys_spark.runs import Run
+from recsys_spark.settings import Config
 
 REAL_DATA = "RECSYS_TEST_DATA"
 

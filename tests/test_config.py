@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recsys_spark.config import Config, default_yaml, known_keys, load_config
+from recsys_spark.config import default_yaml, known_keys, load_config
 from recsys_spark.errors import UserError
+from recsys_spark.settings import Config
 
 CONF = Path(__file__).parent.parent / "conf"
 

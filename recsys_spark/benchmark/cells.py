@@ -10,10 +10,11 @@ from datetime import date
 from typing import Final
 
 from recsys_spark import storage
-from recsys_spark.config import Benchmark, BenchmarkData, Config, load_config
+from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
 from recsys_spark.evaluate.measures import measures
 from recsys_spark.evaluate.subjects import POPULARITY, RANDOM
+from recsys_spark.settings import Benchmark, BenchmarkData, Config
 
 _ITS_OWN: Final = ("dataset", "root", "run", "tune", "benchmark")
 _OF_MODELS: Final = ("model.", "training.", "examples.")

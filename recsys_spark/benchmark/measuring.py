@@ -12,9 +12,9 @@ from recsys_spark import storage
 from recsys_spark.benchmark.cells import Cell, figure_key
 from recsys_spark.benchmark.results import Measured
 from recsys_spark.bounded import collect_rows
-from recsys_spark.config import Config
 from recsys_spark.evaluate.measures import ALL
 from recsys_spark.runs import Run, run_stage
+from recsys_spark.settings import Config
 from recsys_spark.stages import stage_named
 
 

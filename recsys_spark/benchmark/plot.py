@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from recsys_spark.benchmark.cells import figure_key
 from recsys_spark.benchmark.results import Line
-from recsys_spark.config import Benchmark
+from recsys_spark.settings import Benchmark
 
 # Told apart by the colour-blind (Okabe and Ito, 2008, "Color universal design"); its yellow is too pale on white.
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -7,7 +7,7 @@ from itertools import product
 
 from recsys_spark.benchmark.cells import figure_key
 from recsys_spark.benchmark.results import Line, Over
-from recsys_spark.config import Benchmark
+from recsys_spark.settings import Benchmark
 
 _AMONG = {"sampled": "among sampled candidates", "full": "among the whole catalogue"}
 

@@ -13,12 +13,12 @@ from typing import Final
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.config import Ingest
 from recsys_spark.errors import UserError
 from recsys_spark.events import times
 from recsys_spark.events.drafts import Source, event_drafts, item_drafts
 from recsys_spark.events.fields import csv_fields, field, json_fields, require_fields
 from recsys_spark.events.lines import Lines, read_lines
+from recsys_spark.settings import Ingest
 
 _REVIEW: Final = ("reviewerID", "asin", "overall", "unixReviewTime")
 _PRODUCT: Final = ("asin", "title", "brand", "price", "categories", "category", "main_cat")

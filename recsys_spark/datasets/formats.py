@@ -7,10 +7,10 @@ from typing import Final
 
 from pyspark.sql import SparkSession
 
-from recsys_spark.config import Ingest
 from recsys_spark.datasets import amazon, complete_journey, mapped, marketbias, movielens, sequence_file
 from recsys_spark.errors import UserError
 from recsys_spark.events.drafts import Source
+from recsys_spark.settings import Ingest
 
 Reader = Callable[[SparkSession, Ingest], Source]
 

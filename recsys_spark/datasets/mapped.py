@@ -9,7 +9,6 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
-from recsys_spark.config import Ingest, Mapped
 from recsys_spark.errors import UserError
 from recsys_spark.events import times
 from recsys_spark.events.columnar import columnar_rows
@@ -25,6 +24,7 @@ from recsys_spark.events.fields import (
     without_header,
 )
 from recsys_spark.events.lines import Lines, read_lines
+from recsys_spark.settings import Ingest, Mapped
 from recsys_spark.spark_errors import explained
 from recsys_spark.tables import read_outside
 

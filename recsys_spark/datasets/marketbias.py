@@ -12,11 +12,11 @@ from typing import Final
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.config import Ingest
 from recsys_spark.events import times
 from recsys_spark.events.drafts import Source, event_drafts, item_drafts, text_or_none, user_drafts
 from recsys_spark.events.fields import FAULT, csv_fields, field, header_names, require_fields, without_header
 from recsys_spark.events.lines import read_lines
+from recsys_spark.settings import Ingest
 
 _REQUIRED: Final = (
     "item_id", "user_id", "rating", "timestamp", "model_attr", "category", "brand", "year", "user_attr",

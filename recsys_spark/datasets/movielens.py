@@ -10,12 +10,12 @@ from typing import Final
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.config import Ingest
 from recsys_spark.datasets.movielens_files import GENRES, MOVIES, RATINGS, USERS, Kind, cut_rows, find
 from recsys_spark.events import times
 from recsys_spark.events.drafts import Source, event_drafts, item_drafts, user_drafts
 from recsys_spark.events.fields import field, field_names, require_fields
 from recsys_spark.events.lines import list_files
+from recsys_spark.settings import Ingest
 
 _YEAR_IN_TITLE: Final = r"\((\d{4})\)\s*$"
 

@@ -12,10 +12,10 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
-from recsys_spark.config import Ingest
 from recsys_spark.events.drafts import Source, event_drafts, trimmed
 from recsys_spark.events.fields import field, require_fields, split_fields
 from recsys_spark.events.lines import read_lines
+from recsys_spark.settings import Ingest
 
 _NAMES: Final = ("user", "item")
 

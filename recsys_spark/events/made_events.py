@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from recsys_spark.config import Generate
 from recsys_spark.events.made_population import Key, World, factors_of
 from recsys_spark.events.made_time import DAY_SECONDS, Floats, Integers, moments
 from recsys_spark.hashing import UInt64s, below, uniform
+from recsys_spark.settings import Generate
 
 BLOCK_EVENTS = 16_384
 STORES = 24

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recsys_spark.config import Generate
 from recsys_spark.events.made_time import Integers
 from recsys_spark.hashing import UInt64s, hash_of, uniform
+from recsys_spark.settings import Generate
 
 Taste = npt.NDArray[np.float32]
 

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from recsys_spark.config import Generate
+from recsys_spark.settings import Generate
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

@@ -8,7 +8,7 @@ from typing import Final
 
 from pyspark.sql import SparkSession
 
-from recsys_spark.config import Ingest
+from recsys_spark.settings import Ingest
 
 _BLOCKS: Final = "spark.sql.files.minPartitionNum"
 _NANOSECONDS: Final = "spark.sql.legacy.parquet.nanosAsLong"

@@ -13,10 +13,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
-from recsys_spark.config import Ingest
 from recsys_spark.errors import UserError
 from recsys_spark.events.drafts import TIME_TEXT, VALUE_TEXT
 from recsys_spark.events.fields import FAULT
+from recsys_spark.settings import Ingest
 from recsys_spark.transform import Transformer
 
 _VERDICT: Final = "_verdict"

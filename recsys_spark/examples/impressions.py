@@ -13,12 +13,13 @@ from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.bounded import collect_columns
-from recsys_spark.config import CategoricalFeature, Fit
 from recsys_spark.events.drafts import text_or_none
 from recsys_spark.examples.propensities import propensities_of
+from recsys_spark.feature_settings import CategoricalFeature
 from recsys_spark.features.spec import FIRST_OF_VOCABULARY, MISSING, UNKNOWN
 from recsys_spark.features.vocabulary import Vocabulary, vocabularies, words
 from recsys_spark.schemas import TRAIN_IMPRESSIONS
+from recsys_spark.settings import Fit
 from recsys_spark.transform import Transformer, conform
 
 Row = tuple[Any, ...]

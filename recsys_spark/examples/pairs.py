@@ -15,12 +15,12 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from recsys_spark import columns as c
-from recsys_spark.config import Examples, Fit
 from recsys_spark.examples.negatives import NONE_LEFT, Pool, draw_negatives
 from recsys_spark.hashing import pair_keys
 from recsys_spark.interactions.pairs import value_in
 from recsys_spark.interactions.split import PARTS_OF_FIT
 from recsys_spark.schemas import train_examples
+from recsys_spark.settings import Examples, Fit
 from recsys_spark.transform import Transformer, conform
 from recsys_spark.whole_users import map_whole_users
 

@@ -12,7 +12,6 @@ from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.bounded import collect_columns
-from recsys_spark.config import Fit
 from recsys_spark.errors import UserError
 from recsys_spark.examples import impressions as shown
 from recsys_spark.examples.candidates import drawn_candidates, given_candidates
@@ -27,6 +26,7 @@ from recsys_spark.interactions.stage import labelled_events
 from recsys_spark.model_settings import IMPRESSIONS, SEQUENCES
 from recsys_spark.runs import Run
 from recsys_spark.schemas import EVAL_EXAMPLES, SHOWN_POSITIONS, TRAIN_IMPRESSIONS, TRAIN_SEQUENCES, train_examples
+from recsys_spark.settings import Fit
 from recsys_spark.tables import SliceKey
 
 _POPULARITY = "popularity"

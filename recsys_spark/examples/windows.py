@@ -13,8 +13,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from recsys_spark import columns as c
-from recsys_spark.config import Fit
 from recsys_spark.schemas import TRAIN_SEQUENCES
+from recsys_spark.settings import Fit
 from recsys_spark.transform import Transformer, conform
 
 _CONTEXTS: Final = "contexts"

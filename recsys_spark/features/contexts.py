@@ -18,9 +18,9 @@ from pyspark.sql.types import BinaryType, StructField, StructType
 
 from recsys_spark import columns as c
 from recsys_spark.bounded import collect_rows
-from recsys_spark.config import CategoricalFeature, DenseFeature, Features, Fit
 from recsys_spark.errors import UserError
 from recsys_spark.events.drafts import text_or_none
+from recsys_spark.feature_settings import CategoricalFeature, DenseFeature
 from recsys_spark.features.encoding import codes_of, numbers_of
 from recsys_spark.features.learning import Learnt, learn, usable
 from recsys_spark.features.sources import TRAINED, value_of
@@ -29,6 +29,7 @@ from recsys_spark.features.vocabulary import by_code
 from recsys_spark.interactions.split import in_parts
 from recsys_spark.runs import Run
 from recsys_spark.schemas import EVENT_CONTEXTS
+from recsys_spark.settings import Features, Fit
 from recsys_spark.tables import SliceKey
 from recsys_spark.transform import Transformer, conform
 

@@ -8,8 +8,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
-from recsys_spark.config import Fit
 from recsys_spark.schemas import ITEM_FEATURES, USER_FEATURES
+from recsys_spark.settings import Fit
 from recsys_spark.transform import Transformer, conform
 
 

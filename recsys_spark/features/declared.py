@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 
 from recsys_spark import columns as c
-from recsys_spark.config import Fit, Of
+from recsys_spark.feature_settings import Of
 from recsys_spark.features.encoding import ENCODED, encoded, unknown
 from recsys_spark.features.learning import Learnt, learn
 from recsys_spark.features.sources import ATTRIBUTES, INDEX, values
 from recsys_spark.runs import Run
 from recsys_spark.schemas import FEATURE_SPECS
+from recsys_spark.settings import Fit
 
 
 @dataclass(frozen=True)

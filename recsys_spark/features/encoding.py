@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from recsys_spark import columns as c
-from recsys_spark.config import DenseFeature, Fit, Of
+from recsys_spark.feature_settings import DenseFeature, Of
 from recsys_spark.features.learning import Learnt, usable
 from recsys_spark.features.numbers import Floats, matrix, standardised
 from recsys_spark.features.sources import IDX, value_of
@@ -22,6 +22,7 @@ from recsys_spark.features.spec import UNKNOWN
 from recsys_spark.features.text import projected
 from recsys_spark.features.vocabulary import Codes, codes
 from recsys_spark.schemas import ITEM_ENCODED, USER_ENCODED, Table
+from recsys_spark.settings import Fit
 from recsys_spark.transform import Transformer, conform
 
 ENCODED: Final[dict[Of, Table]] = {"user": USER_ENCODED, "item": ITEM_ENCODED}

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
-from recsys_spark.config import (
+from recsys_spark.errors import UserError
+from recsys_spark.feature_settings import (
     AnyFeature,
     CategoricalFeature,
     DenseFeature,
@@ -16,7 +17,6 @@ from recsys_spark.config import (
     TextFeature,
     VectorFeature,
 )
-from recsys_spark.errors import UserError
 from recsys_spark.features.numbers import number
 from recsys_spark.features.sources import ID, TRAINED, rows_of, sources_there_are, value_of
 from recsys_spark.features.spec import FIRST_OF_VOCABULARY, FeatureSpec

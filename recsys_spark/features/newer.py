@@ -13,14 +13,15 @@ from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.bounded import collect_rows
-from recsys_spark.config import AnyFeature, Features, Fit, Of
 from recsys_spark.errors import UserError
+from recsys_spark.feature_settings import AnyFeature, Of
 from recsys_spark.features.encoding import encoded
 from recsys_spark.features.learning import Learnt
 from recsys_spark.features.sources import ATTRIBUTES, IDX, INDEX, values
 from recsys_spark.features.spec import feature_specs
 from recsys_spark.features.vocabulary import by_code
 from recsys_spark.runs import Run
+from recsys_spark.settings import Features, Fit
 from recsys_spark.spark_errors import SparkFailure
 
 

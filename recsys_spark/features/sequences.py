@@ -8,8 +8,8 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
-from recsys_spark.config import Fit
 from recsys_spark.schemas import SEQUENCES
+from recsys_spark.settings import Fit
 from recsys_spark.transform import Transformer, conform
 
 _NEWEST_FIRST = "newest_first"

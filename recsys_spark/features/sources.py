@@ -18,10 +18,10 @@ from pyspark.sql.types import (
 )
 
 from recsys_spark import columns as c
-from recsys_spark.config import AnyFeature, Of, VectorFeature
 from recsys_spark.errors import UserError
 from recsys_spark.events.drafts import text_or_none
 from recsys_spark.events.fields import require_fields
+from recsys_spark.feature_settings import AnyFeature, Of, VectorFeature
 from recsys_spark.schemas import ITEM_ATTRIBUTES, ITEMS, USER_ATTRIBUTES, USERS, Table
 from recsys_spark.spark_errors import explained
 from recsys_spark.tables import read_outside

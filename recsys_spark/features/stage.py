@@ -9,7 +9,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 
 from recsys_spark import columns as c
-from recsys_spark.config import Fit, Of
+from recsys_spark.feature_settings import Of
 from recsys_spark.features.contexts import carried, learnt_contexts, write_contexts
 from recsys_spark.features.counts import item_features, segments, user_features
 from recsys_spark.features.declared import learnt_features, write_encoded
@@ -18,6 +18,7 @@ from recsys_spark.interactions.split import PARTS_OF_FIT, in_parts
 from recsys_spark.interactions.stage import labelled_events
 from recsys_spark.runs import Run
 from recsys_spark.schemas import ITEM_FEATURES, SEQUENCES, USER_ATTRIBUTES, USER_FEATURES
+from recsys_spark.settings import Fit
 
 
 def run(run: Run) -> None:

@@ -16,8 +16,8 @@ from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.bounded import collect_rows
-from recsys_spark.config import CategoricalFeature, MultiHotFeature
 from recsys_spark.events.drafts import text_or_none, trimmed
+from recsys_spark.feature_settings import CategoricalFeature, MultiHotFeature
 from recsys_spark.features.spec import FIRST_OF_VOCABULARY, MISSING, NO_VALUE, UNKNOWN
 
 Vocabulary = Mapping[str, int]

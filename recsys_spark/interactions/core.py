@@ -8,8 +8,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
-from recsys_spark.config import Interactions
 from recsys_spark.errors import UserError
+from recsys_spark.settings import Interactions
 from recsys_spark.transform import Transformer
 
 

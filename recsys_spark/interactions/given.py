@@ -12,9 +12,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
-from recsys_spark.config import Split
 from recsys_spark.errors import UserError
 from recsys_spark.interactions.index import number
+from recsys_spark.settings import Split
 
 _TEST_PAIR = r"^\((.+),(.+)\)$"
 _FIRST_LINE = "first_line"

@@ -28,10 +28,10 @@ from pyspark.sql.types import (
 )
 
 from recsys_spark import columns as c
-from recsys_spark.config import Fit, Interactions, Split
 from recsys_spark.errors import UserError
 from recsys_spark.interactions.places import held_out, positions
 from recsys_spark.schemas import LABELLED_EVENTS
+from recsys_spark.settings import Fit, Interactions, Split
 from recsys_spark.transform import Transformer, conform
 from recsys_spark.whole_users import map_whole_users
 

@@ -13,8 +13,8 @@ from pyspark.sql import functions as F
 from recsys_spark import columns as c
 from recsys_spark import storage
 from recsys_spark.bounded import collect_columns
-from recsys_spark.config import Of
 from recsys_spark.errors import UserError
+from recsys_spark.feature_settings import Of
 from recsys_spark.features.newer import Origin, encoded_newer
 from recsys_spark.features.sources import IDX
 from recsys_spark.interactions.index import next_index

@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
-from recsys_spark.config import CategoricalFeature, DenseFeature
 from recsys_spark.errors import MissingTableError, UserError
+from recsys_spark.feature_settings import CategoricalFeature, DenseFeature
 from recsys_spark.features.contexts import FREQUENCY, learnt_of, packed, values_of_users
 from recsys_spark.interactions.index import index_sizes
 from recsys_spark.interactions.split import until

@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 from recsys_spark import columns as c
 from recsys_spark import storage
 from recsys_spark.bounded import collect_rows
-from recsys_spark.config import AnyFeature, Config, Fit
 from recsys_spark.errors import MissingTableError, UserError
+from recsys_spark.feature_settings import AnyFeature
 from recsys_spark.features.learning import length_of
 from recsys_spark.features.spec import FeatureSpec, feature_specs
 from recsys_spark.files import LiveFile
@@ -21,6 +21,7 @@ from recsys_spark.interactions.index import index_sizes
 from recsys_spark.interactions.split import VALIDATION
 from recsys_spark.model_settings import IMPRESSIONS, PAIRS, RATED_PAIRS, RATINGS, SEQUENCES, Kind
 from recsys_spark.runs import Run
+from recsys_spark.settings import Config, Fit
 from recsys_spark.tables import SliceKey
 from recsys_spark.training.clicks import click_loss
 from recsys_spark.training.job import Job, ModelSpec

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from recsys_spark import columns as c
-from recsys_spark.config import Training
 from recsys_spark.errors import UserError
+from recsys_spark.settings import Training
 
 _ALWAYS: Final = 1.0
 

@@ -12,9 +12,9 @@ from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.bounded import collect_columns
-from recsys_spark.config import Fit
 from recsys_spark.models.folding import nearest_neighbours, share_a_user
 from recsys_spark.runs import Run
+from recsys_spark.settings import Fit
 
 _NEIGHBOURS: Final = 10
 _SHARED: Final = "shared"

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys_spark import storage
-from recsys_spark.config import Of
+from recsys_spark.feature_settings import Of
 from recsys_spark.models import build_model
 from recsys_spark.training.checkpoint import CATALOGUE
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from recsys_spark.config import Training
 from recsys_spark.features.spec import FeatureSpec, codes_length, numbers_length
 from recsys_spark.feed.layouts import Layout, layout_of
 from recsys_spark.files import LiveFile
 from recsys_spark.model_settings import Kind
+from recsys_spark.settings import Training
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from recsys_spark.config import Training
+from recsys_spark.settings import Training
 
 Schedule = Callable[[Any], Any]
 """Step, a float32 scalar from 1 -> factor on the learning rate, a float32 scalar."""

@@ -14,12 +14,12 @@ from functools import partial
 from typing import Final
 
 from recsys_spark import storage
-from recsys_spark.config import Fit
 from recsys_spark.errors import TrainingError
 from recsys_spark.features.contexts import knowledge
 from recsys_spark.feed.shards import plan_epoch
 from recsys_spark.runs import Run
 from recsys_spark.schemas import MODELS
+from recsys_spark.settings import Fit
 from recsys_spark.training.artifact import model_version, save_artifact
 from recsys_spark.training.assemble import ignored_features, job_of
 from recsys_spark.training.checkpoint import CATALOGUE

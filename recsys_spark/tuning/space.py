@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import yaml
 
-from recsys_spark.config import Config, TuneValues, changed, known_keys, nested
+from recsys_spark.config import changed, known_keys, nested
 from recsys_spark.errors import UserError
+from recsys_spark.settings import Config, TuneValues
 
 _SECTIONS: Final = ("model.", "training.")
 _ALIKE: Final = ("dataset", "ingest", "interactions", "split", "examples", "model", "training")

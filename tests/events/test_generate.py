@@ -13,7 +13,7 @@ from chispa import assert_df_equality
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.config import Generate, load_config
+from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
 from recsys_spark.events import generate
 from recsys_spark.events.made_events import BLOCK_EVENTS, Block, block_count, make_block
@@ -21,6 +21,7 @@ from recsys_spark.events.made_population import Key, World, zipf
 from recsys_spark.events.made_time import day_shares, moments
 from recsys_spark.runs import Run
 from recsys_spark.schemas import EVENTS
+from recsys_spark.settings import Generate
 
 SMALL = ["generate.events=40000", "generate.users=400", "generate.items=200", "generate.days=28"]
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql import functions as F
 
-from recsys_spark.config import CategoricalFeature, MultiHotFeature
 from recsys_spark.errors import UserError
+from recsys_spark.feature_settings import CategoricalFeature, MultiHotFeature
 from recsys_spark.features.vocabulary import codes, vocabularies, words
 
 WORDS = st.sampled_from(["a", "b", "c", "d"])

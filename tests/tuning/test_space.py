@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recsys_spark.config import Config, load_config
+from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
+from recsys_spark.settings import Config
 from recsys_spark.tuning.space import Dimension, as_yaml, dimensions, study_name
 
 DAY = date(2024, 12, 31)

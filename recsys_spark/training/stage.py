@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final
 
 from recsys_spark import storage
-from recsys_spark.errors import TrainingError
+from recsys_spark.errors import MissingTableError, TrainingError
 from recsys_spark.features.contexts import knowledge
 from recsys_spark.feed.shards import plan_epoch
 from recsys_spark.runs import Run
@@ -173,7 +173,11 @@ def _folding(run: Run, fit: Fit, outcome: Outcome) -> float | None:
     """The measure for models that retrieve, where it is asked for."""
     if outcome.scoring.get("by") != "query" or not run.config.training.folding_items:
         return None
-    return folding(run, fit, storage.load_arrays(outcome.weights)[CATALOGUE])
+    try:
+        return folding(run, fit, storage.load_arrays(outcome.weights)[CATALOGUE])
+    except MissingTableError as missing:  # no reason to lose what was trained
+        run.notes.append(f"{fit} fit: folding is not measured: {missing}")
+        return None
 
 
 def _opening(job: Job, ranks: int) -> str:

@@ -5,8 +5,9 @@
 
 The root must have been ingested and indexed, and have features and examples of sequences (`examples.kinds=[sequences]`).
 Only the evaluate fit is trained. Folding is the share of items' ten nearest neighbours that share no user with them (Xin et
-al. 2017, "Folding: Why Good Models Sometimes Make Spurious Recommendations"); the lower the better, and few negatives are
-expected to leave more of it. Both figures are of the epoch that was best on validation, and are read from the artifact.
+al. 2017, "Folding: Why Good Models Sometimes Make Spurious Recommendations"). They name negatives as the remedy; but rare
+items that lie well count as well, for want of users, so read it beside the quality. Both figures are of the epoch that was best
+on validation, and are read from the artifact.
 
 Prints Markdown: a line a training, and the medians over the seeds.
 """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
-from math import isfinite
 from pathlib import Path
 
 import pytest
@@ -93,27 +92,10 @@ def test_a_log_of_clicks_alone_is_refused(make):
         examples.run(make("examples", "examples.impression_types=[purchase]"))
 
 
-def test_pairs_that_convert_are_labelled_and_trained_on(make):
-    settings = ["model.name=multitask", "model.multitask.width=4", "training.epochs=1", "examples.strict_train=true"]
-    settings += ["examples.kinds=[rated_pairs]", "examples.draws=1", "examples.negatives=1"]
-    bought = [*settings, "examples.conversion_types=[purchase]"]
-    run = make("examples", *bought)
-    examples.run(run)
-    labelled = [(0, 0, 0.0), (1, 0, 1.0), (1, 1, 0.0)]  # b bought i1 in the train part
-    assert written(run, "train_examples", "evaluate", "user_idx", "item_idx", "converted") == labelled
-    job = job_of(make("train", *bought), "evaluate", "v", "multitask", (), None)
-    assert job.model.settings["conversions"] is True
-    outcome = fit(job, OneRank())
-    assert outcome.error == "" and isfinite(outcome.history[0].loss)
-
-    examples.run(make("examples", *settings, "examples.conversion_types=[refund]"))
-    with pytest.raises(UserError, match=r"0% of the positives have an event of examples.conversion_types \(refund\)"):
-        job_of(make("train", *settings, "examples.conversion_types=[refund]"), "evaluate", "v", "multitask", (), None)
-    examples.run(make("examples", *settings))
-    with pytest.raises(UserError, match=r"do not say which pairs converted: run jobs/examples\.py"):
-        job_of(make("train", *bought), "evaluate", "v", "multitask", (), None)
-    with pytest.raises(UserError, match=r"rank_by is conversion, but examples\.conversion_types"):
-        job_of(make("train", *settings, "model.multitask.rank_by=conversion"), "evaluate", "v", "multitask", (), None)
+def test_a_pair_converts_by_an_event_in_the_fits_parts(make):
+    bought = examples._conversions(make("examples", "examples.conversion_types=[purchase]"), "evaluate")
+    assert [tuple(pair) for pair in bought.collect()] == [(1, 0)]
+    assert examples._conversions(make("examples"), "evaluate") is None
 
 
 def test_they_train_a_model_and_its_tower(make):

@@ -26,12 +26,13 @@ DAY = date(2024, 5, 1)
 ONCE = "cast(train_positives > 0 as int)"
 
 
-def examples_of(spark, times, *settings, items=40, seed=7, fit="evaluate"):
+def examples_of(spark, times, *settings, items=40, seed=7, fit="evaluate", conversions=None):
     """The examples of a single draw, two negatives each unless set otherwise."""
     config = load_config(settings=["examples.negatives=2", "examples.draws=1", *settings]).examples
     pool = spark.sparkContext.broadcast(Pool.uniform(range(items)))
     interactions = spark.createDataFrame([(*pair, None) for pair in PAIRS], SCHEMA)
-    return interactions.transform(train_pairs(config, seed, DAY, fit, F.expr(times), pool, files=2))
+    made = train_pairs(config, seed, DAY, fit, F.expr(times), pool, files=2, conversions=conversions)
+    return interactions.transform(made)
 
 
 def drawn(spark, times, *settings, **options):
@@ -67,6 +68,13 @@ def test_a_positive_has_a_row_each_time_it_counts(spark, times, expected):
 def test_the_value_is_the_latest_that_the_fit_may_see(spark, fit, times, expected):
     rows = examples_of(spark, times, fit=fit).select("user_idx", "item_idx", "value").collect()
     assert sorted((user, item, None if isnan(value) else value) for user, item, value in rows) == expected
+
+
+def test_positives_say_whether_they_converted(spark):
+    bought = spark.createDataFrame([(0, 1), (1, 5)], "user_idx int, item_idx int")
+    rows = examples_of(spark, ONCE, conversions=bought).select("user_idx", "item_idx", "converted").collect()
+    assert sorted(map(tuple, rows)) == [(0, 0, 0.0), (0, 1, 1.0), (1, 0, 0.0)]
+    assert all(isnan(row.converted) for row in examples_of(spark, ONCE).select("converted").collect())
 
 
 def test_strict_train_bars_only_what_was_taken_by_the_cut(spark):

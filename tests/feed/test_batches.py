@@ -112,6 +112,13 @@ def test_windows_travel_packed_and_ratings_as_bits(tmp_path):
     assert rated["items"].numpy().tolist() == [[5], [6]]
     np.testing.assert_array_equal(rated["value"].numpy(), [3.5, np.nan])
 
+    pairs = layout_of("rated_pairs", 1, 0)
+    ints = [np.array([n, n + 1], np.int32) for n in (1, 5, 8)]
+    batch = pairs.batch(tf.constant(pairs.block([*ints, np.array([3.5, np.nan]), np.array([1.0, 0.0])])))
+    assert batch["items"].numpy().tolist() == [[5, 8], [6, 9]]
+    np.testing.assert_array_equal(batch["value"].numpy(), [3.5, np.nan])
+    assert batch["converted"].numpy().tolist() == [1.0, 0.0]
+
 
 def test_rebatch_carries_over_what_a_block_leaves():
     blocks = [np.arange(start, start + 5, dtype=np.int32)[:, None] for start in range(0, 20, 5)]

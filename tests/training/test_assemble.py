@@ -8,7 +8,7 @@ from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
 from recsys_spark.features.spec import FeatureSpec
 from recsys_spark.training import stage
-from recsys_spark.training.assemble import _check_declared, _from_data, ignored_features
+from recsys_spark.training.assemble import _check_declared, _from_data, _has_conversions, ignored_features
 
 AGE = "{name: age, of: user, kind: categorical, source: age}"
 BRAND = "{name: brand, of: item, kind: categorical, source: brand}"
@@ -71,3 +71,25 @@ def test_what_was_encoded_is_held_against_what_is_declared(declared, message):
         return
     with pytest.raises(UserError, match=rf"feature {message}.*jobs/features\.py"):
         _check_declared(features, ENCODED)
+
+
+@pytest.mark.parametrize(
+    ("converted", "settings", "found"),
+    [
+        ([1.0, 0.0, 0.0], ["examples.conversion_types=[purchase]"], True),
+        ([], [], False),
+        ([0.0, 0.0], ["examples.conversion_types=[refund]"], r"0% of the positives have an event of .* \(refund\)"),
+        ([1.0, 1.0], ["examples.conversion_types=[view]"], "100% of the positives"),
+        ([float("nan")], ["examples.conversion_types=[purchase]"], r"which pairs converted: run jobs/examples\.py"),
+        ([], ["model.multitask.rank_by=conversion"], r"rank_by is conversion, but examples\.conversion_types"),
+    ],
+)
+def test_there_is_a_task_of_conversion_where_some_positives_convert(spark, converted, settings, found):
+    examples = spark.createDataFrame([(value,) for value in converted], "converted float")
+    tables = SimpleNamespace(read_slice=lambda name, where: examples)
+    run = SimpleNamespace(config=load_config(settings=settings), tables=tables)
+    if isinstance(found, bool):
+        assert _has_conversions(run, {}) is found
+        return
+    with pytest.raises(UserError, match=found):
+        _has_conversions(run, {})

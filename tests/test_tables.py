@@ -83,7 +83,13 @@ def test_upserts_keep_the_latest(spark, tables):
 
 def examples(spark, rows, fit="evaluate"):
     made = spark.range(rows).selectExpr(
-        "int(id) user_idx", "int(id) item_idx", "float(1) value", "0 negative_1", "0 draw"
+        "int(id) user_idx",
+        "int(id) item_idx",
+        "float(1) value",
+        "float(NULL) converted",
+        "cast(NULL as binary) context",
+        "0 negative_1",
+        "0 draw",
     )
     return made.withColumn("as_of_date", F.lit(DAY)).withColumn("fit", F.lit(fit)).repartition(2)
 

@@ -142,7 +142,9 @@ def each_subject(batches: Batches, plan: Plan, most: int) -> Iterator[Block]:
 def _in_context(users: pa.RecordBatch, fit: str) -> pa.RecordBatch:
     """The same with `context` as the fit encodes it, where there is one."""
     column = CONTEXT_OF.get(fit)
-    return users.append_column(c.CONTEXT, users.column(column)) if column in users.schema.names else users
+    if column not in users.schema.names:
+        return users
+    return pa.RecordBatch.from_arrays([*users.columns, users.column(column)], [*users.schema.names, c.CONTEXT])
 
 
 def load_model(path: str) -> Scorer:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys_spark import ranking
+from recsys_spark.errors import TrainingError
 from recsys_spark.feed.validation import HeldOut
 from recsys_spark.model_settings import PAIRS, RATINGS
 from recsys_spark.ragged import NO_ITEM
@@ -32,6 +33,7 @@ class Validation:
         self._model, self._held_out, self._negatives = model, held_out, job.negatives
         self._full, self._exclude_seen = job.training.validation == "full", job.exclude_seen
         self._ratings = job.kind == RATINGS
+        self._title, self._rate = job.title, job.training.learning_rate
         self._with_loss = job.kind == PAIRS and not self._full
         users, items = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None, None), tf.int32)
         self._scores = tf.function(
@@ -56,6 +58,9 @@ class Validation:
         """The means over all ranks' users; the loss, of pairs alone, is as in training, over a target and K candidates.
 
         Of a model that learns ratings the RMSE over the targets that have one, and nothing else.
+
+        Raises:
+            TrainingError: the model's scores are not finite; on every rank, as the sums are over all of them.
         """
         if self._ratings:
             return self._rating_error(ranks)
@@ -64,7 +69,7 @@ class Validation:
         catalogue = np.asarray(self._model.catalogue()) if self._full and self._model.retrieves else None
         for start in range(0, len(self._held_out.users), _LISTS_AT_A_TIME):
             sums += sums_of(slice(start, start + _LISTS_AT_A_TIME), catalogue)
-        ndcg, hits, loss, users = ranks.total(sums).tolist()
+        ndcg, hits, loss, users = self._finite(ranks.total(sums)).tolist()
         users = max(users, 1.0)
         figures = {NDCG: ndcg / users, "hr@10": hits / users}
         return figures | ({"loss": loss / users} if self._with_loss else {})
@@ -75,6 +80,8 @@ class Validation:
         padded = items == NO_ITEM
         scores = self._scores(*self._readers(block), np.where(padded, 0, items))
         logits = scores.numpy().astype(np.float64)
+        if not np.isfinite(logits).all():
+            return np.full(4, np.nan)
         placed = ranking.place(np.where(padded, -np.inf, logits), relevant)
         loss = self._loss(logits, relevant, padded).sum() if self._with_loss else 0.0
         return np.array([*_figures(placed), loss, len(items)])
@@ -91,6 +98,8 @@ class Validation:
                 scores[rows, history[:, -values.shape[1] :][rows, places]] += values[rows, places]
         else:
             scores = self._each_item(block)
+        if not np.isfinite(scores).all():
+            return np.full(4, np.nan)
         if self._exclude_seen:
             rows, places = np.nonzero(history != NO_ITEM)
             scores[rows, history[rows, places]] = -np.inf
@@ -104,10 +113,20 @@ class Validation:
         for start in range(0, len(lists.users), _LISTS_AT_A_TIME):
             block = slice(start, start + _LISTS_AT_A_TIME)
             known = np.maximum(lists.targets[block], 0)
-            errors = np.asarray(self._scores(*self._readers(block), known)) - lists.values[block]
-            sums += np.nansum(errors**2), np.count_nonzero(~np.isnan(errors))
-        squares, pairs = ranks.total(sums).tolist()
+            predicted = np.asarray(self._scores(*self._readers(block), known))
+            errors = predicted - lists.values[block]
+            squares = np.nansum(errors**2) if np.isfinite(predicted).all() else np.nan
+            sums += squares, np.count_nonzero(~np.isnan(errors))
+        squares, pairs = self._finite(ranks.total(sums)).tolist()
         return {RMSE: float(np.sqrt(squares / max(pairs, 1.0)))}
+
+    def _finite(self, sums: Floats) -> Floats:
+        if not np.isfinite(sums).all():
+            raise TrainingError(
+                f"{self._title}: the scores on validation are not finite: try a lower training.learning_rate "
+                f"(now {self._rate}), or training.clip_norm=1.0"
+            )
+        return sums
 
     def _readers(self, block: slice) -> tuple[Any, Any, Any]:
         """Users, histories and contexts of a block."""

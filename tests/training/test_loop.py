@@ -69,6 +69,16 @@ def test_a_loss_that_is_not_finite_stops_it_and_says_where_and_what_to_try(make_
     assert outcome.history == ()
 
 
+def test_scores_that_are_not_finite_stop_it_in_words_of_its_own(make_job, monkeypatch):
+    def wild(validation, block, catalogue):
+        return np.full(4, np.nan)
+
+    monkeypatch.setattr("recsys_spark.training.validation.Validation._sums", wild)
+    outcome = loop.fit(make_job("training.epochs=2"), OneRank())
+    assert "the scores on validation are not finite: try a lower training.learning_rate" in outcome.error
+    assert outcome.history == ()
+
+
 def test_ranks_whose_weights_differ_are_an_error(make_job, monkeypatch):
     class Two(OneRank):
         size = 2

@@ -93,6 +93,10 @@ class Recommender(keras.Model):
         """`{"user": (B,), "history": (B, L)}` -> vectors (B, d), where the model retrieves."""
         raise NotImplementedError
 
+    def own_items(self, users: Mapping[str, Any]) -> Any:
+        """What the latest items of the history have beside the dot product: (B, w) of the last w places; w is 0 here."""
+        return tf.zeros([tf.shape(users["user"])[0], 0])
+
     def catalogue(self) -> Any:
         """Vectors of all items (n_items, d), where the model retrieves."""
         raise NotImplementedError

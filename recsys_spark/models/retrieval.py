@@ -13,10 +13,15 @@ _BLOCK_BYTES: Final = 64 << 20
 
 
 class Own(NamedTuple):
-    """What some items have beside the dot product: `items` (U, L), -1 for none, and `values` (U, L), one an item."""
+    """What some items have beside the dot product: `items` (U, w), -1 for none, and `values` (U, w), one an item."""
 
     items: Ints
     values: Floats
+
+    @classmethod
+    def latest(cls, history: Ints, values: Floats) -> Own:
+        """Values (U, w) of the last w places of histories (U, L); w may be 0, and then no item has any."""
+        return cls(history[:, history.shape[1] - values.shape[1] :], values)
 
 
 class DotScorer:
@@ -26,44 +31,41 @@ class DotScorer:
         self._vectors, self._max_bytes = np.asarray(vectors), max_bytes
         self.n_items = len(vectors)
 
-    def top_n(
-        self, queries: Floats, n: int, exclude: Ragged | None = None, own: Own | None = None
-    ) -> tuple[Ints, Floats]:
+    def top_n(self, queries: Floats, own: Own, n: int, exclude: Ragged | None = None) -> tuple[Ints, Floats]:
         """Each query's n best items, best first, equal scores by lower index: item_idx (U, n), score (U, n).
 
         Where fewer than n items are left, -1 with a score of -inf fills the row. O(U n_items d), the scores in blocks of
         items within `max_bytes`.
 
         Args:
-            exclude: items to leave out, `(indptr (U+1,), item_idx)`.
             own: what some items have beside the dot product.
+            exclude: items to leave out, `(indptr (U+1,), item_idx)`.
 
         Raises:
             ValueError: scores that are not finite.
         """
         wide = max(1, self._max_bytes // (4 * max(1, len(queries))))
         starts = range(0, self.n_items, wide)
-        tiles = ((start, _with_own(queries @ self._vectors[start : start + wide].T, start, own)) for start in starts)
+        dots = ((start, queries @ self._vectors[start : start + wide].T) for start in starts)
+        tiles = ((start, finite(add_own(scores, start, own))) for start, scores in dots)
         return best_of(tiles, len(queries), n, exclude)
 
-    def all_scores(self, queries: Floats, own: Own | None = None) -> Floats:
+    def all_scores(self, queries: Floats, own: Own) -> Floats:
         """Every item's score: (U, d) -> (U, n_items), which is the caller's to bound by U."""
-        return _with_own(queries @ self._vectors.T, 0, own)
+        return finite(add_own(queries @ self._vectors.T, 0, own))
 
-    def scores(self, queries: Floats, item_idx: npt.NDArray[Any], own: Own | None = None) -> Floats:
+    def scores(self, queries: Floats, own: Own, item_idx: npt.NDArray[Any]) -> Floats:
         """Each query's own items: (U, d) and (U, C) -> (U, C)."""
         scores = np.empty(item_idx.shape, dtype=np.float32)
         for row, items in enumerate(item_idx):  # (C, d) at a time: (U, C, d) may be large
             scores[row] = self._vectors[items] @ queries[row]
-            if own is not None:
-                scores[row] += ((items[:, None] == own.items[row]) * own.values[row]).sum(axis=1)
+            scores[row] += ((items[:, None] == own.items[row]) * own.values[row]).sum(axis=1)
         return finite(scores)
 
 
-def _with_own(scores: Floats, first_item: int, own: Own | None) -> Floats:
-    """Scores (U, W) of the items from the first on, with what some have of their own."""
-    if own is not None:
-        places = own.items - first_item
-        rows, columns = np.nonzero((places >= 0) & (places < scores.shape[1]) & (own.values != 0.0))
-        scores[rows, places[rows, columns]] += own.values[rows, columns]  # an item has a value at one place alone
-    return finite(scores)
+def add_own(scores: Floats, first_item: int, own: Own) -> Floats:
+    """Scores (U, W) of the items from the first on, in place, with what some have of their own."""
+    places = own.items - first_item
+    rows, columns = np.nonzero((places >= 0) & (places < scores.shape[1]) & (own.values != 0.0))
+    scores[rows, places[rows, columns]] += own.values[rows, columns]  # an item has a value at one place alone
+    return scores

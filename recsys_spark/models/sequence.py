@@ -139,7 +139,9 @@ class SequenceModel(Recommender):
         return scores + self.repeat_scale * repeats.of_candidates(history, inputs["items"], self._age_weights())
 
     def own_items(self, users: Mapping[str, Any]) -> Any:
-        """What the items of the history have beside the dot product, each where it was last: (B, L) -> (B, at most length)."""
+        """With `repeats`, the term of the history's items, each where it was last: (B, L) -> (B, at most length)."""
+        if not self.repeats:
+            return super().own_items(users)
         return self.repeat_scale * repeats.at_end(users["history"][:, -self.length :], self._age_weights())
 
     def _age_weights(self) -> Any:

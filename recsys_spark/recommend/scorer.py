@@ -110,34 +110,28 @@ class _ByQuery(_Scorer):
         super().__init__(location, manifest)
         self._dots = DotScorer(load_arrays(location)[_CATALOGUE])
         self._query: Any = None
-        self._repeats = bool(manifest.get("scoring", {}).get("repeats", False))
 
     def scores(self, users: Users, item_idx: Ints) -> Floats:
-        queries, own = self._asked(users)
-        return self._dots.scores(queries, item_idx, own)
+        return self._dots.scores(*self._asked(users), item_idx)
 
     def all_scores(self, users: Users) -> Floats:
         return self._dots.all_scores(*self._asked(users))
 
     def top_n(self, users: Users, n: int, exclude: Ragged | None) -> tuple[Ints, Floats]:
-        queries, own = self._asked(users)
-        return self._dots.top_n(queries, n, exclude, own)
+        return self._dots.top_n(*self._asked(users), n, exclude)
 
     def queries(self, users: Users) -> Floats:
         """(U,) users -> (U, d)."""
         return self._asked(users)[0]
 
-    def _asked(self, users: Users) -> tuple[Floats, Own | None]:
-        """Queries, and what the users' own items have beside the dot product, where the model gives them that."""
+    def _asked(self, users: Users) -> tuple[Floats, Own]:
+        """Queries, and what the users' own items have beside the dot product."""
         if self._query is None:
             model = _loaded(self.location)
-            both = (lambda of: (model.queries(of), model.own_items(of))) if self._repeats else model.queries
-            self._query = _compiled(both, "user", "history", "context")
+            self._query = _compiled(lambda of: (model.queries(of), model.own_items(of)), "user", "history", "context")
         found = self._query(_known_or_none(users, self.n_users), users.history, self._context(users))
-        if not self._repeats:
-            return np.asarray(found), None
         queries, values = (np.asarray(each) for each in found)
-        return queries, Own(users.history[:, -values.shape[1] :], values)
+        return queries, Own.latest(users.history, values)
 
 
 class _ByNetwork(_Scorer):

@@ -139,7 +139,6 @@ def scoring_of(model: Any) -> Mapping[str, Any]:
         "ratings": model.predicts_ratings,
         "logits": model.gives_logits,
         "context": model.context_width,
-        "repeats": bool(getattr(model, "repeats", False)),
     }
 
 

@@ -11,6 +11,7 @@ from recsys_spark import ranking
 from recsys_spark.errors import TrainingError
 from recsys_spark.feed.validation import HeldOut
 from recsys_spark.model_settings import PAIRS, RATINGS
+from recsys_spark.models.retrieval import Own, add_own
 from recsys_spark.ragged import NO_ITEM
 from recsys_spark.training.distributed import Ranks
 from recsys_spark.training.job import Job
@@ -42,17 +43,12 @@ class Validation:
             ),
             input_signature=(users, items, items, items),
         )
-        self._queries = tf.function(
-            lambda users, history, context: model.queries({"user": users, "history": history, "context": context}),
-            input_signature=(users, items, items),
-        )
 
-        repeats = getattr(model, "repeats", False)
-        self._own: Any = (
-            tf.function(lambda history: model.own_items({"history": history}), input_signature=(items,))
-            if repeats
-            else None
-        )
+        def asked(users: Any, history: Any, context: Any) -> tuple[Any, Any]:
+            batch = {"user": users, "history": history, "context": context}
+            return model.queries(batch), model.own_items(batch)
+
+        self._asked = tf.function(asked, input_signature=(users, items, items))
 
     def measure(self, ranks: Ranks) -> dict[str, float]:
         """The means over all ranks' users; the loss, of pairs alone, is as in training, over a target and K candidates.
@@ -91,11 +87,8 @@ class Validation:
         lists = self._held_out
         (_, history, _), targets = self._readers(block), lists.targets[block]
         if catalogue is not None:
-            scores = np.asarray(self._queries(*self._readers(block))) @ catalogue.T
-            if self._own is not None:
-                values = np.asarray(self._own(history))
-                rows, places = np.nonzero(values)
-                scores[rows, history[:, -values.shape[1] :][rows, places]] += values[rows, places]
+            queries, values = (np.asarray(each) for each in self._asked(*self._readers(block)))
+            scores = add_own(queries @ catalogue.T, 0, Own.latest(history, values))
         else:
             scores = self._each_item(block)
         if not np.isfinite(scores).all():

@@ -126,6 +126,7 @@ def test_what_it_retrieves_by_is_its_score(name: str) -> None:
     assert catalogue.shape[0] == ITEMS
     dots = np.einsum("bd,bcd->bc", np.asarray(model.queries(batch)), catalogue[batch["items"]])
     np.testing.assert_allclose(dots, model(batch), rtol=1e-4, atol=1e-5)
+    assert model.own_items(batch).shape == (5, 0)
 
 
 def test_a_configuration_makes_the_same_model(name: str) -> None:

@@ -8,13 +8,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from recsys_spark.config import load_config
+from recsys_spark.feed.validation import HeldOut
 from recsys_spark.models import repeats
+from recsys_spark.models.retrieval import Own, add_own
 from recsys_spark.models.users import Users
 from recsys_spark.recommend.scorer import load_scorer
 from recsys_spark.storage import save_folder
 from recsys_spark.training.checkpoint import CATALOGUE
+from recsys_spark.training.distributed import OneRank
+from recsys_spark.training.job import Job, ModelSpec
 from recsys_spark.training.optimizers import Adam, make_step
 from recsys_spark.training.setup import scoring_of
+from recsys_spark.training.validation import Validation
 from tests.models.test_contract import ITEMS, LENGTH, SMALL, USERS, make
 
 NAMES = ["sasrec", "softmax_dnn", "gru4rec"]
@@ -124,6 +130,36 @@ def test_it_learns_what_is_taken_again_and_an_artifact_scores_so(name: str, tmp_
     best, values = scorer.top_n(users, 3, None)
     np.testing.assert_allclose(values, -np.sort(-scores, axis=1)[:, :3], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(np.take_along_axis(scores, best, 1), values, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("of_its_own", [True, False])
+def test_a_full_validation_ranks_by_the_models_scores(of_its_own: bool) -> None:
+    model, rng = make("sasrec", repeats=of_its_own, bar_window=False), np.random.default_rng(8)
+    users, none = np.arange(16, dtype=np.int32), np.empty((16, 0), np.int32)
+    history = rng.integers(-1, ITEMS // 2, (16, LENGTH + 2)).astype(np.int32)
+    items = np.tile(np.arange(ITEMS, dtype=np.int32), (16, 1))
+    scores = np.asarray(model({"user": users, "history": history, "items": items}))
+    targets = rng.integers(0, ITEMS, (16, 1)).astype(np.int32)
+    better = (scores > np.take_along_axis(scores, targets, 1)).sum(axis=1)
+
+    config = load_config(settings=["training.validation=full"])
+    spec = ModelSpec("sasrec", {}, USERS, ITEMS)
+    job = Job("test", spec, config.training, "sequences", 1, LENGTH, (), (), 1, 0, "", "", exclude_seen=False)
+    held_out = HeldOut(users, targets, none, np.full((16, 1), np.nan), history, none)
+    figures = Validation(model, held_out, job).measure(OneRank())
+    assert figures["hr@10"] == pytest.approx(np.mean(better < 10))
+    assert figures["ndcg@10"] == pytest.approx(np.mean(np.where(better < 10, 1.0 / np.log2(better + 2.0), 0.0)))
+
+
+def test_values_are_of_the_latest_items_and_none_of_none():
+    history, zeros = np.array([[5, 2, 7], [-1, -1, 3]], np.int32), np.zeros((2, 4), np.float32)
+    values = np.array([[0.5, 2.0], [0.0, 1.0]], np.float32)
+    own = Own.latest(history, values)
+    assert add_own(zeros.copy(), 0, own).tolist() == [[0, 0, 0.5, 0], [0, 0, 0, 1]]
+    assert add_own(zeros.copy(), 4, own).tolist() == [[0, 0, 0, 2], [0, 0, 0, 0]]  # items 4 to 7
+    nothing = Own.latest(history, values[:, :0])
+    assert nothing.items.shape == (2, 0)
+    assert not add_own(zeros.copy(), 0, nothing).any()
 
 
 def test_repeats_need_a_loss_that_compares(name: str = "sasrec") -> None:

@@ -58,6 +58,8 @@ class Recommender(keras.Model):
     from_content: ClassVar[tuple[str, ...]] = ()
     without_history: bool = False  # whether it reads histories, and scores users who have none
     in_numpy: bool = False  # whether `scoring.BlockScorer` scores it from its weights
+    beside_user: Any = None  # what encodes the declared features of users, and of the context, once it is built
+    beside_context: Any = None
 
     def __init__(
         self,
@@ -144,6 +146,20 @@ class Recommender(keras.Model):
         encoder = ContextEncoder(self.context_side, width, next(self._seeds), name=name, dtype=self.dtype_policy)
         encoder.build()
         return encoder
+
+    def query_inputs(self, vectors: Any, users: Any, context: Any, training: bool) -> Any:
+        """What a query's layers read: vectors (P, d), then those of the features of users (P,) and of the context (P, W).
+
+        (P, `query_width(d)`): what is not declared takes no room.
+        """
+        x = [vectors]
+        x += [] if self.beside_user is None else [self.beside_user(users)]
+        x += [] if self.beside_context is None else [self.beside_context(context, training=training)]
+        return tf.concat(x, axis=-1)
+
+    def query_width(self, width: int) -> int:
+        """How wide `query_inputs` makes vectors of this width, which its encoders have too."""
+        return width * (1 + sum(encoder is not None for encoder in (self.beside_user, self.beside_context)))
 
     def table(self, name: str, rows: int, width: int, stddev: float) -> Any:
         """An embedding table; without autocast, as mixed precision would cast all of it for the sake of a batch's rows."""

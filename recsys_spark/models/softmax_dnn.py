@@ -46,8 +46,7 @@ class SoftmaxDNN(SequenceModel):
         """Make the weights, whose sizes hang on the constructor's arguments alone."""
         super().build(input_shape)
         self.beside_user = self.side_encoder(self.user_side, self.width, "beside_user")
-        known = sum(part is not None for part in (self.beside_user, self.beside_context))
-        self.tower = self.stack("query", (self.width * (1 + known), *self.hidden, self.width))
+        self.tower = self.stack("query", (self.query_width(self.width), *self.hidden, self.width))
 
     def encode(self, items: Any, training: bool) -> Any:
         """The bag of what came so far: (B, L) -> (B, L, width)."""
@@ -55,12 +54,8 @@ class SoftmaxDNN(SequenceModel):
 
     def head(self, vectors: Any, users: Any, context: Any, training: bool) -> Any:
         """The query tower."""
-        x = [vectors]
-        x += [] if self.beside_user is None else [self.beside_user(users)]
-        x += [] if self.beside_context is None else [self.beside_context(context, training=training)]
-        return self.through(
-            tf.concat(x, axis=-1), self.tower, lambda hidden: self.drop(tf.nn.relu(hidden), training=training)
-        )
+        inputs = self.query_inputs(vectors, users, context, training)
+        return self.through(inputs, self.tower, lambda hidden: self.drop(tf.nn.relu(hidden), training=training))
 
 
 def mean_so_far(vectors: Any, items: Any) -> Any:

@@ -89,8 +89,7 @@ class TwoTower(Recommender):
         self.beside_user = self.side_encoder(self.user_side, self.width, "beside_user")
         self.beside_item = self.side_encoder(self.item_side, self.width, "beside_item")
         self.beside_context = self.context_encoder(self.width, "beside_context")
-        known = sum(part is not None for part in (self.beside_user, self.beside_context))
-        self.query_tower = self.stack("query", (self.width * (1 + known), *self.hidden, self.width))
+        self.query_tower = self.stack("query", (self.query_width(self.width), *self.hidden, self.width))
         self.item_tower = self.stack("item", (self.width, *self.hidden, self.width))
 
     def learn_counts(self, counts: npt.NDArray[Any]) -> None:
@@ -150,10 +149,8 @@ class TwoTower(Recommender):
         return own if self.beside_item is None else own + self.beside_item(items)
 
     def _query(self, bag: Any, users: Any, context: Any, training: bool) -> Any:
-        x = [bag]
-        x += [] if self.beside_user is None else [self.beside_user(users)]
-        x += [] if self.beside_context is None else [self.beside_context(context, training=training)]
-        return _of_length_one(self.through(tf.concat(x, axis=-1), self.query_tower))
+        inputs = self.query_inputs(bag, users, context, training)
+        return _of_length_one(self.through(inputs, self.query_tower))
 
     def _item(self, inputs: Any) -> Any:
         return _of_length_one(self.through(inputs, self.item_tower))

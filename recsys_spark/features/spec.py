@@ -51,3 +51,8 @@ def codes_length(specs: Iterable[FeatureSpec], of: str) -> int:
 def numbers_length(specs: Iterable[FeatureSpec], of: str) -> int:
     """How long `numbers` is, for users or items."""
     return sum(spec.length for spec in specs if spec.of == of and not spec.in_codes)
+
+
+def context_length(specs: Iterable[FeatureSpec]) -> int:
+    """How many integers the packed context of an event is: its codes, then its numbers, one each."""
+    return sum(spec.length for spec in specs if spec.of == "context")

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from recsys_spark.features.spec import codes_length, numbers_length
+from recsys_spark.features.spec import context_length
 from recsys_spark.models.clicks import ClickLoss
 from recsys_spark.models.side import ContextEncoder, SideEncoder, SideTable, feature_specs_of
 
@@ -137,7 +137,7 @@ class Recommender(keras.Model):
     @property
     def context_width(self) -> int:
         """How many integers the context of an event is, 0 without."""
-        return codes_length(self.context_side, "context") + numbers_length(self.context_side, "context")
+        return context_length(self.context_side)
 
     def context_encoder(self, width: int, name: str) -> Any:
         """What turns the context of events into vectors, built; None where no features of it are declared."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from recsys_spark.features.spec import FeatureSpec, codes_length, numbers_length
+from recsys_spark.features.spec import FeatureSpec, context_length
 from recsys_spark.feed.layouts import Layout, layout_of
 from recsys_spark.files import LiveFile
 from recsys_spark.model_settings import Kind
@@ -58,8 +58,7 @@ class Job:
     @property
     def context(self) -> int:
         """Integers of the context of an event that the model takes."""
-        specs = [FeatureSpec(**spec) for spec in self.model.settings.get("context_side", ())]
-        return codes_length(specs, "context") + numbers_length(specs, "context")
+        return context_length(FeatureSpec(**spec) for spec in self.model.settings.get("context_side", ()))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from recsys_spark.features.spec import FeatureSpec, codes_length, feature_specs, numbers_length
+from recsys_spark.features.spec import FeatureSpec, codes_length, context_length, feature_specs, numbers_length
 
 
 def row(
@@ -29,3 +29,6 @@ def test_lengths_of_the_encoded_rows():
     specs = feature_specs(ROWS)
     assert (codes_length(specs, "item"), numbers_length(specs, "item")) == (4, 33)
     assert (codes_length(specs, "user"), numbers_length(specs, "user")) == (1, 0)
+    assert context_length(specs) == 0
+    hour, ago = FeatureSpec("hour", "context", "multi_hot", 0, 2, 9), FeatureSpec("ago", "context", "dense", 0, 1, None)
+    assert context_length([*specs, hour, ago]) == 3

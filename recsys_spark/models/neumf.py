@@ -6,7 +6,8 @@ Source: He, Liao, Zhang, Nie, Hu and Chua (2017), "Neural Collaborative Filterin
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import keras
@@ -17,7 +18,6 @@ import tensorflow as tf
 from recsys_spark.models.contract import Recommender
 from recsys_spark.models.halves import Halves
 from recsys_spark.models.losses import binary_cross_entropy, squared_error
-from recsys_spark.models.side import SideTable
 
 _MODES: Final = ("neumf", "gmf", "mlp")
 _OBJECTIVES: Final = ("implicit", "explicit", "clicks")
@@ -117,13 +117,9 @@ class NeuMF(Recommender):
             self.output_mlp = self._uniform("output_mlp", (self.mlp_layers[-1], 1), lecun)
         start = keras.initializers.Constant(self.mean_value if self.predicts_ratings else 0.0)
         self.output_bias = self.add_weight(shape=(), initializer=start, name="output_bias")
-        widths = Halves(self.gmf_width if self.has_gmf else 0, self.mlp_width if self.has_mlp else 0)
-        self.beside_user = self._encoders(self.user_side, "user", widths)
-        self.beside_item = self._encoders(self.item_side, "item", widths)
-        of_context = zip(("gmf", "mlp"), widths, strict=True)
-        self.beside_context = Halves(
-            *(self.context_encoder(width, f"beside_context_{half}") if width else None for half, width in of_context)
-        )
+        self.beside_user = self._encoders(partial(self.side_encoder, self.user_side), "beside_user")
+        self.beside_item = self._encoders(partial(self.side_encoder, self.item_side), "beside_item")
+        self.beside_context = self._encoders(self.context_encoder, "beside_context")
 
     def call(self, inputs: Mapping[str, Any], training: bool = False) -> Any:
         """`{"user": (B,), "items": (B, C)}` -> logits (B, C)."""
@@ -132,7 +128,7 @@ class NeuMF(Recommender):
         if self.l2 and training:
             self.add_loss(self.l2 * (self._square(user_vectors) + self._square(self.item_vectors(items))))
         if self.context_side:
-            user_vectors = _in_context(user_vectors, self.beside_context, inputs["context"], training)
+            user_vectors = _with_features(user_vectors, self.beside_context, inputs["context"], training=training)
         return self.scores(self.user_part(user_vectors), self._part_of_items(items), training)
 
     def training_loss(self, batch: Mapping[str, Any], seed: Any) -> Any:
@@ -236,12 +232,10 @@ class NeuMF(Recommender):
         squares = [tf.square(tf.cast(half, self.variable_dtype)) for half in vectors if half is not None]
         return sum(tf.reduce_mean(tf.reduce_sum(each, axis=-1)) for each in squares)
 
-    def _encoders(self, table: SideTable | None, name: str, widths: Halves) -> Halves:
-        """What adds the declared features to the embeddings of each half."""
-        named = zip(("gmf", "mlp"), widths, strict=True)
-        return Halves(
-            *(self.side_encoder(table, width, f"beside_{name}_{half}") if width else None for half, width in named)
-        )
+    def _encoders(self, make: Callable[[int, str], Any], name: str) -> Halves:
+        """What adds declared features to the embeddings of each half: `make(width, name)` of those that are there."""
+        gmf = make(self.gmf_width, f"{name}_gmf") if self.has_gmf else None
+        return Halves(gmf, make(self.mlp_width, f"{name}_mlp") if self.has_mlp else None)
 
     def _uniform(self, name: str, shape: Sequence[int], squared_limit: float) -> Any:
         limit = math.sqrt(squared_limit)
@@ -249,13 +243,7 @@ class NeuMF(Recommender):
         return self.add_weight(shape=shape, initializer=initializer, name=name)
 
 
-def _with_features(own: Halves, encoders: Halves, indices: Any) -> Halves:
-    """Each half's embeddings plus what its encoder, if it has one, says of the same indices."""
+def _with_features(own: Halves, encoders: Halves, inputs: Any, **options: bool) -> Halves:
+    """Each half's embeddings plus what its encoder, if it has one, says of indices or of a context."""
     pairs = zip(own, encoders, strict=True)
-    return Halves(*(vectors if encoder is None else vectors + encoder(indices) for vectors, encoder in pairs))
-
-
-def _in_context(users: Halves, encoders: Halves, context: Any, training: bool) -> Halves:
-    """Each half's embeddings of users, moved by the context."""
-    pairs = zip(users, encoders, strict=True)
-    return Halves(*(half if encoder is None else half + encoder(context, training=training) for half, encoder in pairs))
+    return Halves(*(half if encoder is None else half + encoder(inputs, **options) for half, encoder in pairs))

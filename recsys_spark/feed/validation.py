@@ -86,11 +86,7 @@ def _chosen(lists: pa.Table, rank: int, ranks: int, share: float) -> pa.Table:
 
 def _histories_of(users: Int32s, files: Sequence[LiveFile]) -> Int32s:
     """(U, L), nothing for users without a sequence."""
-    columns = (c.USER_IDX, c.ITEMS)
-    wanted = pa.array(users)
-    sequences = (read_columns(file, columns) for file in files)
-    kept = [rows.filter(pc.is_in(rows.column(c.USER_IDX), value_set=wanted)) for rows in sequences]
-    found = pa.concat_tables(kept) if kept else _nothing(columns)
+    found = _of_users(users, files, (c.USER_IDX, c.ITEMS))
     ragged = _rows_of(found.column(c.ITEMS), in_front=True)
     history = np.full((len(users), ragged.shape[1]), NO_ITEM, dtype=np.int32)
     history[_places(users, found)] = ragged
@@ -99,16 +95,22 @@ def _histories_of(users: Int32s, files: Sequence[LiveFile]) -> Int32s:
 
 def _contexts_of(users: Int32s, files: Sequence[LiveFile]) -> Int32s:
     """(U, W), of each user's first event in the files; all -1 for users without one."""
-    columns, wanted = (c.USER_IDX, c.POSITION, c.CONTEXT), pa.array(users)
-    read = (read_columns(file, columns) for file in files)
-    kept = [rows.filter(pc.is_in(rows.column(c.USER_IDX), value_set=wanted)) for rows in read]
-    if not sum(rows.num_rows for rows in kept):
+    found = _of_users(users, files, (c.USER_IDX, c.POSITION, c.CONTEXT))
+    if not found.num_rows:
         return np.empty((len(users), 0), dtype=np.int32)
-    newest_first = pa.concat_tables(kept).sort_by([(c.POSITION, "descending")])
+    newest_first = found.sort_by([(c.POSITION, "descending")])
     packed = np.frombuffer(b"".join(newest_first.column(c.CONTEXT).to_pylist()), "<i4")
     context = np.full((len(users), len(packed) // newest_first.num_rows), -1, dtype=np.int32)
     context[_places(users, newest_first)] = packed.reshape(newest_first.num_rows, -1)  # the last one written stays
     return context
+
+
+def _of_users(users: Int32s, files: Sequence[LiveFile], columns: Sequence[str]) -> pa.Table:
+    """The users' rows alone, a file at a time."""
+    wanted = pa.array(users)
+    read = (read_columns(file, columns) for file in files)
+    kept = [rows.filter(pc.is_in(rows.column(c.USER_IDX), value_set=wanted)) for rows in read]
+    return pa.concat_tables(kept) if kept else _nothing(columns)
 
 
 def _places(users: Int32s, rows: pa.Table) -> list[int]:
@@ -117,7 +119,8 @@ def _places(users: Int32s, rows: pa.Table) -> list[int]:
 
 
 def _nothing(columns: Sequence[str]) -> pa.Table:
-    kinds = {c.USER_IDX: pa.int32(), c.VALUES: pa.list_(pa.float64())}
+    numbers = {c.USER_IDX: pa.int32(), c.POSITION: pa.int32()}
+    kinds = {**numbers, c.VALUES: pa.list_(pa.float64()), c.CONTEXT: pa.binary()}
     return pa.table({name: pa.array([], kinds.get(name, pa.list_(pa.int32()))) for name in columns})
 
 

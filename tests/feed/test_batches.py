@@ -162,6 +162,16 @@ def test_held_out_lists_are_padded_and_shared_by_hash(tmp_path):
     assert alone.relevant.sum(axis=1).tolist() == [1, 2, 1, 1]
     np.testing.assert_array_equal(alone.values, [[1.5, np.nan], [2.0, np.nan], [np.nan, np.nan], [4.0, np.nan]])
     assert alone.history.tolist() == [[NO_ITEM, NO_ITEM], [NO_ITEM, 4], [NO_ITEM, NO_ITEM], [2, 3]]
+    assert alone.context.shape == (4, 0)
+    contexts = {
+        "user_idx": pa.array([6, 4, 9, 6], pa.int32()),
+        "position": pa.array([8, 2, 1, 7], pa.int32()),
+        "context": pa.array([np.array(row, "<i4").tobytes() for row in ([1, 2], [3, 4], [5, 6], [7, 8])], pa.binary()),
+    }
+    pq.write_table(pa.table(contexts), tmp_path / "c.parquet")
+    first_of_each = held_out(files, [], 0, 1, most_users=0, contexts=[LiveFile(str(tmp_path / "c.parquet"), 4)])
+    assert first_of_each.history.shape == (4, 0)
+    assert first_of_each.context.tolist() == [[-1, -1], [3, 4], [-1, -1], [7, 8]]
     shared = [held_out(files, [], rank, 2, most_users=0).users.tolist() for rank in (0, 1)]
     assert sorted(shared[0] + shared[1]) == [3, 4, 5, 6]
     assert len(held_out(files, [], 0, 1, most_users=1).users) < 4

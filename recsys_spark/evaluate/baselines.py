@@ -67,12 +67,8 @@ def _recent_popularity(run: Run, n_items: int) -> Scorer:
     events = sequences.select(F.inline(F.arrays_zip(c.ITEMS, c.TIMES)).alias(c.ITEM_IDX, c.EVENT_TIME))
     newest = events.agg(F.max(c.EVENT_TIME).alias("newest")).head()
     since = (newest["newest"] if newest else 0) - run.config.evaluate.recent_days * _SECONDS_A_DAY
-    counted = events.where(F.col(c.EVENT_TIME) > since).groupBy(c.ITEM_IDX).agg(F.count("*").alias(c.EVENTS)).persist()
-    known = collect_columns(counted, [c.ITEM_IDX, c.EVENTS], "recent popularity", run.config.run.driver_bytes)
-    counted.unpersist()
-    counts = np.zeros(n_items)
-    counts[known[c.ITEM_IDX]] = known[c.EVENTS]
-    return Popularity(counts)
+    counted = events.where(F.col(c.EVENT_TIME) > since).groupBy(c.ITEM_IDX).agg(F.count("*").alias(c.SCORE))
+    return _popularity(run, n_items, counted, "recent popularity")
 
 
 def _category_popularity(run: Run, n_items: int) -> Scorer:
@@ -87,9 +83,14 @@ def _category_popularity(run: Run, n_items: int) -> Scorer:
     means = items.groupBy(c.CATEGORY).agg(F.avg(c.USERS).alias(_OF_CATEGORY))
     scored = items.join(means, on=c.CATEGORY, how="left")
     score = F.coalesce(c.USERS, _OF_CATEGORY, F.lit(0.0)).alias(c.SCORE)
-    scored = scored.select(c.ITEM_IDX, score).persist()
-    known = collect_columns(scored, [c.ITEM_IDX, c.SCORE], "popularity by category", run.config.run.driver_bytes)
-    scored.unpersist()
+    return _popularity(run, n_items, scored.select(c.ITEM_IDX, score), "popularity by category")
+
+
+def _popularity(run: Run, n_items: int, scored: DataFrame, what: str) -> Scorer:
+    """The scores of items, a row each, 0 for items without one; they come to the driver."""
+    kept = scored.persist()
+    known = collect_columns(kept, [c.ITEM_IDX, c.SCORE], what, run.config.run.driver_bytes)
+    kept.unpersist()
     scores = np.zeros(n_items)
     scores[known[c.ITEM_IDX]] = known[c.SCORE]
     return Popularity(scores)

@@ -73,10 +73,11 @@ def subjects_of(run: Run, parts: tuple[str, ...]) -> list[Subject]:
             message names jobs/train.py.
     """
     of_name: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate", c.MODEL_NAME: run.config.model.name}
-    fitted = _newest(run, run.tables.read_slice("models", of_name), parts)
+    models, index = run.tables.read_slice("models", of_name), index_sizes(run.tables)
+    fitted = _newest(run, models, parts, index)
     assert fitted is not None
     refits = run.tables.read("models", {c.AS_OF_DATE: run.as_of, c.FIT: "refit"})
-    refitted = _newest(run, refits.where(F.col("evaluated_by") == fitted.version), (TEST,))
+    refitted = _newest(run, refits.where(F.col("evaluated_by") == fitted.version), (TEST,), index)
     baselines = [
         Subject(name, name, "evaluate", parts, reads_history=name in BY_HISTORY)
         for name in run.config.evaluate.baselines
@@ -84,7 +85,7 @@ def subjects_of(run: Run, parts: tuple[str, ...]) -> list[Subject]:
     return [fitted, *([refitted] if refitted else []), *baselines]
 
 
-def _newest(run: Run, models: DataFrame, parts: tuple[str, ...]) -> Subject | None:
+def _newest(run: Run, models: DataFrame, parts: tuple[str, ...], index: tuple[int, int]) -> Subject | None:
     newest_first = models.orderBy(F.col("created_at").desc(), F.col(c.MODEL_VERSION).desc())
     row = newest_first.select(c.MODEL_VERSION, c.MODEL_NAME, c.FIT, "path").head()
     if row is None:
@@ -94,7 +95,7 @@ def _newest(run: Run, models: DataFrame, parts: tuple[str, ...]) -> Subject | No
             f"model {row[c.MODEL_VERSION]} of table `models` has no artifact at {row['path']}: run jobs/train.py again"
         )
     manifest = storage.load_manifest(row["path"])
-    hold_against(manifest, run.config.examples.window, *index_sizes(run.tables))
+    hold_against(manifest, run.config.examples.window, *index)
     scoring = manifest.get("scoring", {})
     logits, reads_history = bool(scoring.get("logits", True)), bool(scoring.get("history", 0))
     return Subject(row[c.MODEL_VERSION], row[c.MODEL_NAME], row[c.FIT], parts, row["path"], logits, reads_history)

@@ -16,7 +16,6 @@ from recsys_spark.benchmark.report import markdown
 from recsys_spark.benchmark.results import Key, Line, Measured, by_cell, lines_of, rows_of
 from recsys_spark.bounded import collect_rows
 from recsys_spark.errors import PartlyFailedError
-from recsys_spark.evaluate.ratings import BIASES, GLOBAL_MEAN
 from recsys_spark.runs import Run
 from recsys_spark.schemas import BENCHMARK_CELLS
 
@@ -52,7 +51,7 @@ def benchmark(run: Run, measure: Measure) -> None:
         else:
             failed[str(cell)] = error
     lines = {
-        dataset: lines_of(list(of_dataset), results, [*chosen.baselines, GLOBAL_MEAN, BIASES])
+        dataset: lines_of(list(of_dataset), results, chosen.baselines)
         for dataset, of_dataset in groupby(cells, key=lambda cell: cell.dataset)
     }
     run.counts |= {"cells": len(cells), "failed": len(failed)}

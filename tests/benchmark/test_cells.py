@@ -65,6 +65,7 @@ def test_models_that_share_examples_stand_side_by_side():
         ("benchmark.models={}", "benchmark.models is empty"),
         ("benchmark.metrics=[ndgc@10]", "unknown metric `ndgc@10`; did you mean `ndcg@10`"),
         ("benchmark.metrics=[auc@10]", "unknown metric `auc@10`"),
+        ("benchmark.protocols=[ratings]", r"benchmark\.protocols\.0`: .*'sampled' or 'full' \(got 'ratings'\)"),
         ("benchmark.models={x: {set: [split.kind=time]}}", "benchmark.models.x: `split.kind` cannot differ"),
         ('benchmark.models={x: {set: ["examples.fits=[refit]"]}}', "see benchmark.fits"),
         ("benchmark.models={x: {set: [training.epoch=3]}}", "benchmark.models.x: .*did you mean `training.epochs`"),

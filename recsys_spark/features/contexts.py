@@ -22,10 +22,8 @@ from recsys_spark.errors import UserError
 from recsys_spark.events.drafts import text_or_none
 from recsys_spark.feature_settings import CategoricalFeature, DenseFeature
 from recsys_spark.features.encoding import codes_of, numbers_of
-from recsys_spark.features.learning import Learnt, learn, usable
+from recsys_spark.features.learning import Learnt, learn, read_back, usable
 from recsys_spark.features.sources import TRAINED, value_of
-from recsys_spark.features.spec import FeatureSpec
-from recsys_spark.features.vocabulary import by_code
 from recsys_spark.interactions.split import in_parts
 from recsys_spark.runs import Run
 from recsys_spark.schemas import EVENT_CONTEXTS
@@ -34,6 +32,10 @@ from recsys_spark.tables import SliceKey
 from recsys_spark.transform import Transformer, conform
 
 CONTEXT: Final = "context"
+_KINDS: Final[Mapping[str, type[CategoricalFeature | DenseFeature]]] = {
+    "categorical": CategoricalFeature,
+    "dense": DenseFeature,
+}
 _KEY: Final = f"{c.CONTEXT}."
 FREQUENCY: Final = "frequency"
 _OF_TIME: Final[Mapping[str, Callable[[str], Column]]] = {
@@ -186,14 +188,7 @@ def knowledge(run: Run, fit: Fit) -> list[dict[str, Any]]:
 
 def learnt_of(known: Sequence[Mapping[str, Any]]) -> list[Learnt]:
     """The same as what values are encoded by."""
-    learnt = []
-    for one in known:
-        kind = {"categorical": CategoricalFeature, "dense": DenseFeature}[one["feature"]["kind"]]
-        feature = kind(**one["feature"])
-        spec = FeatureSpec(feature.name, CONTEXT, feature.kind, one[c.FIRST], one[c.LENGTH], one[c.SIZE])
-        vocabulary = None if one[c.VOCABULARY] is None else by_code(one[c.VOCABULARY])
-        learnt.append(Learnt(feature, spec, 0, 0, 0, one[c.MEAN], one[c.STD], vocabulary, None))
-    return learnt
+    return [read_back(_KINDS[one["feature"]["kind"]](**one["feature"]), one) for one in known]
 
 
 def _packer(learnt: Sequence[Learnt], keys: int) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:

@@ -73,11 +73,11 @@ def carried(features: Features) -> dict[str, Column]:
     return {source.replace(".", "_"): F.col(c.CONTEXT)[source.removeprefix(_KEY)] for source in sorted(sources)}
 
 
-def learnt_contexts(run: Run, labelled: DataFrame, fits: Iterable[Fit]) -> dict[Fit, list[Learnt]]:
+def learnt_contexts(run: Run, events: DataFrame, fits: Iterable[Fit]) -> dict[Fit, list[Learnt]]:
     """What each fit learns of the context, from the events of its parts alone; nothing where nothing is declared.
 
     Args:
-        labelled: positive events with their part, in the partitioning by user, and what is `carried`.
+        events: positive events with their part and `values_of_events`.
 
     Raises:
         UserError: a declaration does not fit the data; nothing has been written yet.
@@ -85,16 +85,18 @@ def learnt_contexts(run: Run, labelled: DataFrame, fits: Iterable[Fit]) -> dict[
     declared = of_context(run.config.features)
     if not declared:
         return {}
-    values = labelled.transform(values_of_events(declared)).withColumn(TRAINED, F.lit(True))
+    values = events.withColumn(TRAINED, F.lit(True))
     return {fit: learn(values.where(in_parts(fit)), declared, None, run.config.run.driver_bytes) for fit in fits}
 
 
-def write_contexts(run: Run, labelled: DataFrame, learnt: Mapping[Fit, Sequence[Learnt]]) -> None:
-    """Encode the context of every positive event for each fit: `event_contexts`, a slice a date and fit. O(n log h)."""
-    declared = of_context(run.config.features)
+def write_contexts(run: Run, events: DataFrame, learnt: Mapping[Fit, Sequence[Learnt]]) -> None:
+    """Encode the context of every positive event for each fit: `event_contexts`, a slice a date and fit. O(events).
+
+    Args:
+        events: positive events with their part and `values_of_events`.
+    """
     for fit, of_fit in learnt.items():
-        keys = (c.PART, c.USER_IDX, c.ITEM_IDX, c.POSITION)
-        rows = labelled.transform(values_of_events(declared)).transform(packed(of_fit, keys))
+        rows = events.transform(packed(of_fit, (c.PART, c.USER_IDX, c.ITEM_IDX, c.POSITION)))
         sliced = rows.withColumn(c.AS_OF_DATE, F.lit(run.as_of)).withColumn(c.FIT, F.lit(fit))
         where: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
         contexts = sliced.transform(conform(EVENT_CONTEXTS.schema, EVENT_CONTEXTS.name))

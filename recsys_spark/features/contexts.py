@@ -7,7 +7,7 @@ little-endian int32, then the numbers as float32.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, Final
 
 import numpy as np
@@ -23,8 +23,8 @@ from recsys_spark.events.drafts import text_or_none
 from recsys_spark.feature_settings import CategoricalFeature, DenseFeature
 from recsys_spark.features.encoding import codes_of, numbers_of
 from recsys_spark.features.learning import Learnt, learn, read_back, usable
-from recsys_spark.features.sources import TRAINED, value_of
-from recsys_spark.interactions.split import in_parts
+from recsys_spark.features.sources import TRAINED, in_days, value_of
+from recsys_spark.interactions.split import end_of, in_parts
 from recsys_spark.runs import Run
 from recsys_spark.schemas import EVENT_CONTEXTS
 from recsys_spark.settings import Features, Fit
@@ -44,7 +44,6 @@ _OF_TIME: Final[Mapping[str, Callable[[str], Column]]] = {
     "month": F.month,
 }
 _OF_USER: Final = (c.RECENCY_DAYS, FREQUENCY)
-_DAY: Final = 86_400_000_000  # microseconds
 
 
 def of_context(features: Features) -> list[CategoricalFeature | DenseFeature]:
@@ -113,7 +112,7 @@ def values_of_events(declared: Sequence[CategoricalFeature | DenseFeature]) -> T
     micros = F.unix_micros(c.EVENT_TIME)
     before = Window.partitionBy(c.USER_IDX).orderBy(micros).rangeBetween(Window.unboundedPreceding, -1)
     of_user = {
-        c.RECENCY_DAYS: (micros - F.max(micros).over(before)) / F.lit(float(_DAY)),
+        c.RECENCY_DAYS: in_days(micros - F.max(micros).over(before)),
         FREQUENCY: F.count(F.lit(1)).over(before),
     }
 
@@ -142,9 +141,8 @@ def values_of_users(
             f"recommend.context gives `{odd[0]}`, but no feature of the context has that source; there is "
             f"{', '.join(sorted(sources)) or 'none: declare one in features.declared, see docs/features.md'}"
         )
-    end = F.unix_micros(F.to_timestamp(F.lit((as_of + timedelta(days=1)).isoformat())))
     of_user = {
-        c.RECENCY_DAYS: (end - F.unix_micros(c.EVENT_TIME)) / F.lit(float(_DAY)),
+        c.RECENCY_DAYS: in_days(F.unix_micros(end_of(as_of)) - F.unix_micros(c.EVENT_TIME)),
         FREQUENCY: F.col(FREQUENCY),
     }
 

@@ -1,4 +1,4 @@
-"""Declared features of the context: of the moment and place of an event, as of its own time and never later.
+"""Declared features of the context, learnt and encoded: those of the moment and place of an event.
 
 Each is learnt on the fit's parts as features of users and items are, and encoded into one binary value a row: the codes as
 little-endian int32, then the numbers as float32.
@@ -7,69 +7,33 @@ little-endian int32, then the numbers as float32.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, StructField, StructType
 
 from recsys_spark import columns as c
 from recsys_spark.bounded import collect_rows
 from recsys_spark.errors import UserError
-from recsys_spark.events.drafts import text_or_none
 from recsys_spark.feature_settings import CategoricalFeature, DenseFeature
+from recsys_spark.features.context_sources import CONTEXT, of_context
 from recsys_spark.features.encoding import codes_of, numbers_of
 from recsys_spark.features.learning import Learnt, learn, read_back, usable
-from recsys_spark.features.sources import TRAINED, in_days, value_of
-from recsys_spark.interactions.split import end_of, in_parts
+from recsys_spark.features.sources import TRAINED, value_of
+from recsys_spark.interactions.split import in_parts
 from recsys_spark.runs import Run
 from recsys_spark.schemas import EVENT_CONTEXTS
-from recsys_spark.settings import Features, Fit
+from recsys_spark.settings import Fit
 from recsys_spark.tables import SliceKey
 from recsys_spark.transform import Transformer, conform
 
-CONTEXT: Final = "context"
 _KINDS: Final[Mapping[str, type[CategoricalFeature | DenseFeature]]] = {
     "categorical": CategoricalFeature,
     "dense": DenseFeature,
 }
-_KEY: Final = f"{c.CONTEXT}."
-FREQUENCY: Final = "frequency"
-_OF_TIME: Final[Mapping[str, Callable[[str], Column]]] = {
-    "hour": F.hour,
-    "weekday": lambda time: F.weekday(time) + 1,
-    "month": F.month,
-}
-_OF_USER: Final = (c.RECENCY_DAYS, FREQUENCY)
-
-
-def of_context(features: Features) -> list[CategoricalFeature | DenseFeature]:
-    """The declared features of the context, in their order.
-
-    Raises:
-        UserError: a source that no context has.
-    """
-    own = [
-        feature
-        for feature in features.declared
-        if feature.of == CONTEXT and isinstance(feature, CategoricalFeature | DenseFeature)
-    ]
-    for feature in own:
-        if feature.source not in (*_OF_TIME, *_OF_USER) and not feature.source.startswith(_KEY):
-            raise UserError(
-                f"feature `{feature.name}`: no context has a source `{feature.source}`; `source` is one of "
-                f"{', '.join((*_OF_TIME, *_OF_USER))}, or {_KEY}KEY with a key of the events' context"
-            )
-    return own
-
-
-def carried(features: Features) -> dict[str, Column]:
-    """What the labelled events must carry: the keys of the events' context that features are declared of, by source."""
-    sources = {feature.source for feature in of_context(features) if feature.source.startswith(_KEY)}
-    return {source.replace(".", "_"): F.col(c.CONTEXT)[source.removeprefix(_KEY)] for source in sorted(sources)}
 
 
 def learnt_contexts(run: Run, events: DataFrame, fits: Iterable[Fit]) -> dict[Fit, list[Learnt]]:
@@ -101,55 +65,6 @@ def write_contexts(run: Run, events: DataFrame, learnt: Mapping[Fit, Sequence[Le
         contexts = sliced.transform(conform(EVENT_CONTEXTS.schema, EVENT_CONTEXTS.name))
         run.counts[f"event_contexts_{fit}"] = run.tables.replace(EVENT_CONTEXTS, contexts, where)
         run.notes += [f"{fit}: {_note(one)}" for one in of_fit]
-
-
-def values_of_events(declared: Sequence[CategoricalFeature | DenseFeature]) -> Transformer:
-    """Labelled events, with what is `carried` -> the same with a column of values a feature.
-
-    Recency and frequency are of the user's positive events at an earlier moment: those of the same basket do not count.
-    O(n log h), no shuffle where the events lie by user.
-    """
-    micros = F.unix_micros(c.EVENT_TIME)
-    before = Window.partitionBy(c.USER_IDX).orderBy(micros).rangeBetween(Window.unboundedPreceding, -1)
-    of_user = {
-        c.RECENCY_DAYS: in_days(micros - F.max(micros).over(before)),
-        FREQUENCY: F.count(F.lit(1)).over(before),
-    }
-
-    def source(name: str) -> Column:
-        if name in _OF_TIME:
-            return _OF_TIME[name](c.EVENT_TIME)
-        return of_user[name] if name in of_user else text_or_none(F.col(name.replace(".", "_")))
-
-    return lambda events: events.withColumns({value_of(one.name): source(one.source) for one in declared})
-
-
-def values_of_users(
-    declared: Sequence[CategoricalFeature | DenseFeature], given: Mapping[str, Any], as_of: date
-) -> Transformer:
-    """`(user_idx, event_time, frequency, ...)`, the time of the latest event -> the same with a column of values a feature.
-
-    The moment is the end of the date; hour, store and what else is not of the user is as given, by source, or missing.
-
-    Raises:
-        UserError: something is given that no feature is declared of.
-    """
-    sources = {one.source for one in declared}
-    odd = sorted(set(given) - sources)
-    if odd:
-        raise UserError(
-            f"recommend.context gives `{odd[0]}`, but no feature of the context has that source; there is "
-            f"{', '.join(sorted(sources)) or 'none: declare one in features.declared, see docs/features.md'}"
-        )
-    of_user = {
-        c.RECENCY_DAYS: in_days(F.unix_micros(end_of(as_of)) - F.unix_micros(c.EVENT_TIME)),
-        FREQUENCY: F.col(FREQUENCY),
-    }
-
-    def value(name: str) -> Column:
-        return of_user.get(name, F.lit(None if name not in given else str(given[name])).cast("string"))
-
-    return lambda users: users.withColumns({value_of(one.name): value(one.source) for one in declared})
 
 
 def packed(learnt: Sequence[Learnt], keys: Sequence[str]) -> Transformer:
@@ -187,7 +102,7 @@ def knowledge(run: Run, fit: Fit) -> list[dict[str, Any]]:
 
 
 def learnt_of(known: Sequence[Mapping[str, Any]]) -> list[Learnt]:
-    """The same as what values are encoded by."""
+    """`knowledge` as what values are encoded by."""
     return [read_back(_KINDS[one["feature"]["kind"]](**one["feature"]), one) for one in known]
 
 

@@ -10,7 +10,8 @@ from pyspark.sql import DataFrame
 
 from recsys_spark import columns as c
 from recsys_spark.feature_settings import Of
-from recsys_spark.features.contexts import carried, learnt_contexts, of_context, values_of_events, write_contexts
+from recsys_spark.features.context_sources import carried, of_context, values_of_events
+from recsys_spark.features.contexts import learnt_contexts, write_contexts
 from recsys_spark.features.counts import item_features, segments, user_features
 from recsys_spark.features.declared import learnt_features, write_encoded
 from recsys_spark.features.sequences import sequences

@@ -1,4 +1,4 @@
-"""Write docs/tables.md from recsys_spark/schemas.py: every table's columns, key, partitioning, and a query to try.
+"""Write docs/tables.md from recsys_spark/schemas/: every table's columns, key, partitioning, and a query to try.
 
   .venv/bin/python scripts/tables_doc.py
 
@@ -18,7 +18,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "tables.md"
 INTRODUCTION = """\
 # Tables
 
-Written by `scripts/tables_doc.py` from `recsys_spark/schemas.py`; change them, not this page.
+Written by `scripts/tables_doc.py` from `recsys_spark/schemas/`; change them, not this page.
 
 Below a root that is a path, a table lies at `ROOT/TABLE`; below a root `catalog.schema` it is `catalog.schema.TABLE`.
 All are Delta tables. Times are UTC. A *slice* is what one run replaces: a date, and within it a fit, a part or a

@@ -101,7 +101,7 @@ def declared(table: Table) -> Table:
 
 @pytest.fixture(scope="module")
 def empty_tables() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Every table of `schemas.py`, without rows."""
+    """Every table of `schemas`, without rows."""
     connection = duckdb.connect()
     for table in TABLES.values():
         connection.register(table.name, to_arrow_schema(declared(table).schema).empty_table())

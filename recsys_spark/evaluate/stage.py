@@ -35,7 +35,7 @@ from recsys_spark.evaluate.users import (
     with_latest_items,
     with_segment,
 )
-from recsys_spark.features.contexts import of_context
+from recsys_spark.features.context_sources import of_context
 from recsys_spark.interactions.split import TEST, TRAIN, VALIDATION
 from recsys_spark.model_settings import PAIRS
 from recsys_spark.recommend.newer import with_newer

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from recsys_spark import columns as c
+from recsys_spark.examples.contexts import CONTEXTS, with_contexts
 from recsys_spark.examples.negatives import NONE_LEFT, Pool, draw_negatives
 from recsys_spark.hashing import pair_keys
 from recsys_spark.interactions.pairs import value_in
@@ -25,7 +26,6 @@ from recsys_spark.transform import Transformer, conform
 from recsys_spark.whole_users import map_whole_users
 
 _TIMES: Final = "times"
-_CONTEXTS: Final = "contexts"
 
 
 def train_pairs(
@@ -60,11 +60,7 @@ def train_pairs(
     def to_examples(interactions: DataFrame) -> DataFrame:
         value = F.coalesce(value_in(*PARTS_OF_FIT[fit]), F.lit(float("nan"))).cast("float")
         pairs = interactions.select(c.USER_IDX, c.ITEM_IDX, value.alias(c.VALUE), times.cast("int").alias(_TIMES))
-        pairs = pairs.transform(_labelled(conversions))
-        if contexts is None:
-            pairs = pairs.withColumn(_CONTEXTS, F.lit(None).cast("array<binary>"))
-        else:
-            pairs = pairs.join(_by_pair(contexts), on=[c.USER_IDX, c.ITEM_IDX], how="left")
+        pairs = pairs.transform(_labelled(conversions)).transform(with_contexts(contexts, c.USER_IDX, c.ITEM_IDX))
         if config.strict_train:
             pairs = pairs.where(F.col(_TIMES) > 0)
         examples = pairs.transform(map_whole_users(_drawer(config, seed, pool), drawn, c.ITEM_IDX)).repartition(files)
@@ -92,7 +88,7 @@ def _drawer(config: Examples, seed: int, pool: Broadcast[Pool]) -> Callable[[pa.
         barred = pair_keys(users, items)
         users, items, values, converted = (np.repeat(column, times) for column in (users, items, values, converted))
         repeat = np.arange(len(users)) - np.repeat(np.cumsum(times) - times, times)
-        contexts = _repeated(pairs.column(_CONTEXTS).combine_chunks(), times, repeat)
+        contexts = _repeated(pairs.column(CONTEXTS).combine_chunks(), times, repeat)
         for nth in range(config.draws):
             negatives = draw_negatives(seed, nth, users, items, repeat, config.negatives, barred, pool.value)
             kept = negatives[:, 0] != NONE_LEFT
@@ -112,12 +108,6 @@ def _labelled(conversions: DataFrame | None) -> Transformer:
     ones = conversions.withColumn(c.CONVERTED, F.lit(1.0))
     label = F.coalesce(F.col(c.CONVERTED), F.lit(0.0)).cast("float")
     return lambda pairs: pairs.join(ones, on=[c.USER_IDX, c.ITEM_IDX], how="left").withColumn(c.CONVERTED, label)
-
-
-def _by_pair(contexts: DataFrame) -> DataFrame:
-    """`(user_idx, item_idx, contexts)`, each pair's in the order of its events. One shuffle."""
-    in_order = F.array_sort(F.collect_list(F.struct(c.POSITION, c.CONTEXT)))[c.CONTEXT]
-    return contexts.groupBy(c.USER_IDX, c.ITEM_IDX).agg(in_order.alias(_CONTEXTS))
 
 
 def _repeated(lists: pa.ListArray, times: npt.NDArray[np.int32], repeat: npt.NDArray[np.int64]) -> pa.Array:

@@ -18,7 +18,7 @@ from recsys_spark.examples.candidates import drawn_candidates, given_candidates
 from recsys_spark.examples.negatives import Pool
 from recsys_spark.examples.pairs import train_pairs
 from recsys_spark.examples.windows import train_windows
-from recsys_spark.features.contexts import of_context
+from recsys_spark.features.context_sources import of_context
 from recsys_spark.interactions.given import given_negatives
 from recsys_spark.interactions.pairs import is_target, positives_in
 from recsys_spark.interactions.split import PARTS_OF_FIT, TEST, VALIDATION, in_parts, until

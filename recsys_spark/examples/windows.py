@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +12,11 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from recsys_spark import columns as c
+from recsys_spark.examples.contexts import CONTEXTS, with_contexts
 from recsys_spark.schemas import TRAIN_SEQUENCES
 from recsys_spark.settings import Fit
 from recsys_spark.transform import Transformer, conform
 
-_CONTEXTS: Final = "contexts"
 _CUT = StructType([field for field in TRAIN_SEQUENCES.schema if field.name not in (c.AS_OF_DATE, c.FIT)])
 
 
@@ -34,11 +33,8 @@ def train_windows(
     """
 
     def to_windows(sequences: DataFrame) -> DataFrame:
-        if contexts is None:
-            known = sequences.withColumn(_CONTEXTS, F.lit(None).cast("array<binary>"))
-        else:
-            known = sequences.join(_by_user(contexts), on=c.USER_IDX, how="left")
-        cut = known.select(c.USER_IDX, c.ITEMS, _CONTEXTS).mapInArrow(_cutter(length, most), _CUT).repartition(files)
+        known = sequences.transform(with_contexts(contexts, c.USER_IDX))
+        cut = known.select(c.USER_IDX, c.ITEMS, CONTEXTS).mapInArrow(_cutter(length, most), _CUT).repartition(files)
         sliced = cut.withColumn(c.AS_OF_DATE, F.lit(as_of)).withColumn(c.FIT, F.lit(fit))
         return sliced.transform(conform(TRAIN_SEQUENCES.schema, TRAIN_SEQUENCES.name))
 
@@ -67,7 +63,7 @@ def _cutter(length: int, most: int) -> Callable[[Iterable[pa.RecordBatch]], Iter
             packed: list[bytes] = []
             lengths: list[int] = []
             contexts: list[bytes | None] = []
-            known = (batch.column(name) for name in (c.USER_IDX, c.ITEMS, _CONTEXTS))
+            known = (batch.column(name) for name in (c.USER_IDX, c.ITEMS, CONTEXTS))
             for user, sequence, of_items in zip(*known, strict=True):
                 items = sequence.values.to_numpy()
                 of_user = of_items.as_py()
@@ -87,12 +83,6 @@ def _cutter(length: int, most: int) -> Callable[[Iterable[pa.RecordBatch]], Iter
             yield pa.RecordBatch.from_arrays(columns, _CUT.names)
 
     return cut
-
-
-def _by_user(contexts: DataFrame) -> DataFrame:
-    """`(user_idx, contexts)`, each user's in the order of the events. One shuffle."""
-    in_order = F.array_sort(F.collect_list(F.struct(c.POSITION, c.CONTEXT)))[c.CONTEXT]
-    return contexts.groupBy(c.USER_IDX).agg(in_order.alias(_CONTEXTS))
 
 
 def _packed(contexts: list[bytes], length: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Declared features of the context: of the moment and place of an event, as of its own time and never later.
+"""Declared features of the context, learnt and encoded: those of the moment and place of an event.
 
 Each is learnt on the fit's parts as features of users and items are, and encoded into one binary value a row: the codes as
 little-endian int32, then the numbers as float32.
@@ -7,75 +7,40 @@ little-endian int32, then the numbers as float32.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date, timedelta
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, StructField, StructType
 
 from recsys_spark import columns as c
 from recsys_spark.bounded import collect_rows
 from recsys_spark.errors import UserError
-from recsys_spark.events.drafts import text_or_none
 from recsys_spark.feature_settings import CategoricalFeature, DenseFeature
+from recsys_spark.features.context_sources import CONTEXT, of_context
 from recsys_spark.features.encoding import codes_of, numbers_of
-from recsys_spark.features.learning import Learnt, learn, usable
+from recsys_spark.features.learning import Learnt, learn, read_back, usable
 from recsys_spark.features.sources import TRAINED, value_of
-from recsys_spark.features.spec import FeatureSpec
-from recsys_spark.features.vocabulary import by_code
 from recsys_spark.interactions.split import in_parts
 from recsys_spark.runs import Run
 from recsys_spark.schemas import EVENT_CONTEXTS
-from recsys_spark.settings import Features, Fit
+from recsys_spark.settings import Fit
 from recsys_spark.tables import SliceKey
 from recsys_spark.transform import Transformer, conform
 
-CONTEXT: Final = "context"
-_KEY: Final = f"{c.CONTEXT}."
-FREQUENCY: Final = "frequency"
-_OF_TIME: Final[Mapping[str, Callable[[str], Column]]] = {
-    "hour": F.hour,
-    "weekday": lambda time: F.weekday(time) + 1,
-    "month": F.month,
+_KINDS: Final[Mapping[str, type[CategoricalFeature | DenseFeature]]] = {
+    "categorical": CategoricalFeature,
+    "dense": DenseFeature,
 }
-_OF_USER: Final = (c.RECENCY_DAYS, FREQUENCY)
-_DAY: Final = 86_400_000_000  # microseconds
 
 
-def of_context(features: Features) -> list[CategoricalFeature | DenseFeature]:
-    """The declared features of the context, in their order.
-
-    Raises:
-        UserError: a source that no context has.
-    """
-    own = [
-        feature
-        for feature in features.declared
-        if feature.of == CONTEXT and isinstance(feature, CategoricalFeature | DenseFeature)
-    ]
-    for feature in own:
-        if feature.source not in (*_OF_TIME, *_OF_USER) and not feature.source.startswith(_KEY):
-            raise UserError(
-                f"feature `{feature.name}`: no context has a source `{feature.source}`; `source` is one of "
-                f"{', '.join((*_OF_TIME, *_OF_USER))}, or {_KEY}KEY with a key of the events' context"
-            )
-    return own
-
-
-def carried(features: Features) -> dict[str, Column]:
-    """What the labelled events must carry: the keys of the events' context that features are declared of, by source."""
-    sources = {feature.source for feature in of_context(features) if feature.source.startswith(_KEY)}
-    return {source.replace(".", "_"): F.col(c.CONTEXT)[source.removeprefix(_KEY)] for source in sorted(sources)}
-
-
-def learnt_contexts(run: Run, labelled: DataFrame, fits: Iterable[Fit]) -> dict[Fit, list[Learnt]]:
+def learnt_contexts(run: Run, events: DataFrame, fits: Iterable[Fit]) -> dict[Fit, list[Learnt]]:
     """What each fit learns of the context, from the events of its parts alone; nothing where nothing is declared.
 
     Args:
-        labelled: positive events with their part, in the partitioning by user, and what is `carried`.
+        events: positive events with their part and `values_of_events`.
 
     Raises:
         UserError: a declaration does not fit the data; nothing has been written yet.
@@ -83,71 +48,23 @@ def learnt_contexts(run: Run, labelled: DataFrame, fits: Iterable[Fit]) -> dict[
     declared = of_context(run.config.features)
     if not declared:
         return {}
-    values = labelled.transform(values_of_events(declared)).withColumn(TRAINED, F.lit(True))
+    values = events.withColumn(TRAINED, F.lit(True))
     return {fit: learn(values.where(in_parts(fit)), declared, None, run.config.run.driver_bytes) for fit in fits}
 
 
-def write_contexts(run: Run, labelled: DataFrame, learnt: Mapping[Fit, Sequence[Learnt]]) -> None:
-    """Encode the context of every positive event for each fit: `event_contexts`, a slice a date and fit. O(n log h)."""
-    declared = of_context(run.config.features)
+def write_contexts(run: Run, events: DataFrame, learnt: Mapping[Fit, Sequence[Learnt]]) -> None:
+    """Encode the context of every positive event for each fit: `event_contexts`, a slice a date and fit. O(events).
+
+    Args:
+        events: positive events with their part and `values_of_events`.
+    """
     for fit, of_fit in learnt.items():
-        keys = (c.PART, c.USER_IDX, c.ITEM_IDX, c.POSITION)
-        rows = labelled.transform(values_of_events(declared)).transform(packed(of_fit, keys))
+        rows = events.transform(packed(of_fit, (c.PART, c.USER_IDX, c.ITEM_IDX, c.POSITION)))
         sliced = rows.withColumn(c.AS_OF_DATE, F.lit(run.as_of)).withColumn(c.FIT, F.lit(fit))
         where: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
         contexts = sliced.transform(conform(EVENT_CONTEXTS.schema, EVENT_CONTEXTS.name))
         run.counts[f"event_contexts_{fit}"] = run.tables.replace(EVENT_CONTEXTS, contexts, where)
         run.notes += [f"{fit}: {_note(one)}" for one in of_fit]
-
-
-def values_of_events(declared: Sequence[CategoricalFeature | DenseFeature]) -> Transformer:
-    """Labelled events, with what is `carried` -> the same with a column of values a feature.
-
-    Recency and frequency are of the user's positive events at an earlier moment: those of the same basket do not count.
-    O(n log h), no shuffle where the events lie by user.
-    """
-    micros = F.unix_micros(c.EVENT_TIME)
-    before = Window.partitionBy(c.USER_IDX).orderBy(micros).rangeBetween(Window.unboundedPreceding, -1)
-    of_user = {
-        c.RECENCY_DAYS: (micros - F.max(micros).over(before)) / F.lit(float(_DAY)),
-        FREQUENCY: F.count(F.lit(1)).over(before),
-    }
-
-    def source(name: str) -> Column:
-        if name in _OF_TIME:
-            return _OF_TIME[name](c.EVENT_TIME)
-        return of_user[name] if name in of_user else text_or_none(F.col(name.replace(".", "_")))
-
-    return lambda events: events.withColumns({value_of(one.name): source(one.source) for one in declared})
-
-
-def values_of_users(
-    declared: Sequence[CategoricalFeature | DenseFeature], given: Mapping[str, Any], as_of: date
-) -> Transformer:
-    """`(user_idx, event_time, frequency, ...)`, the time of the latest event -> the same with a column of values a feature.
-
-    The moment is the end of the date; hour, store and what else is not of the user is as given, by source, or missing.
-
-    Raises:
-        UserError: something is given that no feature is declared of.
-    """
-    sources = {one.source for one in declared}
-    odd = sorted(set(given) - sources)
-    if odd:
-        raise UserError(
-            f"recommend.context gives `{odd[0]}`, but no feature of the context has that source; there is "
-            f"{', '.join(sorted(sources)) or 'none: declare one in features.declared, see docs/features.md'}"
-        )
-    end = F.unix_micros(F.to_timestamp(F.lit((as_of + timedelta(days=1)).isoformat())))
-    of_user = {
-        c.RECENCY_DAYS: (end - F.unix_micros(c.EVENT_TIME)) / F.lit(float(_DAY)),
-        FREQUENCY: F.col(FREQUENCY),
-    }
-
-    def value(name: str) -> Column:
-        return of_user.get(name, F.lit(None if name not in given else str(given[name])).cast("string"))
-
-    return lambda users: users.withColumns({value_of(one.name): value(one.source) for one in declared})
 
 
 def packed(learnt: Sequence[Learnt], keys: Sequence[str]) -> Transformer:
@@ -185,15 +102,8 @@ def knowledge(run: Run, fit: Fit) -> list[dict[str, Any]]:
 
 
 def learnt_of(known: Sequence[Mapping[str, Any]]) -> list[Learnt]:
-    """The same as what values are encoded by."""
-    learnt = []
-    for one in known:
-        kind = {"categorical": CategoricalFeature, "dense": DenseFeature}[one["feature"]["kind"]]
-        feature = kind(**one["feature"])
-        spec = FeatureSpec(feature.name, CONTEXT, feature.kind, one[c.FIRST], one[c.LENGTH], one[c.SIZE])
-        vocabulary = None if one[c.VOCABULARY] is None else by_code(one[c.VOCABULARY])
-        learnt.append(Learnt(feature, spec, 0, 0, 0, one[c.MEAN], one[c.STD], vocabulary, None))
-    return learnt
+    """`knowledge` as what values are encoded by."""
+    return [read_back(_KINDS[one["feature"]["kind"]](**one["feature"]), one) for one in known]
 
 
 def _packer(learnt: Sequence[Learnt], keys: int) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:

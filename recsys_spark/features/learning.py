@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
+from recsys_spark import columns as c
 from recsys_spark.errors import UserError
 from recsys_spark.feature_settings import (
     AnyFeature,
@@ -21,7 +24,7 @@ from recsys_spark.features.numbers import number
 from recsys_spark.features.sources import ID, TRAINED, rows_of, sources_there_are, value_of
 from recsys_spark.features.spec import FIRST_OF_VOCABULARY, FeatureSpec
 from recsys_spark.features.text import Weights, learn_weights
-from recsys_spark.features.vocabulary import Vocabulary, vocabularies, words
+from recsys_spark.features.vocabulary import Vocabulary, by_code, vocabularies, words
 
 _EVERYONE = "_everyone"  # no feature's name begins so
 
@@ -86,6 +89,26 @@ def learn(values: DataFrame, declared: Sequence[AnyFeature], attributes: DataFra
         )
         for feature, spec in zip(declared, specs, strict=True)
     ]
+
+
+def read_back(feature: AnyFeature, row: Mapping[str, Any]) -> Learnt:
+    """What was learnt of a feature, from its row of `feature_specs`: all that encoding needs, and counts of 0.
+
+    Args:
+        row: by column name; the weights of words may be left out where the feature is no text.
+    """
+    vocabulary, weights = row[c.VOCABULARY], row.get(c.IDF)
+    return Learnt(
+        feature,
+        FeatureSpec(feature.name, feature.of, feature.kind, row[c.FIRST], row[c.LENGTH], row[c.SIZE]),
+        learnt_from=0,
+        missing=0,
+        cut=0,
+        mean=row[c.MEAN],
+        std=row[c.STD],
+        vocabulary=None if vocabulary is None else by_code(vocabulary),
+        weights=None if weights is None else np.array(weights),
+    )
 
 
 def usable(feature: AnyFeature) -> Column:

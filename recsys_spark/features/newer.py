@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -16,10 +15,8 @@ from recsys_spark.bounded import collect_rows
 from recsys_spark.errors import UserError
 from recsys_spark.feature_settings import AnyFeature, Of
 from recsys_spark.features.encoding import encoded
-from recsys_spark.features.learning import Learnt
+from recsys_spark.features.learning import read_back
 from recsys_spark.features.sources import ATTRIBUTES, IDX, INDEX, values
-from recsys_spark.features.spec import feature_specs
-from recsys_spark.features.vocabulary import by_code
 from recsys_spark.runs import Run
 from recsys_spark.settings import Features, Fit
 from recsys_spark.spark_errors import SparkFailure
@@ -56,14 +53,16 @@ def encoded_newer(run: Run, of: Of, origin: Origin, first: int, end: int) -> Dat
         UserError: what was learnt is gone, or a source of the features is.
     """
     declared = [feature for feature in origin.declared if feature.of == of]
-    learnt = _learnt(declared, _rows(run, origin), of)
+    rows = _rows(run, origin)
+    learnt = [read_back(feature, rows[feature.name]) for feature in declared]
     counted = run.tables.read(f"{of}_features", {c.AS_OF_DATE: run.as_of, c.FIT: origin.fit})
     index = run.tables.read(INDEX[of].name).where(F.col(IDX[of]).between(first, end - 1))
     named = index.transform(values(of, declared, run.tables.read_or_empty(ATTRIBUTES[of]), counted))
     return named.transform(encoded(run.as_of, origin.fit, of, learnt, origin.seed))
 
 
-def _rows(run: Run, origin: Origin) -> list[Mapping[str, Any]]:
+def _rows(run: Run, origin: Origin) -> dict[str, Mapping[str, Any]]:
+    """The rows of `feature_specs`, by the feature's name."""
     where = {c.AS_OF_DATE: origin.as_of, c.FIT: origin.fit}
     try:
         frame = run.tables.read_version("feature_specs", origin.version, where)
@@ -72,23 +71,4 @@ def _rows(run: Run, origin: Origin) -> list[Mapping[str, Any]]:
         raise UserError(
             f"version {origin.version} of table `feature_specs` cannot be read any more: run jobs/train.py again"
         ) from error
-    return [row.asDict() for row in rows]
-
-
-def _learnt(declared: Sequence[AnyFeature], rows: Sequence[Mapping[str, Any]], of: Of) -> list[Learnt]:
-    by_name = {row[c.FEATURE]: row for row in rows}
-    specs = {spec.name: spec for spec in feature_specs(rows) if spec.of == of}
-    return [
-        Learnt(
-            feature,
-            specs[feature.name],
-            learnt_from=row[c.LEARNT_FROM],
-            missing=row[c.MISSING],
-            cut=0,
-            mean=row[c.MEAN],
-            std=row[c.STD],
-            vocabulary=None if row[c.VOCABULARY] is None else by_code(row[c.VOCABULARY]),
-            weights=None if row[c.IDF] is None else np.array(row[c.IDF]),
-        )
-        for feature, row in ((feature, by_name[feature.name]) for feature in declared)
-    ]
+    return {row[c.FEATURE]: row.asDict() for row in rows}

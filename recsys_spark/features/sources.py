@@ -85,6 +85,11 @@ def rows_of(name: str) -> str:
     return f"{ROWS}_{name}"
 
 
+def in_days(micros: Column) -> Column:
+    """A span of microseconds, in days."""
+    return micros / F.lit(float(_DAY))
+
+
 def sources_there_are(of: str, attributes: DataFrame) -> list[str]:
     """The sources that have a value for anyone, for a message: one pass over the attributes, at most 50 keys."""
     names = [name for name in _described(of) if name != c.ATTRIBUTES]
@@ -136,7 +141,7 @@ def _newest(counted: DataFrame) -> int:
 
 
 def _days_before(cut: int) -> Column:
-    return (F.lit(cut) - F.unix_micros(c.LAST_TIME)) / F.lit(float(_DAY))
+    return in_days(F.lit(cut) - F.unix_micros(c.LAST_TIME))
 
 
 def _vectors(feature: VectorFeature, spark: SparkSession) -> DataFrame:

@@ -74,7 +74,12 @@ _PLACED = StructType(  # what is carried, and the places
 
 def until(as_of: date) -> Column:
     """The condition that an event is known by the end of the day `as_of` (UTC)."""
-    return F.col(c.EVENT_TIME) < F.lit(_midnight(as_of + timedelta(days=1)))
+    return F.col(c.EVENT_TIME) < end_of(as_of)
+
+
+def end_of(day: date) -> Column:
+    """The moment at which a day (UTC) ends and the next begins."""
+    return F.lit(_midnight(day + timedelta(days=1)))
 
 
 def in_parts(fit: Fit) -> Column:

@@ -13,7 +13,8 @@ from pyspark.sql import functions as F
 from recsys_spark import columns as c
 from recsys_spark.errors import MissingTableError, UserError
 from recsys_spark.feature_settings import CategoricalFeature, DenseFeature
-from recsys_spark.features.contexts import FREQUENCY, learnt_of, packed, values_of_users
+from recsys_spark.features.context_sources import FREQUENCY, values_of_users
+from recsys_spark.features.contexts import learnt_of, packed
 from recsys_spark.interactions.index import index_sizes
 from recsys_spark.interactions.split import until
 from recsys_spark.recommend.fallback import popular

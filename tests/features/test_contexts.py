@@ -15,7 +15,8 @@ from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
 from recsys_spark.examples import stage as examples
 from recsys_spark.features import stage as features
-from recsys_spark.features.contexts import knowledge, learnt_of, of_context, packed, values_of_users
+from recsys_spark.features.context_sources import of_context, values_of_users
+from recsys_spark.features.contexts import knowledge, learnt_of, packed
 from recsys_spark.interactions import stage as index
 from recsys_spark.runs import Run
 from recsys_spark.schemas import EVENTS

@@ -1,0 +1,40 @@
+"""Tables of the lists, those of every date and the published ones."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pyspark.sql.types import ArrayType, FloatType, StructType
+
+from recsys_spark import columns as c
+from recsys_spark.schemas.table import AS_OF, DOUBLE, INT, RUN, STRING, Table, column
+
+_RECOMMENDATION_COLUMNS = [
+    AS_OF,
+    column(c.VARIANT, STRING, "experiment variant; 'default' where there is none"),
+    column(c.USER_ID, STRING, "for whom"),
+    column(c.RANK, INT, "place in the list, from 1, without gaps"),
+    column(c.ITEM_ID, STRING, "what"),
+    column(c.SCORE, FloatType(), "the model's score: comparable within one list only"),
+    column(c.REASON_CODE, STRING, "model, repeat, popular_segment or popular"),
+    column(c.REASON_ITEM_ID, STRING, "the item that the reason speaks of, if any"),
+    column(c.SOURCES, ArrayType(STRING), "the candidate sources that proposed it"),
+    column(c.PROPENSITY, DOUBLE, "probability with which the policy showed it; 1 where nothing was drawn"),
+    column(c.MODEL_VERSION, STRING, "the model that scored it, see models"),
+    RUN,
+]
+
+RECOMMENDATIONS: Final = Table(
+    "recommendations",
+    "recommend",
+    StructType(_RECOMMENDATION_COLUMNS),
+    key=(c.AS_OF_DATE, c.VARIANT, c.USER_ID, c.RANK),
+    partitioned_by=(c.AS_OF_DATE,),
+)
+
+RECOMMENDATIONS_CURRENT: Final = Table(
+    "recommendations_current",
+    "recommend",
+    StructType(_RECOMMENDATION_COLUMNS),
+    key=(c.VARIANT, c.USER_ID, c.RANK),
+)

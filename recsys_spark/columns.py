@@ -82,6 +82,7 @@ UNKNOWN = "unknown"
 LEARNT_FROM = "learnt_from"
 
 # examples
+READ_AT = "read_at"
 WINDOW = "window"
 DRAW = "draw"
 CLICKED = "clicked"

@@ -111,6 +111,7 @@ class Examples(Section):
     eval_negatives: Positive
     window: Positive
     windows: Positive
+    baskets: bool
     conversion_types: list[str]
     impression_types: list[str]
     position_key: Annotated[str, Field(min_length=1)]

@@ -76,7 +76,7 @@ def _write_train_sequences(run: Run, fit: Fit) -> None:
     if not users:
         raise UserError(f"no user has two events in the {fit} fit, so there is nothing to learn an order from")
     files = _files(users * config.windows, config.rows_per_file, run.config.training.ranks)
-    cut = train_windows(run.as_of, fit, config.window, config.windows, files, _contexts(run, fit))
+    cut = train_windows(run.as_of, fit, config.window, config.windows, files, _contexts(run, fit), config.baskets)
     windows = histories.transform(cut)
     run.counts[f"train_sequences_{fit}"] = run.tables.replace(TRAIN_SEQUENCES, windows, where)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -21,7 +22,13 @@ _CUT = StructType([field for field in TRAIN_SEQUENCES.schema if field.name not i
 
 
 def train_windows(
-    as_of: date, fit: Fit, length: int, most: int, files: int, contexts: DataFrame | None = None
+    as_of: date,
+    fit: Fit,
+    length: int,
+    most: int,
+    files: int,
+    contexts: DataFrame | None = None,
+    baskets: bool = False,
 ) -> Transformer:
     """`schemas.SEQUENCES` -> `schemas.TRAIN_SEQUENCES`: the latest `most` windows of each user, `length` + 1 items each.
 
@@ -30,11 +37,14 @@ def train_windows(
 
     Args:
         contexts: `event_contexts` of the fit's parts, where features of the context are declared.
+        baskets: whether events of one moment (to the second) are a basket, of which no item is to be learnt from another.
+            What comes first in a window then is not predicted there.
     """
 
     def to_windows(sequences: DataFrame) -> DataFrame:
         known = sequences.transform(with_contexts(contexts, c.USER_IDX))
-        cut = known.select(c.USER_IDX, c.ITEMS, CONTEXTS).mapInArrow(_cutter(length, most), _CUT).repartition(files)
+        read = known.select(c.USER_IDX, c.ITEMS, c.TIMES, CONTEXTS)
+        cut = read.mapInArrow(_cutter(length, most, baskets), _CUT).repartition(files)
         sliced = cut.withColumn(c.AS_OF_DATE, F.lit(as_of)).withColumn(c.FIT, F.lit(fit))
         return sliced.transform(conform(TRAIN_SEQUENCES.schema, TRAIN_SEQUENCES.name))
 
@@ -56,16 +66,27 @@ def windows_of(items: int, length: int, most: int) -> Iterator[slice]:
         end = start + 1
 
 
-def _cutter(length: int, most: int) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def read_at(times: npt.NDArray[np.int64], window: slice) -> npt.NDArray[np.int32]:
+    """For each item of a window but the first, the place in it of the latest one of an earlier moment, -1 for none.
+
+    >>> read_at(np.array([5, 5, 7, 7, 9]), slice(1, 5))
+    array([0, 0, 2], dtype=int32)
+    """
+    own = times[window]
+    return (np.searchsorted(own, own[1:], side="left") - 1).astype(np.int32)
+
+
+def _cutter(length: int, most: int, baskets: bool) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def cut(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             users: list[int] = []
             packed: list[bytes] = []
             lengths: list[int] = []
+            places: list[bytes | None] = []
             contexts: list[bytes | None] = []
-            known = (batch.column(name) for name in (c.USER_IDX, c.ITEMS, CONTEXTS))
-            for user, sequence, of_items in zip(*known, strict=True):
-                items = sequence.values.to_numpy()
+            known = (batch.column(name) for name in (c.USER_IDX, c.ITEMS, c.TIMES, CONTEXTS))
+            for user, sequence, moments, of_items in zip(*known, strict=True):
+                items, times = sequence.values.to_numpy(), moments.values.to_numpy()
                 of_user = of_items.as_py()
                 for window in windows_of(len(items), length, most):
                     row = np.full(length + 1, -1, dtype="<i4")
@@ -73,16 +94,26 @@ def _cutter(length: int, most: int) -> Callable[[Iterable[pa.RecordBatch]], Iter
                     users.append(user.as_py())
                     packed.append(row.tobytes())
                     lengths.append(window.stop - window.start)
+                    places.append(_moved(read_at(times, window), length) if baskets else None)
                     contexts.append(None if of_user is None else _packed(of_user[-len(items) :][window][1:], length))
             columns = [
                 pa.array(users, pa.int32()),
                 pa.array(packed, pa.binary()),
                 pa.array(lengths, pa.int32()),
+                pa.array(places, pa.binary()),
                 pa.array(contexts, pa.binary()),
             ]
             yield pa.RecordBatch.from_arrays(columns, _CUT.names)
 
     return cut
+
+
+def _moved(places: npt.NDArray[np.int32], length: int) -> bytes:
+    """Places of a window as those of its row, which has `length` + 1: at the end of `length` ones."""
+    before = length - len(places)
+    row = np.full(length, -1, dtype="<i4")
+    row[before:] = np.where(places >= 0, places + before, -1)
+    return row.tobytes()
 
 
 def _packed(contexts: list[bytes], length: int) -> bytes:

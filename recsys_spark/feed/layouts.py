@@ -20,9 +20,10 @@ Block = npt.NDArray[np.int32]
 class Layout:
     """The columns of one kind of example, `width` integers a row, of which each row is `samples` samples.
 
-    The user comes first, then `items` items, then what the kind says of them, an integer each, then the contexts of the
-    row's `events`, of `context` integers each. A float column travels as the bits of a float32, a packed one as the integers
-    that it packs. `n_users` and `n_items` are those of the model that is trained, None where indices are not checked.
+    The user comes first, then `items` items, then what the kind says of them, an integer each, then, with `baskets`, where each
+    of the row's `events` is read at, then their contexts, of `context` integers each. A float column travels as the bits of a
+    float32, a packed one as the integers that it packs. `n_users` and `n_items` are those of the model that is trained, None
+    where indices are not checked.
     """
 
     kind: Kind
@@ -34,11 +35,12 @@ class Layout:
     context: int = 0
     n_users: int | None = None
     n_items: int | None = None
+    baskets: bool = False
 
     @property
     def width(self) -> int:
         """Integers of a row."""
-        return 1 + self.items + len(self.said) + self.events * self.context
+        return 1 + self.items + len(self.said) + self.events * (self.baskets + self.context)
 
     def block(self, columns: Sequence[npt.NDArray[Any]]) -> Block:
         """The columns of a row group as (rows, width).
@@ -65,9 +67,13 @@ class Layout:
         batch = {"user": block[:, 0], items: block[:, 1:first]}
         for place, name in enumerate(self.said, start=first):
             batch[name] = _AS[name](tf, block[:, place])
+        first += len(self.said)
+        if self.baskets:
+            batch["read_at"] = block[:, first : first + self.events]
+            first += self.events
         if self.context:
             shape = [-1, self.events, self.context] if self.kind == SEQUENCES else [-1, self.context]
-            batch["context"] = tf.reshape(block[:, first + len(self.said) :], shape)
+            batch["context"] = tf.reshape(block[:, first:], shape)
         return batch
 
     def _check(self, what: str, indices: Block, most: int | None) -> None:
@@ -94,6 +100,7 @@ def layout_of(
     context: int = 0,
     n_users: int | None = None,
     n_items: int | None = None,
+    baskets: bool = False,
 ) -> Layout:
     """The layout of a kind of example.
 
@@ -103,6 +110,7 @@ def layout_of(
         context: integers of the context of an event, 0 for models that do not look at it.
         n_users: of the model; None: indices are not checked.
         n_items: likewise.
+        baskets: whether the examples say what each item of a sequence is to be predicted from; of no other kind.
     """
     pair, drawn = (c.USER_IDX, c.ITEM_IDX), tuple(c.negative(k) for k in range(1, negatives + 1))
     plain = {
@@ -114,15 +122,17 @@ def layout_of(
         IMPRESSIONS: Layout(IMPRESSIONS, (*pair, c.CLICKED, c.SHOWN_AT), 1, ("clicked", "position"), 1),
         SEQUENCES: Layout(SEQUENCES, (c.USER_IDX, c.WINDOW), 1 + window, (), 1, events=window),
     }[kind]
-    columns = (*plain.columns, c.CONTEXT) if context else plain.columns
-    return replace(plain, columns=columns, context=context, n_users=n_users, n_items=n_items)
+    baskets = baskets and kind == SEQUENCES
+    columns = (*plain.columns, *[c.READ_AT] * baskets, *[c.CONTEXT] * bool(context))
+    return replace(plain, columns=columns, context=context, baskets=baskets, n_users=n_users, n_items=n_items)
 
 
 def _as_ints(column: npt.NDArray[Any]) -> Block:
     """(rows,) -> (rows, w): w is 1 but for a packed column."""
     if column.dtype == object and any(value is None for value in column[:1]):
         raise UserError(
-            "the examples hold no contexts: they are older than features.declared, run jobs/examples.py again"
+            "the examples hold no contexts, or no baskets: they are older than features.declared or examples.baskets, run "
+            "jobs/examples.py again"
         )
     if column.dtype == object:
         return np.frombuffer(b"".join(column), dtype="<i4").reshape(len(column), -1).astype(np.int32, copy=False)

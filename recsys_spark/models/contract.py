@@ -28,7 +28,8 @@ class Recommender(keras.Model):
     - `ratings`: `{"user": (B,), "items": (B, 1), "value": (B,)}`;
     - `impressions`: `{"user": (B,), "items": (B, 1), "clicked": (B,), "position": (B,)}`, 1.0 for a click, 0.0 for none, and
       the code of the position it was shown at;
-    - `sequences`: `{"user": (B,), "window": (B, L + 1)}`, a user's items oldest first, -1 in front of short ones.
+    - `sequences`: `{"user": (B,), "window": (B, L + 1)}`, a user's items oldest first, -1 in front of short ones; with baskets
+      also `"read_at": (B, L)`, for each item but the first the place up to which the window was known before its basket.
 
     With features of the context, batches hold `"context": (B, W)` too, of W integers an event (see `ContextEncoder`); of
     sequences (B, L, W), that of the item after each of the L that are read.

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from recsys_spark.models import losses
 from recsys_spark.models.contract import Recommender
-from recsys_spark.models.windows import some_places, up_to
+from recsys_spark.models.windows import some_places, up_to, windows_of
 
 _STDDEV = 0.05
 
@@ -118,7 +118,7 @@ class DIN(Recommender):
     def training_loss(self, batch: Mapping[str, Any], seed: Any) -> Any:
         """Binary cross-entropy at `positions` places of each window (B, L + 1), of those whose next item is known."""
         window = batch["window"]
-        chosen = some_places(window, self.positions, seed)
+        chosen = some_places(windows_of(batch, window.shape[1] - 1), self.positions, seed)
         windows = tf.gather(window, chosen.rows)
         shape = tf.stack([tf.shape(chosen.rows)[0], self.negatives])
         drawn = tf.random.stateless_uniform(shape, seed + 1, 0, self.n_items, tf.int32)

@@ -37,10 +37,10 @@ def at_places(window: Any, weights: Any) -> tuple[Any, Any]:
     return tf.math.log1p(tf.einsum("pt,btj->bpj", _by_age(weights, length), same)), last
 
 
-def of_next(window: Any, targets: Any, weights: Any) -> Any:
-    """The strength of the item that follows each place: windows and targets (B, L) -> (B, L)."""
-    by_age = _by_age(weights, tf.shape(window)[1])
-    return tf.math.log1p(tf.einsum("pt,btp->bp", by_age, _same(window, targets)))
+def of_next(window: Any, targets: Any, read_at: Any, weights: Any) -> Any:
+    """The strength of each target as of the place that it is read at: windows, targets and places (B, L) -> (B, L)."""
+    by_age = tf.gather(_by_age(weights, tf.shape(window)[1]), read_at)  # (B, L, L)
+    return tf.math.log1p(tf.einsum("bpt,btp->bp", by_age, _same(window, targets)))
 
 
 def of_candidates(history: Any, items: Any, weights: Any) -> Any:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from recsys_spark.models import losses, repeats
 from recsys_spark.models.contract import Recommender
+from recsys_spark.models.windows import Windows, windows_of
 
 _LOSSES: Final = ("bce", "gbce", "sampled_softmax", "softmax", "bpr_max")
 _SAMPLING: Final = ("uniform", "popularity")
@@ -161,16 +162,21 @@ class SequenceModel(Recommender):
         self._log_share = tf.constant(np.log(share), tf.float32)
 
     def training_loss(self, batch: Mapping[str, Any], seed: Any) -> Any:
-        """The loss at every position of `batch["window"]` (B, L + 1) whose next item is known, as a mean."""
-        window = batch["window"][:, -self.length - 1 :]
-        inputs, targets = window[:, :-1], window[:, 1:]
+        """The loss at every position of `batch["window"]` (B, L + 1) whose next item is known, as a mean.
+
+        With `batch["read_at"]` (B, L) the item after position p is predicted from what was known at position `read_at` of p:
+        of a basket, before all of it.
+        """
+        windows = windows_of(batch, self.length)
         if self.repeats:
-            return self._loss_with_repeats(inputs, targets, batch, seed)
-        there = tf.where((inputs >= 0) & (targets >= 0))  # (P, 2)
+            return self._loss_with_repeats(windows, batch, seed)
+        there = tf.where(windows.there)  # (P, 2)
         users = tf.gather(batch["user"], there[:, 0])
         context = tf.gather_nd(batch["context"], there) if self.context_side else None
-        vectors = self.head(tf.gather_nd(self.encode(inputs, training=True), there), users, context, training=True)
-        return self.loss_of(vectors, tf.gather_nd(targets, there), window, there[:, 0], seed)
+        encoded = tf.gather(self.encode(windows.inputs, training=True), windows.read_at, batch_dims=1)
+        vectors = self.head(tf.gather_nd(encoded, there), users, context, training=True)
+        window = batch["window"][:, -self.length - 1 :]
+        return self.loss_of(vectors, tf.gather_nd(windows.targets, there), window, there[:, 0], seed)
 
     def loss_of(self, vectors: Any, targets: Any, windows: Any, rows: Any, seed: Any) -> Any:
         """The configured loss: vectors (P, width), their next items (P,), and the windows (B, W) that they are rows (P,) of."""
@@ -195,21 +201,23 @@ class SequenceModel(Recommender):
             hits |= _is_among(drawn, tf.gather(windows, rows))
         return self._held_against(positives, tf.where(hits, tf.constant(_BARRED, logits.dtype), logits))
 
-    def _loss_with_repeats(self, inputs: Any, targets: Any, batch: Mapping[str, Any], seed: Any) -> Any:
+    def _loss_with_repeats(self, windows: Windows, batch: Mapping[str, Any], seed: Any) -> Any:
         """Sampled softmax over the next item, the items of the window up to each place, and drawn ones that are not in it.
 
         The logits of drawn items are corrected by how often each is expected (logQ), as those of the window are all there.
         """
+        inputs, targets, read_at = windows.inputs, windows.targets, windows.read_at
         batch_rows, length = tf.shape(inputs)[0], tf.shape(inputs)[1]
         users = tf.repeat(batch["user"], length)
         context = tf.reshape(batch["context"], [-1, self.context_width]) if self.context_side else None
-        encoded = tf.reshape(self.encode(inputs, training=True), [-1, self.width])
+        encoded = tf.gather(self.encode(inputs, training=True), read_at, batch_dims=1)
+        encoded = tf.reshape(encoded, [-1, self.width])
         queries = tf.reshape(self.head(encoded, users, context, training=True), [batch_rows, length, self.width])
         weights, scale = self._age_weights(), tf.convert_to_tensor(self.repeat_scale.value)
 
         positives = self.full(tf.reduce_sum(queries * self.item_vectors(targets), axis=-1))
-        positives += scale * repeats.of_next(inputs, targets, weights)
-        strengths, last = repeats.at_places(inputs, weights)
+        positives += scale * repeats.of_next(inputs, targets, read_at, weights)
+        strengths, last = (tf.gather(each, read_at, batch_dims=1) for each in repeats.at_places(inputs, weights))
         own = self.full(tf.matmul(queries, self.item_vectors(inputs), transpose_b=True)) + scale * strengths
         own = tf.where(last & tf.not_equal(inputs[:, tf.newaxis], targets[:, :, tf.newaxis]), own, _BARRED)
 
@@ -222,7 +230,7 @@ class SequenceModel(Recommender):
         others -= share + math.log(self.negatives)
         barred = _is_among(drawn[tf.newaxis], batch["window"])
         others = tf.where(barred[:, tf.newaxis], _BARRED, others)
-        there = tf.where((inputs >= 0) & (targets >= 0))
+        there = tf.where(windows.there)
         negatives = tf.concat([tf.gather_nd(own, there), tf.gather_nd(others, there)], axis=1)
         return losses.sampled_softmax(tf.gather_nd(positives, there), negatives)
 

@@ -18,7 +18,7 @@ import tensorflow as tf
 from recsys_spark.models import losses
 from recsys_spark.models.contract import Recommender
 from recsys_spark.models.softmax_dnn import mean_so_far
-from recsys_spark.models.windows import some_places
+from recsys_spark.models.windows import some_places, windows_of
 
 _STDDEV = 0.05
 _BARRED = -1e9
@@ -117,12 +117,14 @@ class TwoTower(Recommender):
     def training_loss(self, batch: Mapping[str, Any], seed: Any) -> Any:
         """Sampled softmax at `positions` places of each window, against the batch's and drawn items."""
         window = batch["window"][:, -self.length - 1 :]
-        chosen = some_places(window, self.positions, seed)
-        bags = mean_so_far(self._inputs(window[:, :-1]), window[:, :-1])
+        windows = windows_of(batch, self.length)
+        chosen = some_places(windows, self.positions, seed)
+        bags = mean_so_far(self._inputs(windows.inputs), windows.inputs)
         places = tf.stack([chosen.rows, chosen.places], axis=1)
         kept = self._kept(tf.shape(chosen.targets), self.history_dropout, seed + 3)
         bag = tf.gather_nd(bags, places) * kept[:, tf.newaxis]
-        context = tf.gather_nd(batch["context"], places) if self.context_side else None
+        nexts = tf.stack([chosen.rows, chosen.nexts], axis=1)
+        context = tf.gather_nd(batch["context"], nexts) if self.context_side else None
         users = tf.gather(batch["user"], chosen.rows)
         queries = self._query(bag, users, context, training=True)
         drawn = tf.random.stateless_uniform((self.negatives,), seed + 1, 0, tf.size(self._taken), tf.int32)

@@ -1,29 +1,58 @@
-"""Places of windows to learn from in one step, for models that cannot afford every place."""
+"""Windows of sequences as they are learnt from: what is to be predicted at each place, and from what."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 
 class Places(NamedTuple):
-    """P chosen places: `rows` (P,) of the batch, `places` (P,) in the window, `targets` (P,) the items that follow."""
+    """P chosen places: `rows` (P,) of the batch, `nexts` (P,) the place before the next item, `targets` (P,) that item, and
+    `places` (P,) up to which the window is known when it is to be predicted: the same as `nexts` without baskets."""
 
     rows: Any
     places: Any
+    nexts: Any
     targets: Any
 
 
-def some_places(window: Any, most: int, seed: Any) -> Places:
-    """At most so many places of each window (B, L + 1), without repeats, of those that hold an item and have a next one."""
-    known = (window[:, 1:] >= 0) & (window[:, :-1] >= 0)
+class Windows(NamedTuple):
+    """What is read, `inputs` (B, L), what follows each place, `targets` (B, L), from which place it is to be predicted,
+    `read_at` (B, L), never a later one, and whether there is something to predict it from, `there` (B, L)."""
+
+    inputs: Any
+    targets: Any
+    read_at: Any
+    there: Any
+
+
+def windows_of(batch: Mapping[str, Any], length: int) -> Windows:
+    """The latest `length` items of a batch's windows (B, W + 1) that are read, and those that follow them."""
+    window = batch["window"][:, -length - 1 :]
+    inputs, targets = window[:, :-1], window[:, 1:]
+    kept = tf.shape(inputs)[1]
+    if "read_at" in batch:
+        earlier = tf.shape(batch["window"])[1] - 1 - kept
+        read_at = tf.maximum(batch["read_at"][:, earlier:] - earlier, -1)
+    else:
+        read_at = tf.broadcast_to(tf.range(kept), tf.shape(inputs))
+    known = tf.gather(inputs, tf.maximum(read_at, 0), batch_dims=1) >= 0
+    return Windows(inputs, targets, tf.maximum(read_at, 0), known & (read_at >= 0) & (targets >= 0))
+
+
+def some_places(windows: Windows, most: int, seed: Any) -> Places:
+    """At most so many places of each window, without repeats, of those that hold an item and have a next one."""
+    there = windows.there
     # the places with the greatest of random keys; those that are not known come last
-    keys = tf.random.stateless_uniform(tf.shape(known), seed) - 2.0 * tf.cast(~known, tf.float32)
-    _, places = tf.math.top_k(keys, tf.minimum(most, tf.shape(known)[1]))
-    chosen = tf.where(tf.gather(known, places, batch_dims=1))
-    rows, place = chosen[:, 0], tf.cast(tf.gather_nd(places, chosen), tf.int64)
-    return Places(rows, place, tf.gather_nd(window, tf.stack([rows, place + 1], axis=1)))
+    keys = tf.random.stateless_uniform(tf.shape(there), seed) - 2.0 * tf.cast(~there, tf.float32)
+    _, places = tf.math.top_k(keys, tf.minimum(most, tf.shape(there)[1]))
+    chosen = tf.where(tf.gather(there, places, batch_dims=1))
+    rows, nexts = chosen[:, 0], tf.cast(tf.gather_nd(places, chosen), tf.int64)
+    at = tf.stack([rows, nexts], axis=1)
+    read_at = tf.cast(tf.gather_nd(windows.read_at, at), tf.int64)
+    return Places(rows, read_at, nexts, tf.gather_nd(windows.targets, at))
 
 
 def up_to(windows: Any, places: Any, length: int) -> Any:

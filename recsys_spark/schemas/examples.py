@@ -51,6 +51,12 @@ TRAIN_SEQUENCES: Final = Table(
             ),
             column(c.LENGTH, INT, "how many items the window holds"),
             column(
+                c.READ_AT,
+                BinaryType(),
+                "for each item but the first, the place (from 0) of the latest one of an earlier moment, as little-endian int32: "
+                "-1 for none; null without examples.baskets",
+            ),
+            column(
                 c.CONTEXT,
                 BinaryType(),
                 "the contexts of all but its first item, one after the other; null: none declared",

@@ -67,6 +67,7 @@ def job_of(run: Run, fit: Fit, version: str, phase: str, halves: tuple[str, ...]
         kind=kind,
         negatives=config.examples.negatives,
         window=config.examples.window,
+        baskets=config.examples.baskets,
         draws=draws,
         validation=validation,
         epochs=epochs or config.training.epochs,

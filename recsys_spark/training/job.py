@@ -48,12 +48,16 @@ class Job:
     item_encoded: tuple[LiveFile, ...] = ()
     contexts: tuple[LiveFile, ...] = ()  # of the held-out events, for a model with features of the context
     exclude_seen: bool = True  # whether what a user had before is no candidate, in a full validation
+    baskets: bool = False  # of kind sequences: whether the examples say what each item is to be predicted from
     floors: tuple[float, ...] = ()  # by epoch: where the best validation so far is lower, the training stops
 
     @property
     def layout(self) -> Layout:
         """How the examples travel."""
-        return layout_of(self.kind, self.negatives, self.window, self.context, self.model.n_users, self.model.n_items)
+        model = self.model
+        return layout_of(
+            self.kind, self.negatives, self.window, self.context, model.n_users, model.n_items, self.baskets
+        )
 
     @property
     def context(self) -> int:

@@ -106,6 +106,9 @@ def test_windows_travel_packed_and_ratings_as_bits(tmp_path):
         with pytest.raises(UserError, match=message):
             next(epoch_stacks(plan, layout_of("sequences", 0, 2, 0, *sizes), 0, 1, 1))
 
+    with pytest.raises(UserError, match=r"no contexts, or no baskets.*run jobs/examples\.py again"):
+        layout_of("sequences", 0, 2, baskets=True).block([*(np.zeros(1, np.int32),) * 4, np.array([None])])
+
     ratings = layout_of("ratings", 0, 0)
     block = ratings.block([np.array([1, 2], np.int32), np.array([5, 6], np.int32), np.array([3.5, np.nan], np.float32)])
     rated = ratings.batch(tf.constant(block))

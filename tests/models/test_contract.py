@@ -212,6 +212,18 @@ def test_no_position_sees_a_later_one(name: str) -> None:
     assert np.abs(after[:, -1] - before[:, -1]).max() > 1e-4
 
 
+@pytest.mark.parametrize("name", ["softmax_dnn", "gru4rec", "sasrec"])
+def test_the_order_of_a_basket_changes_no_loss(name: str) -> None:
+    model, seed = make(name, loss_name="softmax"), tf.constant([1, 2], tf.int64)
+    batch = {"user": np.array([1], np.int32), "window": np.array([[0, 2, 4, 6, 8, 10, 12]], np.int32)}
+    baskets = {**batch, "read_at": np.array([[0, 1, 2, 3, 3, 3]], np.int32)}  # 8, 10 and 12 are one
+    turned = np.array([[0, 2, 4, 6, 12, 8, 10]], np.int32)
+    loss = float(model.training_loss(baskets, seed))
+    assert float(model.training_loss({**baskets, "window": turned}, seed)) == pytest.approx(loss, rel=1e-5)
+    plain = float(model.training_loss(batch, seed))
+    assert abs(float(model.training_loss({**batch, "window": turned}, seed)) - plain) > 1e-6
+
+
 @pytest.mark.parametrize("of", ["user", "item"])
 def test_features_reach_the_scores_of_the_models_that_take_them(name: str, of: str, tmp_path: Any) -> None:
     if of not in load_config(settings=[f"model.name={name}"]).model.chosen.features_of:
@@ -249,3 +261,8 @@ def test_every_kind_of_example_is_fed_as_its_models_take_it(name: str) -> None:
     expected = {"user", "window" if model.examples == "sequences" else "items"} | said
     assert set(batch) == expected
     assert np.isfinite(model.training_loss(batch, tf.constant([1, 2], tf.int64)))
+    if model.examples == "sequences":
+        layout = layout_of(model.examples, 2, LENGTH, baskets=True)
+        batch = layout.batch(tf.zeros((4, layout.width), tf.int32))
+        assert set(batch) == expected | {"read_at"} and batch["read_at"].shape == (4, LENGTH)
+        assert np.isfinite(model.training_loss(batch, tf.constant([1, 2], tf.int64)))

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from recsys_spark.models import binary_cross_entropy, losses
 from recsys_spark.models.folding import nearest_neighbours, share_a_user
-from recsys_spark.models.windows import some_places, up_to
+from recsys_spark.models.windows import some_places, up_to, windows_of
 
 
 def test_a_positive_and_its_negatives_by_hand() -> None:
@@ -89,11 +89,24 @@ def test_neighbours_share_a_user_or_are_folded() -> None:
 
 def test_places_of_windows_are_of_known_items_and_histories_end_at_them() -> None:
     window = tf.constant([[-1, 5, 6, 7], [1, 2, 3, 4]])
-    chosen = some_places(window, 10, tf.constant([1, 2], tf.int64))
+    chosen = some_places(windows_of({"window": window}, 3), 10, tf.constant([1, 2], tf.int64))
     found = sorted(
         zip(chosen.rows.numpy().tolist(), chosen.places.numpy().tolist(), chosen.targets.numpy().tolist(), strict=True)
     )
     assert found == [(0, 1, 6), (0, 2, 7), (1, 0, 2), (1, 1, 3), (1, 2, 4)]
-    assert len(some_places(window, 1, tf.constant([1, 2], tf.int64)).rows) == 2
+    assert chosen.places.numpy().tolist() == chosen.nexts.numpy().tolist()
+    assert len(some_places(windows_of({"window": window}, 3), 1, tf.constant([1, 2], tf.int64)).rows) == 2
     histories = up_to(tf.gather(window, [0, 1]), tf.constant([2, 0], tf.int64), 2).numpy()
     assert histories.tolist() == [[5, 6], [-1, 1]]
+
+
+def test_items_of_a_basket_are_read_from_before_it() -> None:
+    # moments of the second row: 1 | 2 3 | 4; of the first: 5 | 6 7
+    batch = {"window": tf.constant([[-1, 5, 6, 7], [1, 2, 3, 4]]), "read_at": tf.constant([[-1, 1, 1], [0, 0, 2]])}
+    chosen = some_places(windows_of(batch, 3), 10, tf.constant([1, 2], tf.int64))
+    found = zip(*(each.numpy().tolist() for each in chosen), strict=True)
+    assert sorted(found) == [(0, 1, 1, 6), (0, 1, 2, 7), (1, 0, 0, 2), (1, 0, 1, 3), (1, 2, 2, 4)]
+    shorter = windows_of(batch, 2)  # reads 2 and 3 of the second row, whose basket began before
+    assert shorter.inputs.numpy().tolist() == [[5, 6], [2, 3]]
+    assert shorter.there.numpy().tolist() == [[True, True], [False, True]]
+    assert shorter.read_at.numpy()[shorter.there.numpy()].tolist() == [0, 0, 1]

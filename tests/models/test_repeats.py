@@ -45,13 +45,18 @@ def test_strengths_at_each_place():
 
 
 def test_strengths_of_what_follows_and_of_candidates():
-    of_next = np.asarray(repeats.of_next(tf.constant(WINDOW), tf.constant(NEXT), tf.constant(WEIGHTS)))
+    everywhere = tf.tile(tf.range(6)[tf.newaxis], [3, 1])
+    of_next = np.asarray(repeats.of_next(tf.constant(WINDOW), tf.constant(NEXT), everywhere, tf.constant(WEIGHTS)))
+    earlier = tf.maximum(everywhere - 1, 0)
+    read_earlier = repeats.of_next(tf.constant(WINDOW), tf.constant(NEXT), earlier, tf.constant(WEIGHTS))
     candidates = np.array([[3, 5, 0], [7, 9, 2], [6, 0, 1]], np.int32)
     of_candidates = repeats.of_candidates(tf.constant(WINDOW), tf.constant(candidates), tf.constant(WEIGHTS))
     at_end = np.asarray(repeats.at_end(tf.constant(WINDOW), tf.constant(WEIGHTS)))
     for row, window in enumerate(WINDOW):
         expected = [strength(window, NEXT[row, place], place) for place in range(6)]
         np.testing.assert_allclose(of_next[row], expected, rtol=1e-5)
+        expected = [strength(window, NEXT[row, place], max(place - 1, 0)) for place in range(6)]
+        np.testing.assert_allclose(read_earlier[row], expected, rtol=1e-5)
         expected = [strength(window, item, 5) for item in candidates[row]]
         np.testing.assert_allclose(of_candidates[row], expected, rtol=1e-5)
         where = {int(item): place for place, item in enumerate(window) if item >= 0}
@@ -60,7 +65,13 @@ def test_strengths_of_what_follows_and_of_candidates():
         np.testing.assert_allclose(at_end[row], expected, rtol=1e-5)
 
 
-def test_the_loss_is_a_softmax_over_the_next_item_the_window_and_the_drawn(monkeypatch):
+# where each next item is read at, one line a window: its own place, or that before its basket
+ITS_OWN = np.tile(np.arange(6, dtype=np.int32), (3, 1))
+BASKETS = np.array([[-1, -1, 2, 2, 2, 5], [0, 0, 0, 3, 3, 5], [-1, -1, -1, -1, 4, 4]], np.int32)
+
+
+@pytest.mark.parametrize("read_at", [ITS_OWN, BASKETS])
+def test_the_loss_is_a_softmax_over_the_next_item_the_window_and_the_drawn(monkeypatch, read_at):
     model = make("softmax_dnn", repeats=True, negatives=4)
     model.repeat_ages.assign(np.linspace(1.0, -1.0, LENGTH))
     model.repeat_scale.assign(1.3)
@@ -68,7 +79,10 @@ def test_the_loss_is_a_softmax_over_the_next_item_the_window_and_the_drawn(monke
     monkeypatch.setattr(model, "_draw", lambda rows, seed: tf.constant(drawn, tf.int32))
     window = np.concatenate([WINDOW, NEXT[:, -1:]], axis=1)
     users = np.zeros(3, np.int32)
-    loss = float(model.training_loss({"user": tf.constant(users), "window": tf.constant(window)}, tf.constant([1, 2])))
+    batch = {"user": tf.constant(users), "window": tf.constant(window)}
+    if read_at is BASKETS:
+        batch["read_at"] = tf.constant(read_at)
+    loss = float(model.training_loss(batch, tf.constant([1, 2])))
 
     items, ages = np.asarray(model.items), np.log1p(np.exp(np.linspace(1.0, -1.0, LENGTH)))
     encoded = model.encode(tf.constant(WINDOW), training=False)
@@ -76,11 +90,12 @@ def test_the_loss_is_a_softmax_over_the_next_item_the_window_and_the_drawn(monke
     each = []
     for row in range(3):
         for place in range(LENGTH):
-            if WINDOW[row, place] < 0 or NEXT[row, place] < 0:
+            at = read_at[row, place]
+            if at < 0 or WINDOW[row, at] < 0 or NEXT[row, place] < 0:
                 continue
-            seen = WINDOW[row, : place + 1]
+            seen = WINDOW[row, : at + 1]
 
-            def logit(item: int, seen: Any = seen, query: Any = queries[row, place]) -> float:
+            def logit(item: int, seen: Any = seen, query: Any = queries[row, at]) -> float:
                 own = sum(ages[len(seen) - 1 - t] for t in np.flatnonzero(seen == item))
                 return float(query @ items[item] + 1.3 * np.log1p(own))
 

@@ -253,7 +253,7 @@ class Benchmark(Section):
     baselines: list[Baseline]
     fits: Annotated[list[Literal["evaluate", "refit"]], Field(min_length=1)]
     seeds: Annotated[list[int], Field(min_length=1)]
-    protocols: Annotated[list[Literal["sampled", "full"]], Field(min_length=1)]
+    protocols: Annotated[list[Literal["sampled", "full", "ratings"]], Field(min_length=1)]
     splits: Annotated[list[Literal["validation", "test"]], Field(min_length=1)]
     metrics: Annotated[list[str], Field(min_length=1)]
     set: list[str]

@@ -12,7 +12,7 @@ from typing import Final
 from recsys_spark import storage
 from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
-from recsys_spark.evaluate.measures import measures
+from recsys_spark.evaluate.measures import OF_RATINGS, RATINGS, measures
 from recsys_spark.evaluate.subjects import POPULARITY, RANDOM
 from recsys_spark.settings import Benchmark, BenchmarkData, Config
 
@@ -147,7 +147,7 @@ def _measured(benchmark: Benchmark) -> list[str]:
     """The settings by which every cell is measured alike."""
     ks = [int(k) for _, at_k, k in (metric.partition("@") for metric in benchmark.metrics) if at_k and k.isdigit()]
     chosen = sorted(set(ks)) or [10]
-    known = [_name(each.name, each.k) for protocol in benchmark.protocols for each in measures(protocol, chosen)]
+    known = [name for protocol in benchmark.protocols for name in _known(protocol, chosen)]
     for metric in benchmark.metrics:
         if metric not in known:
             near = difflib.get_close_matches(metric, known, n=1, cutoff=0.0)[0]
@@ -165,6 +165,13 @@ def _baselines(benchmark: Benchmark) -> list[str]:
     cheap = [name for name in benchmark.baselines if name in (POPULARITY, RANDOM)]
     chosen: list[Sequence[str]] = [benchmark.baselines, *[cheap] * (len(benchmark.models) - 1)]
     return [f"evaluate.baselines={_flow(names)}" for names in chosen]
+
+
+def _known(protocol: str, ks: Sequence[int]) -> list[str]:
+    """The figures of a protocol, as they are asked for."""
+    if protocol == RATINGS:
+        return list(OF_RATINGS)
+    return [_name(each.name, each.k) for each in measures(protocol, ks)]
 
 
 def _name(metric: str, k: int | None) -> str:

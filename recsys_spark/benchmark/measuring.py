@@ -81,5 +81,5 @@ def _measured(evaluation: Run, training_id: str) -> list[Measured]:
     for version, row in trained.items():
         manifest = storage.load_manifest(row["path"])
         seconds, parameters = float(manifest["training_seconds"]), int(manifest["parameters"])
-        measured.append(Measured(row[c.FIT], figures[version], version, evaluation.as_of, seconds, parameters))
+        measured.append(Measured(row[c.FIT], figures.get(version, {}), version, evaluation.as_of, seconds, parameters))
     return measured

@@ -20,7 +20,8 @@ _LABEL_GAP: Final = 0.055  # of a panel's height
 
 
 def plot(benchmark: Benchmark, lines: Mapping[str, Sequence[Line]]) -> bytes:
-    """A PNG: the first metric, over the whole catalogue where it was measured so, on the last split.
+    """A PNG: the first metric, over the whole catalogue where it was measured so, on the last split. Of errors, as of ratings,
+    the lowest is the best.
 
     Each model has a marker and a colour, and its name stands at its height; a bar reaches from the least to the greatest
     over the seeds. Baselines, which train nothing, are dashed lines.
@@ -28,8 +29,11 @@ def plot(benchmark: Benchmark, lines: Mapping[str, Sequence[Line]]) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    protocol = "full" if "full" in benchmark.protocols else benchmark.protocols[0]
-    key = figure_key(protocol, benchmark.splits[-1], benchmark.metrics[0])
+    measured = {key for each in lines.values() for line in each for key in line.figures}
+    split, metric = benchmark.splits[-1], benchmark.metrics[0]
+    in_order = sorted(benchmark.protocols, key=lambda protocol: protocol != "full")
+    protocol = next((one for one in in_order if figure_key(one, split, metric) in measured), in_order[0])
+    key = figure_key(protocol, split, metric)
     figure = Figure(figsize=(_PANEL[0] * len(lines), _PANEL[1]), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(lines), squeeze=False)[0]
@@ -39,7 +43,7 @@ def plot(benchmark: Benchmark, lines: Mapping[str, Sequence[Line]]) -> bytes:
         _draw(panel, [line for line in of_dataset if key in line.figures], key, places)
         panel.set_title(dataset, loc="left", color=_INK)
         panel.set_xlabel("training, seconds (log scale)", color=_INK)
-    panels[0].set_ylabel(f"{benchmark.metrics[0]}, {benchmark.splits[-1]}, {protocol}", color=_INK)
+    panels[0].set_ylabel(f"{metric}, {split}, {protocol}", color=_INK)
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=150)
     return content.getvalue()

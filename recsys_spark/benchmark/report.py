@@ -9,7 +9,11 @@ from recsys_spark.benchmark.cells import figure_key
 from recsys_spark.benchmark.results import Line, Over
 from recsys_spark.settings import Benchmark
 
-_AMONG = {"sampled": "among sampled candidates", "full": "among the whole catalogue"}
+_AMONG = {
+    "sampled": "among sampled candidates",
+    "full": "among the whole catalogue",
+    "ratings": "held-out ratings, predicted",
+}
 
 
 def markdown(benchmark: Benchmark, lines: Mapping[str, Sequence[Line]], failed: Mapping[str, str]) -> list[str]:
@@ -33,6 +37,8 @@ def _preface(benchmark: Benchmark) -> list[str]:
 
 
 def _table(lines: Sequence[Line], protocol: str, split: str, metrics: Sequence[str]) -> Iterator[str]:
+    measured = {key for line in lines for key in line.figures}
+    metrics = [metric for metric in metrics if figure_key(protocol, split, metric) in measured]
     yield f"| model | seeds | {' | '.join(metrics)} | training, s | parameters |"
     yield "| --- | --: |" + " --- |" * len(metrics) + " --: | --: |"
     for line in lines:

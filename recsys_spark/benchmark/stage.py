@@ -16,6 +16,8 @@ from recsys_spark.benchmark.report import markdown
 from recsys_spark.benchmark.results import Key, Line, Measured, by_cell, lines_of, rows_of
 from recsys_spark.bounded import collect_rows
 from recsys_spark.errors import PartlyFailedError
+from recsys_spark.evaluate.measures import RATINGS
+from recsys_spark.evaluate.ratings import BIASES, GLOBAL_MEAN
 from recsys_spark.runs import Run
 from recsys_spark.schemas import BENCHMARK_CELLS
 
@@ -50,8 +52,9 @@ def benchmark(run: Run, measure: Measure) -> None:
             results[cell.key] = measured
         else:
             failed[str(cell)] = error
+    baselines = [*chosen.baselines, *(BIASES, GLOBAL_MEAN) * (RATINGS in chosen.protocols)]
     lines = {
-        dataset: lines_of(list(of_dataset), results, chosen.baselines)
+        dataset: lines_of(list(of_dataset), results, baselines)
         for dataset, of_dataset in groupby(cells, key=lambda cell: cell.dataset)
     }
     run.counts |= {"cells": len(cells), "failed": len(failed)}

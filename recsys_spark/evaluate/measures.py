@@ -22,6 +22,7 @@ from recsys_spark.ranking import Floats
 SAMPLED: Final = "sampled"
 FULL: Final = "full"
 RATINGS: Final = "ratings"
+OF_RATINGS: Final = ("rmse", "mae")  # what the ratings protocol reports
 
 ALL: Final = "all"
 HEAD: Final = "items_head"

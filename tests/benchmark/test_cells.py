@@ -65,7 +65,6 @@ def test_models_that_share_examples_stand_side_by_side():
         ("benchmark.models={}", "benchmark.models is empty"),
         ("benchmark.metrics=[ndgc@10]", "unknown metric `ndgc@10`; did you mean `ndcg@10`"),
         ("benchmark.metrics=[auc@10]", "unknown metric `auc@10`"),
-        ("benchmark.protocols=[ratings]", r"benchmark\.protocols\.0`: .*'sampled' or 'full' \(got 'ratings'\)"),
         ("benchmark.models={x: {set: [split.kind=time]}}", "benchmark.models.x: `split.kind` cannot differ"),
         ('benchmark.models={x: {set: ["examples.fits=[refit]"]}}', "see benchmark.fits"),
         ("benchmark.models={x: {set: [training.epoch=3]}}", "benchmark.models.x: .*did you mean `training.epochs`"),
@@ -77,6 +76,14 @@ def test_models_that_share_examples_stand_side_by_side():
 def test_what_does_not_hold_is_said_before_anything_runs(setting, message):
     with pytest.raises(UserError, match=message):
         cells(setting)
+
+
+def test_ratings_are_measured_by_their_errors():
+    with pytest.raises(UserError, match="unknown metric `rsme`; did you mean `rmse`"):
+        cells("benchmark.protocols=[ratings]", "benchmark.metrics=[rsme]")
+    assert cells("benchmark.protocols=[ratings]", "benchmark.metrics=[rmse, mae]")[0].config.evaluate.protocols == [
+        "ratings"
+    ]
 
 
 def test_below_a_catalogue_each_data_set_names_its_root():

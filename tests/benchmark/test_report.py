@@ -88,3 +88,34 @@ def test_the_picture_has_a_panel_a_data_set(panels):
 
 def test_a_picture_of_nothing_is_still_one():
     assert plot(CONFIG.benchmark, {"shop": []}).startswith(b"\x89PNG")
+
+
+def test_ratings_have_a_table_of_errors_and_their_own_baselines():
+    config = load_config(
+        settings=[
+            "benchmark.datasets={films: {}}",
+            "benchmark.models={mf: {set: [model.name=matrix_factorization, model.matrix_factorization.loss_name=mse]}}",
+            "benchmark.protocols=[full, ratings]",
+            "benchmark.metrics=[rmse, ndcg@10]",
+            "benchmark.seeds=[42]",
+        ]
+    )
+    (cell,) = cells_of(config, "/data", None)
+    errors = {"ratings/test/rmse": 0.86}
+    results = {
+        cell.key: [
+            Measured("evaluate", {**errors, "full/test/ndcg@10": 0.05}, "v", DAY, 3.0, 99),
+            Measured("biases", {"ratings/test/rmse": 0.91}, "biases", DAY),
+        ]
+    }
+    lines = {"films": lines_of([cell], results, ["popularity", "biases"])}
+    report = markdown(config.benchmark, lines, {})
+    whole = report[report.index("## films, test, among the whole catalogue") :]
+    assert whole[2] == "| model | seeds | ndcg@10 | training, s | parameters |"
+    of_ratings = report[report.index("## films, test, held-out ratings, predicted") :]
+    assert of_ratings[2] == "| model | seeds | rmse | training, s | parameters |"
+    assert of_ratings[4:] == [
+        "| mf | 1 | 0.8600 (0.8600 to 0.8600) | 3.0 | 99 |",
+        "| biases | 1 | 0.9100 (0.9100 to 0.9100) |  |  |",
+    ]
+    assert Image.open(io.BytesIO(plot(config.benchmark, lines))).size[0] > 0

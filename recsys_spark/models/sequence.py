@@ -18,6 +18,7 @@ _LOSSES: Final = ("bce", "gbce", "sampled_softmax", "softmax", "bpr_max")
 _SAMPLING: Final = ("uniform", "popularity")
 _BARRED: Final = -1e9  # a logit that no loss feels; finite, so that no gradient is NaN
 _STDDEV: Final = 0.02
+_PACE: Final = 10.0  # the few weights of repeats have far to go, and Adam moves each by about the learning rate a step
 
 
 class SequenceModel(Recommender):
@@ -102,7 +103,7 @@ class SequenceModel(Recommender):
         self.beside_context = self.context_encoder(self.width, "beside_context")
         if self.repeats:
             self.repeat_ages = self.zeros("repeat_ages", (self.length,))
-            self.repeat_scale = self.add_weight(shape=(), initializer="ones", name="repeat_scale")
+            self.repeat_scale = self.zeros("repeat_scale", ())
 
     def item_vectors(self, items: Any) -> Any:
         """Vectors of items, zeros for -1: (...,) -> (..., width)."""
@@ -137,16 +138,19 @@ class SequenceModel(Recommender):
         if not self.repeats:
             return scores
         history = inputs["history"][:, -self.length :]
-        return scores + self.repeat_scale * repeats.of_candidates(history, inputs["items"], self._age_weights())
+        return scores + self._scale() * repeats.of_candidates(history, inputs["items"], self._age_weights())
 
     def own_items(self, users: Mapping[str, Any]) -> Any:
         """With `repeats`, the term of the history's items, each where it was last: (B, L) -> (B, at most length)."""
         if not self.repeats:
             return super().own_items(users)
-        return self.repeat_scale * repeats.at_end(users["history"][:, -self.length :], self._age_weights())
+        return self._scale() * repeats.at_end(users["history"][:, -self.length :], self._age_weights())
 
     def _age_weights(self) -> Any:
-        return tf.nn.softplus(tf.convert_to_tensor(self.repeat_ages.value))
+        return tf.exp(_PACE * tf.convert_to_tensor(self.repeat_ages.value))
+
+    def _scale(self) -> Any:
+        return tf.exp(_PACE * tf.convert_to_tensor(self.repeat_scale.value))
 
     def _last(self, users: Mapping[str, Any], training: bool) -> Any:
         encoded = self.encode(users["history"][:, -self.length :], training)[:, -1]
@@ -213,7 +217,7 @@ class SequenceModel(Recommender):
         encoded = tf.gather(self.encode(inputs, training=True), read_at, batch_dims=1)
         encoded = tf.reshape(encoded, [-1, self.width])
         queries = tf.reshape(self.head(encoded, users, context, training=True), [batch_rows, length, self.width])
-        weights, scale = self._age_weights(), tf.convert_to_tensor(self.repeat_scale.value)
+        weights, scale = self._age_weights(), self._scale()
 
         positives = self.full(tf.reduce_sum(queries * self.item_vectors(targets), axis=-1))
         positives += scale * repeats.of_next(inputs, targets, read_at, weights)

@@ -73,8 +73,8 @@ BASKETS = np.array([[-1, -1, 2, 2, 2, 5], [0, 0, 0, 3, 3, 5], [-1, -1, -1, -1, 4
 @pytest.mark.parametrize("read_at", [ITS_OWN, BASKETS])
 def test_the_loss_is_a_softmax_over_the_next_item_the_window_and_the_drawn(monkeypatch, read_at):
     model = make("softmax_dnn", repeats=True, negatives=4)
-    model.repeat_ages.assign(np.linspace(1.0, -1.0, LENGTH))
-    model.repeat_scale.assign(1.3)
+    model.repeat_ages.assign(np.linspace(0.1, -0.1, LENGTH))
+    model.repeat_scale.assign(np.log(1.3) / 10.0)
     drawn = np.array([2, 8, 0, 11])
     monkeypatch.setattr(model, "_draw", lambda rows, seed: tf.constant(drawn, tf.int32))
     window = np.concatenate([WINDOW, NEXT[:, -1:]], axis=1)
@@ -84,7 +84,7 @@ def test_the_loss_is_a_softmax_over_the_next_item_the_window_and_the_drawn(monke
         batch["read_at"] = tf.constant(read_at)
     loss = float(model.training_loss(batch, tf.constant([1, 2])))
 
-    items, ages = np.asarray(model.items), np.log1p(np.exp(np.linspace(1.0, -1.0, LENGTH)))
+    items, ages = np.asarray(model.items), np.exp(np.linspace(1.0, -1.0, LENGTH))
     encoded = model.encode(tf.constant(WINDOW), training=False)
     queries = np.asarray(model.head(encoded, tf.constant(users), None, training=False))
     each = []

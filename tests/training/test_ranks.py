@@ -57,6 +57,7 @@ def fit_and_note_draws(job: Job, ranks: Any) -> tuple[Any, list[int]]:
     return outcome, [*ranks.gathered(numbers[0]), *ranks.gathered(numbers[1])]
 
 
+@pytest.mark.slow
 def test_two_ranks_on_sequences_draw_negatives_of_their_own(spark: Any, make_job: Callable[..., Job], tmp_path: Path):
     rows = [(u, (2 * start + u % 2 + 2 * np.arange(LENGTH + 1)) % ITEMS) for u in range(USERS) for start in range(10)]
     packed = [window.astype("<i4").tobytes() for _, window in rows]
@@ -83,6 +84,7 @@ def test_two_ranks_on_sequences_draw_negatives_of_their_own(spark: Any, make_job
     assert storage.load_arrays(outcome.weights)["catalogue"].shape == (ITEMS, 8)
 
 
+@pytest.mark.slow
 def test_two_ranks_on_ratings_agree_on_weights_and_batch_norm(spark: Any, make_job: Callable[..., Job], tmp_path: Path):
     pairs = np.random.default_rng(0).permutation([(u, i) for u in range(USERS) for i in range(ITEMS)])
     values = 1.0 + 4.0 * ((pairs[:, 0] + pairs[:, 1]) % 2)
@@ -99,3 +101,64 @@ def test_two_ranks_on_ratings_agree_on_weights_and_batch_norm(spark: Any, make_j
     assert outcome.history[-1].loss < outcome.history[0].loss < 5.0
     assert outcome.history[0].samples == 480
     assert set(outcome.history[-1].validation) == {"rmse"}
+
+
+@pytest.mark.slow
+def test_two_ranks_on_rated_pairs_learn_three_tasks(spark: Any, make_job: Callable[..., Job], tmp_path: Path):
+    columns = _checkerboard_columns()
+    columns |= {"negative_1": 1 - columns["item_idx"] % 2 + 2 * (columns["item_idx"] // 2)}
+    columns |= {"value": 1.0 + columns["item_idx"] % 4, "converted": (columns["item_idx"] < 4).astype(float)}
+    model = {
+        "width": 4,
+        "experts": 2,
+        "units": 8,
+        "tower": 4,
+        "mean_value": 2.5,
+        "std_value": 1.0,
+        "conversions": True,
+        "seed": 1,
+    }
+    job = make_job(
+        *SETTINGS,
+        model=ModelSpec("multitask", model, USERS, ITEMS),
+        kind="rated_pairs",
+        negatives=1,
+        draws=(written(tmp_path, "rated", pa.table(_as_fed(columns)), 4),),
+    )
+    outcome = launch(spark, 2, partial(loop.fit, job), threads=1)
+    assert outcome.error == ""
+    assert outcome.history[-1].loss < outcome.history[0].loss
+    assert outcome.history[0].samples == 2 * 240  # a positive and its negative
+
+
+@pytest.mark.slow
+def test_two_ranks_on_impressions_learn_where_things_were_shown(
+    spark: Any, make_job: Callable[..., Job], tmp_path: Path
+):
+    columns = _checkerboard_columns()
+    shown = {**columns, "item_idx": (columns["item_idx"] + np.arange(240) % 2) % ITEMS}
+    shown |= {"clicked": (shown["item_idx"] + shown["user_idx"]) % 2 == 0, "shown_at": np.arange(240) % 3}
+    clicks = {"position": "tower", "codes": 3}
+    model = {"width": 4, "loss_name": "clicks", "seed": 1, "clicks": clicks}
+    job = make_job(
+        *SETTINGS,
+        model=ModelSpec("matrix_factorization", model, USERS, ITEMS),
+        kind="impressions",
+        draws=(written(tmp_path, "shown", pa.table(_as_fed(shown)), 4),),
+    )
+    outcome = launch(spark, 2, partial(loop.fit, job), threads=1)
+    assert outcome.error == ""
+    assert outcome.history[-1].loss < outcome.history[0].loss
+    assert outcome.history[0].samples == 240
+
+
+def _checkerboard_columns() -> dict[str, Any]:
+    """Each of the users with the half of the items that is its own, in a shuffled order: 240 rows."""
+    pairs = np.array([(u, i) for u in range(USERS) for i in range(u % 2, ITEMS, 2)])
+    pairs = np.random.default_rng(0).permutation(pairs)
+    return {"user_idx": pairs[:, 0], "item_idx": pairs[:, 1]}
+
+
+def _as_fed(columns: dict[str, Any]) -> dict[str, Any]:
+    floats = ("value", "converted")
+    return {name: pa.array(rows, pa.float32() if name in floats else pa.int32()) for name, rows in columns.items()}

@@ -232,7 +232,7 @@ def average_precision(placed: Placed, k: int) -> Floats:
     """MAP@K, one user's part: `sum over p <= K of rel(p) precision(p) / min(R, K)`.
 
     Manning, Raghavan and Schuetze, 2008, section 8.4, cut at K; divided by the most that K places can hold,
-    so that a perfect list has 1 (trec_eval's `map_cut` divides by R). Under ties the block's j-th position
+    so that a perfect list has 1 (`average_precision_of_all` divides by R). Under ties the block's j-th position
     counts `r/t (relevant above + 1 + (j-1)(r-1)/(t-1)) / (a+j)`, in closed form by harmonic numbers.
 
     >>> average_precision(place(np.array([[4.0, 3.0, 2.0, 1.0]]), np.array([[True, False, True, False]])), 3)
@@ -243,6 +243,17 @@ def average_precision(placed: Placed, k: int) -> Floats:
     others = (blocks.relevant - 1) / np.maximum(blocks.size - 1, 1)
     summed = (blocks.relevant_above + 1) * harmonic + others * (inside - (blocks.above + 1) * harmonic)
     return placed.per_user(blocks.relevant / blocks.size * summed) / _positive(np.minimum(placed.relevant, k))
+
+
+def average_precision_of_all(placed: Placed, k: int) -> Floats:
+    """The same divided by R, all relevant items: trec_eval's `map_cut`, which some publish as MAP@K.
+
+    A perfect list of K has K / R where R is more than K.
+
+    >>> average_precision_of_all(place(np.array([[3.0, 2.0, 1.0]]), np.array([[True, True, True]])), 2)
+    array([0.66666667])
+    """
+    return average_precision(placed, k) * np.minimum(placed.relevant, k) / _positive(placed.relevant)
 
 
 def auc(placed: Placed) -> Floats:
@@ -270,6 +281,7 @@ AT_K: Final[Mapping[str, Callable[[Placed, int], Floats]]] = {
     "ndcg": ndcg,
     "mrr": reciprocal_rank,
     "map": average_precision,
+    "map_cut": average_precision_of_all,
 }
 
 

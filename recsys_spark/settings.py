@@ -140,6 +140,7 @@ class Training(Section):
     validation: Literal["sampled", "full"]
     validation_users: NotNegative
     folding_items: NotNegative
+    folding_users: Positive
     threads: NotNegative
     position: Literal["ignore", "tower", "weights"]
     position_dropout: Dropout
@@ -309,4 +310,5 @@ _NO_MEANING = (
     ("training", "find_rate"),
     ("training", "find_rate_steps"),
     ("training", "folding_items"),
+    ("training", "folding_users"),
 )

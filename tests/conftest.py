@@ -26,6 +26,11 @@ def spark() -> Iterator[SparkSession]:
         .config("spark.default.parallelism", "2")
         .config("spark.databricks.delta.snapshotPartitions", "2")
         .config("spark.sql.session.timeZone", "UTC")
+        # thousands of small queries: what is kept of the past ones would fill the heap, and collecting it the processor
+        .config("spark.sql.ui.retainedExecutions", "5")
+        .config("spark.ui.retainedJobs", "5")
+        .config("spark.ui.retainedStages", "5")
+        .config("spark.driver.extraJavaOptions", "-XX:+UseParallelGC")
         .getOrCreate()
     )
     session.sparkContext.setLogLevel("ERROR")

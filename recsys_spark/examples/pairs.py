@@ -43,9 +43,10 @@ def train_pairs(
 
     The value is the pair's latest in the fit's parts, so that none comes from past the cut.
 
-    Every positive of the user is barred as a negative, those past the cut included (the field's convention, since He et
-    al. 2017), or with `strict_train` only the fit's own. Two shuffles: the pairs by user, to draw; the examples evenly
-    into `files`, to be read in any order. O(positives x draws x K), memory one batch and one user's history.
+    With `strict_train` the user's positives of the fit are barred as negatives, else every positive, those past the cut
+    included: then a model learns what the test is from what it never sees as a negative. Two shuffles: the pairs by user, to
+    draw; the examples evenly into `files`, to be read in any order. O(positives x draws x K), memory one batch and one user's
+    history.
 
     Args:
         times: how often an interaction is a positive of the fit, each time with negatives of its own.

@@ -153,11 +153,11 @@ def _files(positives: int, rows_per_file: int, ranks: int) -> int:
 
 
 def _pool(run: Run, interactions: DataFrame, fit: Fit, uniform: bool = False) -> Broadcast[Pool]:
+    """All items, as the model has vectors of all; how popular they are is of the fit's parts alone."""
     config = run.config.examples
-    counted = positives_in(*PARTS_OF_FIT[fit]) if config.strict_train else F.col(c.POSITIVES)
     popularity = positives_in(*PARTS_OF_FIT[fit])
     items = (
-        interactions.where(counted > 0)
+        interactions.where(F.col(c.POSITIVES) > 0)
         .groupBy(c.ITEM_IDX)
         .agg(F.sum(F.when(popularity > 0, 1).otherwise(0)).alias(_POPULARITY))
     )

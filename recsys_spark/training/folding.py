@@ -21,8 +21,9 @@ _SHARED: Final = "shared"
 
 
 def folding(run: Run, fit: Fit, vectors: npt.NDArray[Any]) -> float | None:
-    """The share of items' ten nearest neighbours that share no user with them, among `training.folding_items` items that
-    were taken in the fit, chosen by hash; None where fewer than two were.
+    """The share of items' ten nearest neighbours that share no user with them, among `training.folding_items` items, chosen by
+    hash, that at least `training.folding_users` users took in the fit; None where fewer than two are so. Rarer items share no
+    user with most others however well they lie.
 
     Users are those of `sequences`, with their latest `features.sequence_length` events. O(items^2 width) on the driver, which
     holds the vectors of the chosen items and ten booleans of each; O(events x 10) on the executors.
@@ -32,6 +33,7 @@ def folding(run: Run, fit: Fit, vectors: npt.NDArray[Any]) -> float | None:
     """
     where = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
     taken = run.tables.read_slice("item_features", where).where(F.col(c.ITEM_IDX) < len(vectors))
+    taken = taken.where(F.col(c.USERS) >= run.config.training.folding_users)
     chosen = taken.orderBy(F.xxhash64(F.lit(run.seed), c.ITEM_IDX), c.ITEM_IDX).limit(run.config.training.folding_items)
     known = collect_columns(chosen, [c.ITEM_IDX], "the items to measure folding on", run.config.run.driver_bytes)
     items = np.sort(known[c.ITEM_IDX])

@@ -53,7 +53,7 @@ def drawn(spark, times, *settings, **options):
 def test_a_positive_has_a_row_each_time_it_counts(spark, times, expected):
     rows = drawn(spark, times)
     assert [row[:2] for row in rows] == expected
-    own = {0: {0, 1, 2}, 1: {0, 5}}  # positives past the cut are barred too
+    own = {0: {0, 1}, 1: {0}}  # by the cut
     assert all(not own[user] & set(negatives) for user, _, *negatives in rows)
     assert len({row[2:] for row in rows}) == len(rows)  # each time with negatives of its own
 
@@ -77,13 +77,14 @@ def test_positives_say_whether_they_converted(spark):
     assert all(isnan(row.converted) for row in examples_of(spark, ONCE).select("converted").collect())
 
 
-def test_strict_train_bars_only_what_was_taken_by_the_cut(spark):
-    strict = ("examples.strict_train=true", "examples.negatives=8")
+@pytest.mark.parametrize("strict", [True, False])
+def test_only_what_was_taken_by_the_cut_is_barred_unless_set_otherwise(spark, strict):
+    settings = () if strict else ("examples.strict_train=false",)
     found = {
         negative
         for seed in range(3)
-        for user, _, *negatives in drawn(spark, ONCE, *strict, items=6, seed=seed)
+        for user, _, *negatives in drawn(spark, ONCE, "examples.negatives=8", *settings, items=6, seed=seed)
         for negative in negatives
         if user == 1
     }
-    assert 5 in found and 0 not in found
+    assert 0 not in found and (5 in found) == strict  # user 1 took 5 in test

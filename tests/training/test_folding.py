@@ -27,7 +27,7 @@ def plain(vectors: np.ndarray, neighbours: int) -> float:
 
 
 def test_folding_is_over_the_items_and_users_of_the_fit(make_run) -> None:
-    run = make_run("train", as_of=str(AS_OF))
+    run = make_run("train", "training.folding_users=1", as_of=str(AS_OF))
     items = [(AS_OF, "evaluate", item, 1, users, NOON, NOON, None) for item, users in USERS_OF.items()]
     run.tables.replace(ITEM_FEATURES, run.spark.createDataFrame(items, ITEM_FEATURES.schema))
     of_fits = [(AS_OF, "evaluate", user, items, [0] * len(items), len(items)) for user, items in HISTORIES.items()]
@@ -37,5 +37,8 @@ def test_folding_is_over_the_items_and_users_of_the_fit(make_run) -> None:
     # ten neighbours of six items are all the others
     np.testing.assert_allclose(folding(run, "evaluate", vectors), plain(vectors, 10))
     np.testing.assert_allclose(plain(vectors, 10), 1 - 2 * 3 / 30)
-    few = make_run("train", "training.folding_items=1", as_of=str(AS_OF))
+    few = make_run("train", "training.folding_users=1", "training.folding_items=1", as_of=str(AS_OF))
     assert folding(few, "evaluate", vectors) is None
+    # 0 and 1 alone were taken by two users each, one of whom took both
+    assert folding(make_run("train", "training.folding_users=2", as_of=str(AS_OF)), "evaluate", vectors) == 0.0
+    assert folding(make_run("train", "training.folding_users=3", as_of=str(AS_OF)), "evaluate", vectors) is None

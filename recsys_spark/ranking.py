@@ -253,7 +253,8 @@ def average_precision_of_all(placed: Placed, k: int) -> Floats:
     >>> average_precision_of_all(place(np.array([[3.0, 2.0, 1.0]]), np.array([[True, True, True]])), 2)
     array([0.66666667])
     """
-    return average_precision(placed, k) * np.minimum(placed.relevant, k) / _positive(placed.relevant)
+    share: Floats = np.minimum(placed.relevant, k) / _positive(placed.relevant)
+    return average_precision(placed, k) * share
 
 
 def auc(placed: Placed) -> Floats:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -18,7 +19,7 @@ _LOSSES: Final = ("bce", "gbce", "sampled_softmax", "softmax", "bpr_max")
 _SAMPLING: Final = ("uniform", "popularity")
 _BARRED: Final = -1e9  # a logit that no loss feels; finite, so that no gradient is NaN
 _STDDEV: Final = 0.02
-_PACE: Final = 10.0  # the few weights of repeats have far to go, and Adam moves each by about the learning rate a step
+_PACE: Final = 10.0  # the logarithms of the weights of repeats have far to go, and Adam moves each by the learning rate a step
 
 
 class SequenceModel(Recommender):
@@ -43,7 +44,7 @@ class SequenceModel(Recommender):
         negatives: M, drawn a batch if `shared`, else a position.
         gbce_t: calibration of `gbce`, see `losses.calibration_beta`.
         regularisation: of `bpr_max`.
-        repeats: add a term for items of the window itself (see `repeats`), which then are negatives at each place beside
+        repeats: the next item may be copied from the window (see `repeats`), whose items then are negatives at each place beside
             those drawn. For data in which people take the same again; with `sampled_softmax`.
     """
 
@@ -102,8 +103,9 @@ class SequenceModel(Recommender):
         self.beside_item = self.side_encoder(self.item_side, self.width, "beside_item")
         self.beside_context = self.context_encoder(self.width, "beside_context")
         if self.repeats:
-            self.repeat_ages = self.zeros("repeat_ages", (self.length,))
-            self.repeat_scale = self.zeros("repeat_scale", ())
+            # while all dot products are about 0, a full window weighs as much as the catalogue
+            start = keras.initializers.Constant(math.log(self.n_items / self.length) / _PACE)
+            self.repeat_ages = self.add_weight(shape=(self.length,), initializer=start, name="repeat_ages")
 
     def item_vectors(self, items: Any) -> Any:
         """Vectors of items, zeros for -1: (...,) -> (..., width)."""
@@ -138,19 +140,18 @@ class SequenceModel(Recommender):
         if not self.repeats:
             return scores
         history = inputs["history"][:, -self.length :]
-        return scores + self._scale() * repeats.of_candidates(history, inputs["items"], self._age_weights())
+        return repeats.joined(scores, repeats.of_candidates(history, inputs["items"], self._age_weights()))
 
     def own_items(self, users: Mapping[str, Any]) -> Any:
-        """With `repeats`, the term of the history's items, each where it was last: (B, L) -> (B, at most length)."""
+        """With `repeats`, what the history's items have more, each where it was last: (B, L) -> (B, at most length)."""
         if not self.repeats:
             return super().own_items(users)
-        return self._scale() * repeats.at_end(users["history"][:, -self.length :], self._age_weights())
+        history = users["history"][:, -self.length :]
+        dots = self.full(tf.linalg.matvec(self.item_vectors(history), self._last(users, training=False)))
+        return repeats.joined(dots, repeats.at_end(history, self._age_weights())) - dots
 
     def _age_weights(self) -> Any:
         return tf.exp(_PACE * tf.convert_to_tensor(self.repeat_ages.value))
-
-    def _scale(self) -> Any:
-        return tf.exp(_PACE * tf.convert_to_tensor(self.repeat_scale.value))
 
     def _last(self, users: Mapping[str, Any], training: bool) -> Any:
         encoded = self.encode(users["history"][:, -self.length :], training)[:, -1]
@@ -217,12 +218,12 @@ class SequenceModel(Recommender):
         encoded = tf.gather(self.encode(inputs, training=True), read_at, batch_dims=1)
         encoded = tf.reshape(encoded, [-1, self.width])
         queries = tf.reshape(self.head(encoded, users, context, training=True), [batch_rows, length, self.width])
-        weights, scale = self._age_weights(), self._scale()
+        weights = self._age_weights()
 
         positives = self.full(tf.reduce_sum(queries * self.item_vectors(targets), axis=-1))
-        positives += scale * repeats.of_next(inputs, targets, read_at, weights)
-        strengths, last = (tf.gather(each, read_at, batch_dims=1) for each in repeats.at_places(inputs, weights))
-        own = self.full(tf.matmul(queries, self.item_vectors(inputs), transpose_b=True)) + scale * strengths
+        positives = repeats.joined(positives, repeats.of_next(inputs, targets, read_at, weights))
+        taken, last = (tf.gather(each, read_at, batch_dims=1) for each in repeats.at_places(inputs, weights))
+        own = repeats.joined(self.full(tf.matmul(queries, self.item_vectors(inputs), transpose_b=True)), taken)
         own = tf.where(last & tf.not_equal(inputs[:, tf.newaxis], targets[:, :, tf.newaxis]), own, _BARRED)
 
         drawn = self._draw((), seed)

@@ -29,22 +29,22 @@ NEXT = np.array([[-1, 3, 5, 3, 3, 8], [7, 2, 9, 2, 7, 7], [2, 3, 4, 5, 6, 1]], n
 WEIGHTS = np.array([2.0, 1.0, 0.5, 0.4, 0.3, 0.2], np.float32)
 
 
-def strength(window: Any, item: int, place: int) -> float:
-    """log(1 + the weights of the places of the item up to this one)."""
-    return float(np.log1p(sum(WEIGHTS[place - t] for t in range(place + 1) if window[t] == item and item >= 0)))
+def taken(window: Any, item: int, place: int) -> float:
+    """The weights of the places of the item up to this one."""
+    return float(sum(WEIGHTS[place - t] for t in range(place + 1) if window[t] == item and item >= 0))
 
 
-def test_strengths_at_each_place():
+def test_how_much_is_taken_as_of_each_place():
     found, last = (np.asarray(each) for each in repeats.at_places(tf.constant(WINDOW), tf.constant(WEIGHTS)))
     for row, window in enumerate(WINDOW):
         for place in range(6):
             where = {int(window[j]): j for j in range(place + 1) if window[j] >= 0}
             assert sorted(np.flatnonzero(last[row, place])) == sorted(where.values())
             for item, j in where.items():
-                assert found[row, place, j] == pytest.approx(strength(window, item, place), rel=1e-5)
+                assert found[row, place, j] == pytest.approx(taken(window, item, place), rel=1e-5)
 
 
-def test_strengths_of_what_follows_and_of_candidates():
+def test_how_much_was_taken_of_what_follows_and_of_candidates():
     everywhere = tf.tile(tf.range(6)[tf.newaxis], [3, 1])
     of_next = np.asarray(repeats.of_next(tf.constant(WINDOW), tf.constant(NEXT), everywhere, tf.constant(WEIGHTS)))
     earlier = tf.maximum(everywhere - 1, 0)
@@ -53,15 +53,15 @@ def test_strengths_of_what_follows_and_of_candidates():
     of_candidates = repeats.of_candidates(tf.constant(WINDOW), tf.constant(candidates), tf.constant(WEIGHTS))
     at_end = np.asarray(repeats.at_end(tf.constant(WINDOW), tf.constant(WEIGHTS)))
     for row, window in enumerate(WINDOW):
-        expected = [strength(window, NEXT[row, place], place) for place in range(6)]
+        expected = [taken(window, NEXT[row, place], place) for place in range(6)]
         np.testing.assert_allclose(of_next[row], expected, rtol=1e-5)
-        expected = [strength(window, NEXT[row, place], max(place - 1, 0)) for place in range(6)]
+        expected = [taken(window, NEXT[row, place], max(place - 1, 0)) for place in range(6)]
         np.testing.assert_allclose(read_earlier[row], expected, rtol=1e-5)
-        expected = [strength(window, item, 5) for item in candidates[row]]
+        expected = [taken(window, item, 5) for item in candidates[row]]
         np.testing.assert_allclose(of_candidates[row], expected, rtol=1e-5)
         where = {int(item): place for place, item in enumerate(window) if item >= 0}
         expected = np.zeros(6)
-        expected[list(where.values())] = [strength(window, item, 5) for item in where]
+        expected[list(where.values())] = [taken(window, item, 5) for item in where]
         np.testing.assert_allclose(at_end[row], expected, rtol=1e-5)
 
 
@@ -74,7 +74,6 @@ BASKETS = np.array([[-1, -1, 2, 2, 2, 5], [0, 0, 0, 3, 3, 5], [-1, -1, -1, -1, 4
 def test_the_loss_is_a_softmax_over_the_next_item_the_window_and_the_drawn(monkeypatch, read_at):
     model = make("softmax_dnn", repeats=True, negatives=4)
     model.repeat_ages.assign(np.linspace(0.1, -0.1, LENGTH))
-    model.repeat_scale.assign(np.log(1.3) / 10.0)
     drawn = np.array([2, 8, 0, 11])
     monkeypatch.setattr(model, "_draw", lambda rows, seed: tf.constant(drawn, tf.int32))
     window = np.concatenate([WINDOW, NEXT[:, -1:]], axis=1)
@@ -97,13 +96,24 @@ def test_the_loss_is_a_softmax_over_the_next_item_the_window_and_the_drawn(monke
 
             def logit(item: int, seen: Any = seen, query: Any = queries[row, at]) -> float:
                 own = sum(ages[len(seen) - 1 - t] for t in np.flatnonzero(seen == item))
-                return float(query @ items[item] + 1.3 * np.log1p(own))
+                return float(np.log(np.exp(query @ items[item]) + own))
 
             target = int(NEXT[row, place])
             others = [logit(int(item)) for item in set(seen[seen >= 0].tolist()) - {target}]
             others += [logit(int(item)) + np.log(ITEMS / 4) for item in drawn if item not in window[row]]
             each.append(np.logaddexp.reduce([logit(target), *others]) - logit(target))
     assert loss == pytest.approx(np.mean(each), rel=1e-4)
+
+
+def test_two_ways_to_an_item_join():
+    dots, of_taken = np.array([[0.5, -3.0, 80.0, -80.0]], np.float32), np.array([[2.0, 0.0, 1.0, 1e-3]], np.float32)
+    expected = [np.log(np.exp(0.5) + 2.0), -3.0, 80.0, np.log(1e-3)]
+    np.testing.assert_allclose(np.asarray(repeats.joined(dots, of_taken))[0], expected, rtol=1e-5)
+    with tf.GradientTape() as tape:
+        both = (tf.constant(dots), tf.constant(of_taken))
+        tape.watch(both)
+        total = tf.reduce_sum(repeats.joined(*both))
+    assert all(np.isfinite(gradient).all() for gradient in tape.gradient(total, both))
 
 
 @pytest.mark.parametrize("name", NAMES)

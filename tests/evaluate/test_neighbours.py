@@ -75,6 +75,7 @@ def test_co_occurrences_are_summed_over_partitions(world) -> None:
         co_occurrences(world.run("run.driver_bytes=100"), 6)
 
 
+@pytest.mark.slow
 def test_every_baseline_is_measured_beside_the_model(world, monkeypatch) -> None:
     from tests.evaluate.conftest import SCORES
 

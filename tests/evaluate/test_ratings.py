@@ -152,6 +152,7 @@ def test_biases_are_those_of_a_loop(spark: SparkSession) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_stage_writes_and_shows_the_errors(world: World) -> None:
     world.add_model("m1", "evaluate", SCORES)
     run = world.run("evaluate.protocols=[ratings]", "evaluate.bias_shrinkage=0")

@@ -181,6 +181,7 @@ def test_the_screen(evaluated: tuple[World, Run]) -> None:
     assert "accuracy of neumf on test: 0.7778 at p >= 0.881 (the majority's answer: 0.6667)" in screen
 
 
+@pytest.mark.slow
 def test_again_replaces_what_it_measures_and_nothing_else(evaluated: tuple[World, Run], tmp_path: Path) -> None:
     world = evaluated[0].copied(tmp_path)
     before = world.metrics()

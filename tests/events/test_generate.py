@@ -98,6 +98,7 @@ def test_another_seed_makes_other_events() -> None:
     assert not frame_of(world()).user.equals(frame_of(world(seed=43)).user)
 
 
+@pytest.mark.slow
 def test_running_it_again_replaces_its_own_events_and_no_others(make_run: Callable[..., Run]) -> None:
     def rows(events: DataFrame) -> pd.DataFrame:
         return events.drop("run_id").toPandas().sort_values("event_id", ignore_index=True)

@@ -121,6 +121,7 @@ def test_with_keys_the_same_content_is_no_news_and_other_content_is_a_duplicate(
     assert again.tables.versions_written == {}
 
 
+@pytest.mark.slow
 def test_attributes_follow_the_newest_events(tmp_path, ingested):
     columns = "mapping.item_columns={item_id: sku, price: price}"
 

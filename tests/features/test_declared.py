@@ -143,6 +143,7 @@ def test_everyone_is_encoded_by_what_the_train_part_taught(make, tmp_path):
     assert f"evaluate: feature genres of 3 items: {genres}" in run.notes
 
 
+@pytest.mark.slow
 def test_each_fit_learns_from_its_own_parts_and_a_second_run_changes_nothing(make):
     for _ in range(2):
         run = make(GENDER, RECENCY, fits="[evaluate, production]")
@@ -240,6 +241,7 @@ def test_a_declaration_that_does_not_hold_is_said_when_it_is_read(declared, mess
         load_config(settings=[f"features.declared={json.dumps(declared)}"])
 
 
+@pytest.mark.slow
 def test_who_came_later_is_encoded_by_what_the_model_was_trained_on(make, tmp_path):
     image = vectors(tmp_path, ["i1", "i3", "other"], [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     declared = (GENRES, GENDER, AGE, BRAND, PRICE, JOB, TITLE, image, POPULAR)

@@ -48,6 +48,7 @@ def trials(root: Path) -> list[dict[str, object]]:
     return sorted(rows, key=lambda row: row["trial"])
 
 
+@pytest.mark.slow
 def test_trials_are_rows_the_best_is_a_file_and_test_is_never_read(make_run, tmp_path):
     root = tmp_path / "root"
     write_tables(make_run("examples", *SETTINGS))

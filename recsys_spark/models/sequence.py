@@ -19,7 +19,9 @@ _LOSSES: Final = ("bce", "gbce", "sampled_softmax", "softmax", "bpr_max")
 _SAMPLING: Final = ("uniform", "popularity")
 _BARRED: Final = -1e9  # a logit that no loss feels; finite, so that no gradient is NaN
 _STDDEV: Final = 0.02
-_PACE: Final = 10.0  # the logarithms of the weights of repeats have far to go, and Adam moves each by the learning rate a step
+_PACE: Final = (
+    10.0  # the logarithms of the weights of repeats have far to go, and Adam moves each by the learning rate a step
+)
 
 
 class SequenceModel(Recommender):

@@ -91,9 +91,17 @@ def test_below_a_catalogue_each_data_set_names_its_root():
         cells_of(load_config(settings=[SHOP, MODELS]), "", None)
 
 
-def test_the_smoke_benchmark_holds(monkeypatch):
-    checkout = Path(__file__).parent.parent.parent
-    monkeypatch.chdir(checkout)
-    made = cells_of(load_config([checkout / "conf" / "benchmark-smoke.yaml"]), "/data", None)
+CHECKOUT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (CHECKOUT / "conf").glob("benchmark-*.yaml")))
+def test_the_benchmarks_of_the_project_hold(name, monkeypatch):
+    monkeypatch.chdir(CHECKOUT)
+    made = cells_of(load_config([CHECKOUT / "conf" / name]), "/data", None)
     assert {cell.seed for cell in made} == {42, 43}
+
+
+def test_the_smoke_benchmark_has_a_model_of_order_and_one_of_pairs(monkeypatch):
+    monkeypatch.chdir(CHECKOUT)
+    made = cells_of(load_config([CHECKOUT / "conf" / "benchmark-smoke.yaml"]), "/data", None)
     assert {cell.model for cell in made} >= {"neumf", "sasrec"}

@@ -103,6 +103,7 @@ def test_overlapping_exports_add_nothing_twice_and_equal_purchases_stay(tmp_path
     assert events.select("event_id").distinct().count() == 5
 
 
+@pytest.mark.slow
 def test_with_keys_the_same_content_is_no_news_and_other_content_is_a_duplicate(tmp_path, ingested):
     keyed = ("event_id=[order]", "max_rejected_share=0.5")
     assert ingested(write(tmp_path / "1.csv", HEADER + "7,ann,a,1714979280,1\n8,bob,a,1714979281,1\n"), *keyed).counts[

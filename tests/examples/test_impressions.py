@@ -22,6 +22,8 @@ from recsys_spark.training.distributed import OneRank
 from recsys_spark.training.loop import fit
 from tests.frames import START
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = [
     *("split.kind=time", "split.validation_days=1", "split.test_days=1", "interactions.positive_min_value=1"),
     *("examples.fits=[evaluate,production]", "examples.kinds=[impressions]", "examples.positions_kept=2"),

@@ -158,6 +158,7 @@ def test_each_fit_learns_from_its_own_parts_and_a_second_run_changes_nothing(mak
     assert not run.tables.exists("item_encoded")
 
 
+@pytest.mark.slow
 def test_without_declarations_nothing_is_written(make):
     run = make()
     features.run(run)

@@ -121,6 +121,7 @@ def test_a_model_of_clicks_learns_its_tower_and_scores_without_it(name: str, tmp
     np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_true_order_is_found_better_with_tower_or_weights_than_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import position_bias

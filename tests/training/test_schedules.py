@@ -107,6 +107,7 @@ def test_the_steps_are_those_of_all_configured_epochs_and_draws(make_job):
     assert total_steps(two_draws, ranks=2) < total_steps(two_draws, ranks=1)
 
 
+@pytest.mark.slow
 def test_a_training_that_goes_on_takes_the_rates_it_would_have_taken(make_job):
     settings = ("training.epochs=3", "training.schedule=one_cycle", "training.patience=0")
     whole = loop.fit(make_job(*settings, checkpoint="whole"), OneRank())

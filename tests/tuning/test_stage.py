@@ -74,6 +74,7 @@ def test_trials_are_rows_the_best_is_a_file_and_test_is_never_read(make_run, tmp
     assert not (root / "models").exists() and not (root / "mlflow.db").exists()
 
 
+@pytest.mark.slow
 def test_without_a_validation_part_there_is_nothing_to_tune_on(make_run, tmp_path):
     write_tables(make_run("examples", *SETTINGS))
     run = make_run("tune", *SETTINGS, as_of=str(DAY))

@@ -303,6 +303,11 @@ def test_every_kind_of_example_goes_through_the_very_jobs(spark, night, grocerie
         manifest = load_manifest(row["path"])
         retrieves = manifest["scoring"]["by"] == "query"
         assert (manifest["folding"] is not None and 0.0 <= manifest["folding"] <= 1.0) == retrieves
+    if name == "sasrec":
+        few_trials = ["tune.trials=1", "tune.space={training.learning_rate: {choices: [0.01]}}"]
+        assert (
+            main("tune", description="test", argv=argv + [part for one in few_trials for part in ("--set", one)]) == 0
+        )
     if "examples__window" in SMALL_MODELS[name]:
         argv += ["--set", "examples.window=30"]  # the artifact reads 20
         assert main("recommend", description="test", argv=argv) == main("evaluate", description="test", argv=argv) == 2

@@ -180,14 +180,17 @@ def _has_conversions(run: Run, of_fit: SliceKey) -> bool:
     return True
 
 
+def table_of(kind: Kind) -> str:
+    """The table that holds a kind of example."""
+    return {SEQUENCES: "train_sequences", IMPRESSIONS: "train_impressions"}.get(kind, "train_examples")
+
+
 def _draws(run: Run, kind: Kind, of_fit: SliceKey) -> tuple[tuple[LiveFile, ...], ...]:
     """The files of each draw: pairs have several, the other kinds one."""
-    if kind == SEQUENCES:
-        return (_live(run, "train_sequences", of_fit),)
-    if kind == IMPRESSIONS:
-        return (_live(run, "train_impressions", of_fit),)
+    if kind in (SEQUENCES, IMPRESSIONS):
+        return (_live(run, table_of(kind), of_fit),)
     draws = range(run.config.examples.draws if kind in (PAIRS, RATED_PAIRS) else 1)
-    return tuple(_live(run, "train_examples", {**of_fit, c.DRAW: draw}) for draw in draws)
+    return tuple(_live(run, table_of(kind), {**of_fit, c.DRAW: draw}) for draw in draws)
 
 
 def _validation_files(run: Run) -> tuple[LiveFile, ...]:

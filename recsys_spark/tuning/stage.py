@@ -20,6 +20,7 @@ from recsys_spark.interactions.split import VALIDATION
 from recsys_spark.runs import Run
 from recsys_spark.schemas import TUNE_TRIALS
 from recsys_spark.training.artifact import model_version
+from recsys_spark.training.assemble import table_of
 from recsys_spark.training.job import curve_of, is_below
 from recsys_spark.training.stage import train_fit
 from recsys_spark.training.validation import RMSE
@@ -36,7 +37,7 @@ def run(run: Run) -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # warns that each model is compiled anew, as it must be
     tune, space = run.config.tune, dimensions(run.config)
     uri = study_uri(tune.storage, run.root, run.tables.in_catalog)
-    run.tables.read_slice("train_examples", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"})
+    run.tables.read_slice(table_of(run.config.model.chosen.examples), {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"})
     if run.tables.read("eval_examples", {c.AS_OF_DATE: run.as_of, c.PART: VALIDATION}).isEmpty():
         raise UserError(
             "the split holds out no validation part, and settings are never chosen on test: nothing to tune on"

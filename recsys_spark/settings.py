@@ -83,6 +83,7 @@ class Split(Section):
     cold_item_share: Annotated[float, Field(ge=0.0, lt=1.0)]
     cold_user_share: Annotated[float, Field(ge=0.0, lt=1.0)]
     cold_validation_share: Annotated[float, Field(ge=0.0, lt=1.0)]
+    seed: int | None
     test_file: str
     negatives_file: str
     given_ids: Literal["business", "zero_based"]

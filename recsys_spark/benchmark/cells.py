@@ -97,7 +97,8 @@ def _cell(
     if not root and not data.root:
         raise UserError(f"benchmark.datasets.{name}: name its `root`, as the benchmark's own root is no folder")
     spread = [f"run.shuffle_partitions={run.shuffle_partitions}", f"run.driver_bytes={run.driver_bytes}"]
-    common = [*spread, *data.set, *benchmark.set, *also]
+    # one split for all seeds: examples are of parts that were cut when the data set was prepared
+    common = [*spread, f"split.seed={run.seed}", *data.set, *benchmark.set, *also]
     ready = _loaded(f"benchmark.datasets.{name}", data.config, [*common, f"run.seed={run.seed}"])
     own = [*common, *benchmark.models[label].set, f"run.seed={seed}"]
     of_cell = _loaded(f"benchmark.models.{label}", data.config, own)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from recsys_spark.benchmark.cells import figure_key
 from recsys_spark.benchmark.results import Line
+from recsys_spark.evaluate.measures import OF_RATINGS
 from recsys_spark.settings import Benchmark
 
 # Told apart by the colour-blind (Okabe and Ito, 2008, "Color universal design"); its yellow is too pale on white.
@@ -20,8 +21,7 @@ _LABEL_GAP: Final = 0.055  # of a panel's height
 
 
 def plot(benchmark: Benchmark, lines: Mapping[str, Sequence[Line]]) -> bytes:
-    """A PNG: the first metric, over the whole catalogue where it was measured so, on the last split. Of errors, as of ratings,
-    the lowest is the best.
+    """A PNG: the first metric, over the whole catalogue where it was measured so, on the last split.
 
     Each model has a marker and a colour, and its name stands at its height; a bar reaches from the least to the greatest
     over the seeds. Baselines, which train nothing, are dashed lines.
@@ -31,8 +31,7 @@ def plot(benchmark: Benchmark, lines: Mapping[str, Sequence[Line]]) -> bytes:
 
     measured = {key for each in lines.values() for line in each for key in line.figures}
     split, metric = benchmark.splits[-1], benchmark.metrics[0]
-    in_order = sorted(benchmark.protocols, key=lambda protocol: protocol != "full")
-    protocol = next((one for one in in_order if figure_key(one, split, metric) in measured), in_order[0])
+    protocol = protocol_shown(benchmark, measured)
     key = figure_key(protocol, split, metric)
     figure = Figure(figsize=(_PANEL[0] * len(lines), _PANEL[1]), layout="constrained")
     FigureCanvasAgg(figure)
@@ -43,10 +42,19 @@ def plot(benchmark: Benchmark, lines: Mapping[str, Sequence[Line]]) -> bytes:
         _draw(panel, [line for line in of_dataset if key in line.figures], key, places)
         panel.set_title(dataset, loc="left", color=_INK)
         panel.set_xlabel("training, seconds (log scale)", color=_INK)
-    panels[0].set_ylabel(f"{metric}, {split}, {protocol}", color=_INK)
+    panels[0].set_ylabel(
+        f"{metric}, {split}, {protocol}{', lower is better' if metric in OF_RATINGS else ''}", color=_INK
+    )
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=150)
     return content.getvalue()
+
+
+def protocol_shown(benchmark: Benchmark, measured: Collection[str]) -> str:
+    """The first protocol, the whole catalogue before others, under which the first metric was measured on the last split."""
+    in_order = sorted(benchmark.protocols, key=lambda protocol: protocol != "full")
+    keys = {one: figure_key(one, benchmark.splits[-1], benchmark.metrics[0]) for one in in_order}
+    return next((one for one in in_order if keys[one] in measured), in_order[0])
 
 
 def _draw(panel: Any, lines: Sequence[Line], key: str, places: Mapping[str, int]) -> None:

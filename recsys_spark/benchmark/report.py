@@ -20,8 +20,14 @@ def markdown(benchmark: Benchmark, lines: Mapping[str, Sequence[Line]], failed: 
     """The report's lines; `lines` by data set, `failed` by cell. Models whose seeds differ in number say so."""
     report = ["# Benchmark", "", *_preface(benchmark)]
     for dataset, protocol, split in product(lines, benchmark.protocols, benchmark.splits):
-        report += ["", f"## {dataset}, {split}, {_AMONG[protocol]}", ""]
-        report += _table(lines[dataset], protocol, split, benchmark.metrics)
+        measured = {key for line in lines[dataset] for key in line.figures}
+        metrics = [metric for metric in benchmark.metrics if figure_key(protocol, split, metric) in measured]
+        if metrics:
+            report += ["", f"## {dataset}, {split}, {_AMONG[protocol]}", ""]
+            report += _table(lines[dataset], protocol, split, metrics)
+    bare = [f"- {dataset}: {line.name}" for dataset, each in lines.items() for line in each if not line.figures]
+    if bare:
+        report += ["", "## Without a figure under these protocols", "", *bare]
     if failed:
         report += ["", "## Failed", ""]
         report += [f"- {cell}: {error.splitlines()[0]}" for cell, error in failed.items()]
@@ -37,8 +43,6 @@ def _preface(benchmark: Benchmark) -> list[str]:
 
 
 def _table(lines: Sequence[Line], protocol: str, split: str, metrics: Sequence[str]) -> Iterator[str]:
-    measured = {key for line in lines for key in line.figures}
-    metrics = [metric for metric in metrics if figure_key(protocol, split, metric) in measured]
     yield f"| model | seeds | {' | '.join(metrics)} | training, s | parameters |"
     yield "| --- | --: |" + " --- |" * len(metrics) + " --: | --: |"
     for line in lines:

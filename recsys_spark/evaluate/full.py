@@ -58,8 +58,8 @@ def _catalogue_scores(block: Block, exclude_seen: bool) -> Scores:
 
 def _once(users: Users) -> tuple[Ints, Ints]:
     """Rows to be scored, and which of them each row is: a user held out in both parts has two, side by side, which are
-    one where no history tells them apart."""
-    if users.history.shape[1]:
+    one where neither history nor context tells them apart."""
+    if users.history.shape[1] or users.context is not None:
         return np.arange(len(users)), np.arange(len(users))
     _, first, back = np.unique(users.idx, return_index=True, return_inverse=True)
     return first, back

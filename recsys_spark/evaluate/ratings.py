@@ -20,7 +20,7 @@ from recsys_spark.evaluate.biases import USER_BIAS, ItemBiases
 from recsys_spark.evaluate.blocks import ArrowPass, Batches, Lists, blocks, column_of
 from recsys_spark.evaluate.measures import ALL, CATALOGUE, Measure, MetricRow, to_arrow
 from recsys_spark.evaluate.scorers import Int32s, Scorer
-from recsys_spark.evaluate.subjects import Plan, Subject, open_scorer
+from recsys_spark.evaluate.subjects import Plan, Subject, in_context, open_scorer
 from recsys_spark.ranking import Floats
 from recsys_spark.recommend.histories import users_of
 
@@ -92,6 +92,6 @@ def _predicted(
     by_biases: Floats = biases.mean + column_of(users, USER_BIAS)[:, None] + biases.of_item[targets]
     if scorer is None:
         return by_biases
-    given = users_of(users, scorer.history, scorer.n_items)
+    given = users_of(in_context(users, subject.fit), scorer.history, scorer.n_items)
     known = (targets >= 0) & (targets < scorer.n_items) & scorer.knows(given)[:, None]
     return np.where(known, scorer.scores(given, np.where(known, targets, 0)), by_biases)

@@ -136,11 +136,11 @@ def each_subject(batches: Batches, plan: Plan, most: int) -> Iterator[Block]:
                 continue
             if subject.version not in opened:
                 opened[subject.version] = open_scorer(subject, plan)
-            scorer, own = opened[subject.version], _in_context(of_parts, subject.fit)
+            scorer, own = opened[subject.version], in_context(of_parts, subject.fit)
             yield Block(subject, scorer, own, users_of(own, scorer.history, scorer.n_items))
 
 
-def _in_context(users: pa.RecordBatch, fit: str) -> pa.RecordBatch:
+def in_context(users: pa.RecordBatch, fit: str) -> pa.RecordBatch:
     """The same with `context` as the fit encodes it, where there is one."""
     column = CONTEXT_OF.get(fit)
     if column not in users.schema.names:

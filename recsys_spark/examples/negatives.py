@@ -1,4 +1,4 @@
-"""Negatives drawn by hash: the same for the same seed on any number of partitions, and never one of the user's own.
+"""Negatives drawn by hash: the same for the same seed on any number of partitions, and never a barred one.
 
 A draw is a hash of (seed, draw, user, item, repeat, place, attempt); one that hits a barred item is drawn again with the
 next attempt. After `_ATTEMPTS` the few that are left, users who have nearly everything, choose from what they lack.

@@ -36,6 +36,11 @@ def run(run: Run) -> None:
     """Draw the negatives of every fit and the candidates of every held-out part. O(positives x draws x K)."""
     interactions = run.tables.read_slice("interactions", {c.AS_OF_DATE: run.as_of})
     kinds = set(run.config.examples.kinds) or {run.config.model.chosen.examples}
+    if run.config.examples.baskets and run.config.split.kind != "time":
+        raise UserError(
+            f"examples.baskets is set, but split.kind is {run.config.split.kind}, which cuts inside a basket, so that a model "
+            "would be measured on items whose basket it reads: set split.kind to time"
+        )
     for fit in run.config.examples.fits:
         if kinds - {SEQUENCES, IMPRESSIONS}:
             _write_train_examples(run, interactions, fit)
@@ -72,9 +77,11 @@ def _write_train_sequences(run: Run, fit: Fit) -> None:
     config = run.config.examples
     where: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
     histories = run.tables.read_slice("sequences", where)
-    users = histories.where(F.col(c.LENGTH) > 1).count()
+    steps = F.size(F.array_distinct(c.TIMES)) if config.baskets else F.col(c.LENGTH)
+    users = histories.where(steps > 1).count()
     if not users:
-        raise UserError(f"no user has two events in the {fit} fit, so there is nothing to learn an order from")
+        what = "two baskets" if config.baskets else "two events"
+        raise UserError(f"no user has {what} in the {fit} fit, so there is nothing to learn an order from")
     files = _files(users * config.windows, config.rows_per_file, run.config.training.ranks)
     cut = train_windows(run.as_of, fit, config.window, config.windows, files, _contexts(run, fit), config.baskets)
     windows = histories.transform(cut)

@@ -89,12 +89,15 @@ def _cutter(length: int, most: int, baskets: bool) -> Callable[[Iterable[pa.Reco
                 items, times = sequence.values.to_numpy(), moments.values.to_numpy()
                 of_user = of_items.as_py()
                 for window in windows_of(len(items), length, most):
+                    read = read_at(times, window) if baskets else None
+                    if read is not None and (read < 0).all():
+                        continue  # a single basket, and nothing to learn it from
                     row = np.full(length + 1, -1, dtype="<i4")
                     row[length + 1 - (window.stop - window.start) :] = items[window]
                     users.append(user.as_py())
                     packed.append(row.tobytes())
                     lengths.append(window.stop - window.start)
-                    places.append(_moved(read_at(times, window), length) if baskets else None)
+                    places.append(None if read is None else _moved(read, length))
                     contexts.append(None if of_user is None else _packed(of_user[-len(items) :][window][1:], length))
             columns = [
                 pa.array(users, pa.int32()),

@@ -17,8 +17,8 @@ from recsys_spark.errors import UserError
 from recsys_spark.events.drafts import text_or_none
 from recsys_spark.feature_settings import CategoricalFeature, DenseFeature
 from recsys_spark.features.sources import in_days, value_of
-from recsys_spark.interactions.split import end_of
-from recsys_spark.settings import Features
+from recsys_spark.interactions.split import TEST, VALIDATION, end_of, in_parts
+from recsys_spark.settings import Features, Fit
 from recsys_spark.transform import Transformer
 
 CONTEXT: Final = "context"
@@ -58,18 +58,22 @@ def carried(features: Features) -> dict[str, Column]:
     return {source.replace(".", "_"): F.col(c.CONTEXT)[source.removeprefix(_KEY)] for source in sorted(sources)}
 
 
-def values_of_events(declared: Sequence[CategoricalFeature | DenseFeature]) -> Transformer:
-    """Labelled events, with what is `carried` -> the same with a column of values a feature.
+def values_of_events(declared: Sequence[CategoricalFeature | DenseFeature], fit: Fit) -> Transformer:
+    """Labelled events, with what is `carried` -> the same with a column of values a feature, as a fit may know them.
 
-    Recency and frequency are of the user's positive events at an earlier moment: those of the same basket do not count.
-    O(n log h), no shuffle where the events lie by user.
+    Recency and frequency are of the user's positive events of the fit's parts at an earlier second: those of the same basket do
+    not count, nor do held-out ones, which a split by chance leaves between those of train. What is known of a user at test is
+    what its history is then: validation counts too. O(n log h), no shuffle where the events lie by user.
     """
-    micros = F.unix_micros(c.EVENT_TIME)
-    before = Window.partitionBy(c.USER_IDX).orderBy(micros).rangeBetween(Window.unboundedPreceding, -1)
-    of_user = {
-        c.RECENCY_DAYS: in_days(micros - F.max(micros).over(before)),
-        FREQUENCY: F.count(F.lit(1)).over(before),
-    }
+    second = F.unix_seconds(c.EVENT_TIME) * 1_000_000  # in microseconds
+    before = Window.partitionBy(c.USER_IDX).orderBy(second).rangeBetween(Window.unboundedPreceding, -1)
+    at_test = in_parts(fit) | (F.col(c.PART) == VALIDATION)
+
+    def earlier(aggregate: Callable[[Column], Column]) -> Column:
+        of_fit, of_test = (aggregate(F.when(parts, second)).over(before) for parts in (in_parts(fit), at_test))
+        return F.when(F.col(c.PART) == TEST, of_test).otherwise(of_fit)
+
+    of_user = {c.RECENCY_DAYS: in_days(second - earlier(F.max)), FREQUENCY: earlier(F.count)}
 
     def source(name: str) -> Column:
         if name in _OF_TIME:

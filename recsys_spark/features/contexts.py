@@ -19,7 +19,7 @@ from recsys_spark import columns as c
 from recsys_spark.bounded import collect_rows
 from recsys_spark.errors import UserError
 from recsys_spark.feature_settings import CategoricalFeature, DenseFeature
-from recsys_spark.features.context_sources import CONTEXT, of_context
+from recsys_spark.features.context_sources import CONTEXT, of_context, values_of_events
 from recsys_spark.features.encoding import codes_of, numbers_of
 from recsys_spark.features.learning import Learnt, learn, read_back, usable
 from recsys_spark.features.sources import TRAINED, value_of
@@ -40,7 +40,7 @@ def learnt_contexts(run: Run, events: DataFrame, fits: Iterable[Fit]) -> dict[Fi
     """What each fit learns of the context, from the events of its parts alone; nothing where nothing is declared.
 
     Args:
-        events: positive events with their part and `values_of_events`.
+        events: positive events with their part and what is `carried`, in the partitioning by user.
 
     Raises:
         UserError: a declaration does not fit the data; nothing has been written yet.
@@ -48,18 +48,24 @@ def learnt_contexts(run: Run, events: DataFrame, fits: Iterable[Fit]) -> dict[Fi
     declared = of_context(run.config.features)
     if not declared:
         return {}
-    values = events.withColumn(TRAINED, F.lit(True))
-    return {fit: learn(values.where(in_parts(fit)), declared, None, run.config.run.driver_bytes) for fit in fits}
+    learnt = {}
+    for fit in fits:
+        values = events.transform(values_of_events(declared, fit)).where(in_parts(fit)).withColumn(TRAINED, F.lit(True))
+        learnt[fit] = learn(values, declared, None, run.config.run.driver_bytes)
+    return learnt
 
 
 def write_contexts(run: Run, events: DataFrame, learnt: Mapping[Fit, Sequence[Learnt]]) -> None:
-    """Encode the context of every positive event for each fit: `event_contexts`, a slice a date and fit. O(events).
+    """Encode the context of every positive event for each fit: `event_contexts`, a slice a date and fit. O(n log h).
 
     Args:
-        events: positive events with their part and `values_of_events`.
+        events: as of `learnt_contexts`.
     """
+    declared = of_context(run.config.features)
     for fit, of_fit in learnt.items():
-        rows = events.transform(packed(of_fit, (c.PART, c.USER_IDX, c.ITEM_IDX, c.POSITION)))
+        rows = events.transform(values_of_events(declared, fit)).transform(
+            packed(of_fit, (c.PART, c.USER_IDX, c.ITEM_IDX, c.POSITION))
+        )
         sliced = rows.withColumn(c.AS_OF_DATE, F.lit(run.as_of)).withColumn(c.FIT, F.lit(fit))
         where: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
         contexts = sliced.transform(conform(EVENT_CONTEXTS.schema, EVENT_CONTEXTS.name))

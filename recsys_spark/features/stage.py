@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 
 from recsys_spark import columns as c
 from recsys_spark.feature_settings import Of
-from recsys_spark.features.context_sources import carried, of_context, values_of_events
+from recsys_spark.features.context_sources import carried
 from recsys_spark.features.contexts import learnt_contexts, write_contexts
 from recsys_spark.features.counts import item_features, segments, user_features
 from recsys_spark.features.declared import learnt_features, write_encoded
@@ -27,8 +27,7 @@ def run(run: Run) -> None:
     config = run.config
     attributes = run.tables.read_or_empty(USER_ATTRIBUTES)
     of_user = segments(run.tables.read("users"), attributes, config.recommend.segment)
-    positives = labelled_events(run, carried(config.features)).where(c.POSITIVE)
-    labelled = positives.transform(values_of_events(of_context(config.features))).persist()
+    labelled = labelled_events(run, carried(config.features)).where(c.POSITIVE).persist()
     try:
         known = {fit: labelled.where(in_parts(fit)) for fit in config.examples.fits}
         counted = {fit: _counted(run, events, fit, of_user) for fit, events in known.items()}

@@ -129,7 +129,7 @@ def layout_of(
 
 def _as_ints(column: npt.NDArray[Any]) -> Block:
     """(rows,) -> (rows, w): w is 1 but for a packed column."""
-    if column.dtype == object and any(value is None for value in column[:1]):
+    if column.dtype == object and any(value is None for value in column):
         raise UserError(
             "the examples hold no contexts, or no baskets: they are older than features.declared or examples.baskets, run "
             "jobs/examples.py again"

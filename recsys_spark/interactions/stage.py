@@ -39,12 +39,14 @@ def labelled_events(run: Run, texts: Mapping[str, Column] | None = None) -> Data
     carried = dict(texts or {})
     events = run.tables.read("events").where(until(run.as_of)).withColumns(carried)
     users, items = run.tables.read("users"), run.tables.read("items")
-    given = given_test(run.config.split, events, users, items) if run.config.split.kind == "given" else None
+    split = run.config.split
+    given = given_test(split, events, users, items) if split.kind == "given" else None
+    seed = run.seed if split.seed is None else split.seed
     return (
         events.transform(indexed(users, items))
         .transform(positive(run.config.interactions))
         .transform(k_core(run.config.interactions, run.say))
-        .transform(labelled(run.config.split, run.as_of, run.seed, given, list(carried)))
+        .transform(labelled(split, run.as_of, seed, given, list(carried)))
     )
 
 

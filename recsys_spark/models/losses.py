@@ -40,8 +40,10 @@ def bpr(logits: Any) -> Any:
 
 
 def squared_error(predicted: Any, values: Any) -> Any:
-    """Mean squared error: (B,) and (B,) -> scalar, in the square of the values' unit."""
-    return tf.reduce_mean(tf.square(predicted - values))
+    """Mean squared error: (B,) and (B,) -> scalar, in the square of the values' unit; rows whose value is NaN do not count."""
+    known = ~tf.math.is_nan(values)
+    squares = tf.square(tf.where(known, predicted - tf.where(known, values, 0.0), 0.0))
+    return tf.math.divide_no_nan(tf.reduce_sum(squares), tf.reduce_sum(tf.cast(known, squares.dtype)))
 
 
 def sampled_softmax(positives: Any, negatives: Any) -> Any:

@@ -204,12 +204,20 @@ class NeuMF(Recommender):
         for model, mode in ((self, "neumf"), (gmf_model, "gmf"), (mlp_model, "mlp")):
             if model.mode != mode:
                 raise ValueError(f"expected a model of mode {mode}, got {model.mode}: a neumf joins gmf and mlp")
-        theirs = gmf_model.arrays() | mlp_model.arrays()
+        halves = {**gmf_model._by_name(), **mlp_model._by_name()}
+        theirs = {name: np.asarray(variable) for name, variable in halves.items()}
         theirs["output_gmf"] = alpha * theirs["output_gmf"]
         theirs["output_mlp"] = (1.0 - alpha) * theirs["output_mlp"]
         theirs["output_bias"] = alpha * gmf_model.output_bias + (1.0 - alpha) * mlp_model.output_bias
-        for variable in self.trainable_variables:
-            variable.assign(theirs[variable.name])
+        for name, variable in self._by_name().items():
+            variable.assign(theirs[name])
+
+    def _by_name(self) -> dict[str, Any]:
+        """What is trained, by names that both halves' encoders have each for themselves."""
+        encoders = [one for pair in (self.beside_user, self.beside_item, self.beside_context) for one in pair if one]
+        of_encoders = {f"{one.name}/{weight.name}": weight for one in encoders for weight in one.trainable_variables}
+        inside = {id(weight) for weight in of_encoders.values()}
+        return of_encoders | {weight.name: weight for weight in self.trainable_variables if id(weight) not in inside}
 
     def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
         """The weights as numpy, by name: what `scoring.BlockScorer` works from."""

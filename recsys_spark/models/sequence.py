@@ -107,7 +107,9 @@ class SequenceModel(Recommender):
         if self.repeats:
             # while all dot products are about 0, a full window weighs as much as the catalogue
             start = keras.initializers.Constant(math.log(self.n_items / self.length) / _PACE)
-            self.repeat_ages = self.add_weight(shape=(self.length,), initializer=start, name="repeat_ages")
+            self.repeat_ages = self.add_weight(
+                shape=(self.length,), initializer=start, autocast=False, name="repeat_ages"
+            )
 
     def item_vectors(self, items: Any) -> Any:
         """Vectors of items, zeros for -1: (...,) -> (..., width)."""

@@ -59,6 +59,10 @@ class SoftmaxDNN(SequenceModel):
 
 
 def mean_so_far(vectors: Any, items: Any) -> Any:
-    """The mean of a window's vectors (B, L, d) up to each place, of those that there is an item for: (B, L, d)."""
-    counts = tf.cumsum(tf.cast(items >= 0, vectors.dtype), axis=1)
-    return tf.cumsum(vectors, axis=1) / tf.maximum(counts, 1.0)[..., tf.newaxis]
+    """The mean of a window's vectors (B, L, d) up to each place, of those that there is an item for: (B, L, d).
+
+    Summed in float32: bfloat16 counts to 256.
+    """
+    counts = tf.cumsum(tf.cast(items >= 0, tf.float32), axis=1)
+    sums = tf.cumsum(tf.cast(vectors, tf.float32), axis=1)
+    return tf.cast(sums / tf.maximum(counts, 1.0)[..., tf.newaxis], vectors.dtype)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from recsys_spark.benchmark.cells import cells_of
-from recsys_spark.benchmark.plot import plot
+from recsys_spark.benchmark.plot import plot, protocol_shown
 from recsys_spark.benchmark.report import markdown
 from recsys_spark.benchmark.results import Line, Measured, Over, lines_of
 from recsys_spark.config import load_config
@@ -118,4 +118,9 @@ def test_ratings_have_a_table_of_errors_and_their_own_baselines():
         "| mf | 1 | 0.8600 (0.8600 to 0.8600) | 3.0 | 99 |",
         "| biases | 1 | 0.9100 (0.9100 to 0.9100) |  |  |",
     ]
-    assert Image.open(io.BytesIO(plot(config.benchmark, lines))).size[0] > 0
+    assert protocol_shown(config.benchmark, {"ratings/test/rmse"}) == "ratings"
+    assert protocol_shown(config.benchmark, {"ratings/test/rmse", "full/test/rmse"}) == "full"
+    bare = lines_of([cell], {cell.key: [Measured("evaluate", {}, "v", DAY, 3.0, 99)]}, [])
+    report = markdown(config.benchmark, {"films": bare}, {})
+    assert not [line for line in report if line.startswith("## films")]
+    assert report[-1] == "- films: mf"

@@ -15,11 +15,12 @@ from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
 from recsys_spark.examples import stage as examples
 from recsys_spark.features import stage as features
-from recsys_spark.features.context_sources import of_context, values_of_users
+from recsys_spark.features.context_sources import of_context, values_of_events, values_of_users
 from recsys_spark.features.contexts import knowledge, learnt_of, packed
 from recsys_spark.interactions import stage as index
 from recsys_spark.runs import Run
 from recsys_spark.schemas import EVENTS
+from recsys_spark.settings import Fit
 from tests.frames import START
 
 # user, item, hours since Monday 2024-01-01, store; the train part ends after 48
@@ -149,3 +150,23 @@ def test_a_source_that_the_events_lack_is_named(declare: Callable[..., Run], sou
 def test_a_text_of_the_context_is_refused(declare: Callable[..., Run]) -> None:
     with pytest.raises(UserError, match="features of the context are categorical or dense; declare store as one"):
         declare({**STORE, "kind": "text"})
+
+
+def test_a_fit_counts_what_it_may_know_where_held_out_events_lie_between(spark: SparkSession) -> None:
+    # a user's events by the hour, cut by chance; two of one second are one basket
+    parts = ["train", "test", "validation", "train", "train", "test", "train"]
+    seconds = [0, 3600, 7200, 10800, 10800.4, 14400, 18000]
+    rows = [
+        (0, START + timedelta(seconds=at), part, n) for n, (at, part) in enumerate(zip(seconds, parts, strict=True))
+    ]
+    events = spark.createDataFrame(rows, "user_idx int, event_time timestamp, part string, n int")
+    declared = of_context(load_config(settings=[f"features.declared={json.dumps([RECENCY, FREQUENCY])}"]).features)
+
+    def of(fit: Fit) -> list[tuple[float | None, int]]:
+        found = events.transform(values_of_events(declared, fit)).orderBy("n").collect()
+        hours = [None if row.value_recency is None else round(row.value_recency * 24, 3) for row in found]
+        return list(zip(hours, [row.value_frequency for row in found], strict=True))
+
+    assert of("evaluate") == [(None, 0), (1, 1), (2, 1), (3, 1), (3, 1), (1, 4), (2, 3)]
+    assert of("refit") == [(None, 0), (1, 1), (2, 1), (1, 2), (1, 2), (1, 4), (2, 4)]
+    assert of("production") == [(None, 0), (1, 1), (1, 2), (1, 3), (1, 3), (1, 5), (1, 6)]

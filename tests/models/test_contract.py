@@ -212,6 +212,20 @@ def test_no_position_sees_a_later_one(name: str) -> None:
     assert np.abs(after[:, -1] - before[:, -1]).max() > 1e-4
 
 
+def test_in_mixed_precision_it_computes_and_scores_in_float32(name: str) -> None:
+    repeats = {"repeats": True} if name in ("softmax_dnn", "gru4rec", "sasrec") else {}
+    model, batch = make(name, dtype="mixed_bfloat16", **repeats), scoring_batch()
+    loss = model.training_loss(
+        checkerboard(model.examples, 32, np.random.default_rng(1)), tf.constant([7, 1], tf.int64)
+    )
+    scores = model(batch)
+    assert np.isfinite(float(loss)) and scores.dtype == tf.float32
+    plain = make(name, **repeats)
+    for weight, own in zip(plain.weights, model.weights, strict=True):
+        weight.assign(own)
+    np.testing.assert_allclose(scores, plain(batch), rtol=0.1, atol=0.05)
+
+
 @pytest.mark.parametrize("name", ["softmax_dnn", "gru4rec", "sasrec"])
 def test_the_order_of_a_basket_changes_no_loss(name: str) -> None:
     model, seed = make(name, loss_name="softmax"), tf.constant([1, 2], tf.int64)

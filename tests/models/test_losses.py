@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from recsys_spark.models import binary_cross_entropy, losses
 from recsys_spark.models.folding import nearest_neighbours, share_a_user
+from recsys_spark.models.softmax_dnn import mean_so_far
 from recsys_spark.models.windows import some_places, up_to, windows_of
 
 
@@ -85,6 +86,22 @@ def test_neighbours_share_a_user_or_are_folded() -> None:
     shared = share_a_user(np.array([0, 0, 1, 2, 2]), np.array([0, 1, 2, 3, 3]), nearest)
     assert shared.tolist() == [[True], [True], [False], [False]]
     assert share_a_user(np.array([], int), np.array([], int), nearest).tolist() == [[False]] * 4
+
+
+def test_a_value_that_is_not_known_is_no_error() -> None:
+    predicted = tf.Variable([1.0, 5.0, 2.0])
+    with tf.GradientTape() as tape:
+        loss = losses.squared_error(predicted, tf.constant([3.0, np.nan, 2.5]))
+    assert float(loss) == pytest.approx((4.0 + 0.25) / 2)
+    np.testing.assert_allclose(tape.gradient(loss, predicted), [-2.0, 0.0, -0.5])
+    assert float(losses.squared_error(predicted, tf.fill((3,), np.nan))) == 0.0
+
+
+def test_the_mean_of_a_long_window_is_not_counted_in_bfloat16() -> None:
+    items, vectors = np.zeros((1, 400), np.int32), np.ones((1, 400, 1), np.float32)
+    means = mean_so_far(tf.cast(vectors, tf.bfloat16), items)
+    assert means.dtype == tf.bfloat16
+    np.testing.assert_array_equal(tf.cast(means, tf.float32), vectors)
 
 
 def test_places_of_windows_are_of_known_items_and_histories_end_at_them() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from recsys_spark.features.spec import FeatureSpec
 from recsys_spark.models import NeuMF, binary_cross_entropy, build_model
 from recsys_spark.models.halves import Halves
 from recsys_spark.training.optimizers import Adam, make_step
@@ -206,6 +207,21 @@ def test_joined_halves_mix_their_logits(alpha: float) -> None:
     joined.build()
     joined.join_pretrained(gmf, mlp, alpha=alpha)
     np.testing.assert_allclose(joined(given), alpha * gmf(given) + (1 - alpha) * mlp(given), rtol=1e-5, atol=1e-6)
+
+
+def test_each_half_keeps_the_weights_of_its_own_features() -> None:
+    side = {"user_side": [FeatureSpec("gender", "user", "categorical", 0, 1, 4)]}
+    sizes = {**SMALL, "gmf_width": 4, "mlp_width": 4}  # of one width, so that a mistake would fit
+    gmf, mlp, joined = (NeuMF(USERS, ITEMS, **{**sizes, **side, "mode": mode}) for mode in ("gmf", "mlp", "neumf"))
+    codes = (np.arange(USERS, dtype=np.int32) % 4)[:, np.newaxis]
+    for seed, model in enumerate((gmf, mlp, joined)):
+        model.build()
+        model.user_side.fill(codes, np.empty((USERS, 0), np.float32))
+        for weight in model.trainable_variables:
+            weight.assign(np.random.default_rng(seed).normal(size=weight.shape))
+    joined.join_pretrained(gmf, mlp)
+    given = batch(5, 4)
+    np.testing.assert_allclose(joined(given), 0.5 * gmf(given) + 0.5 * mlp(given), rtol=1e-4, atol=1e-5)
 
 
 def test_only_a_gmf_and_an_mlp_join() -> None:

@@ -58,6 +58,7 @@ class Recommender(keras.Model):
     # "user", "item": whom it scores by declared features though it has never met them, with rows of zeros as weights
     from_content: ClassVar[tuple[str, ...]] = ()
     without_history: bool = False  # whether it reads histories, and scores users who have none
+    pair_floats: int = 256  # numbers that are held at once to score one item for one user, about: they bound a block
     in_numpy: bool = False  # whether `scoring.BlockScorer` scores it from its weights
     beside_user: Any = None  # what encodes the declared features of users, and of the context, once it is built
     beside_context: Any = None

@@ -65,6 +65,7 @@ class DIN(Recommender):
         self.width, self.length, self.attention_units, self.hidden = width, length, attention_units, tuple(layers)
         self.dropout, self.negatives, self.positions = dropout, negatives, positions
         self.gives_logits = True
+        self.pair_floats = 4 * length * attention_units  # the weighing's hidden layer, and what it is made of
         self.drop = keras.layers.Dropout(dropout, seed=self.seed, dtype=self.dtype_policy)
 
     def settings(self) -> Sequence[str]:

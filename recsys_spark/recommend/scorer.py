@@ -25,7 +25,7 @@ from recsys_spark.storage import load_arrays, load_manifest
 Bools = npt.NDArray[np.bool_]
 
 _CATALOGUE: Final = "catalogue"
-_PAIRS_AT_A_TIME: Final = 1 << 18
+_FLOATS_AT_A_TIME: Final = 1 << 26  # 256 MiB
 
 
 class ModelScorer(Protocol):
@@ -140,9 +140,10 @@ class _ByNetwork(_Scorer):
     def __init__(self, location: str, manifest: dict[str, Any]) -> None:
         super().__init__(location, manifest)
         self._call: Any = None
+        self._pairs = _FLOATS_AT_A_TIME // int(manifest.get("scoring", {}).get("pair_floats", 256))
 
     def scores(self, users: Users, item_idx: Ints) -> Floats:
-        rows = max(1, _PAIRS_AT_A_TIME // max(1, item_idx.shape[1]))
+        rows = max(1, self._pairs // max(1, item_idx.shape[1]))
         blocks = [slice(start, start + rows) for start in range(0, len(users), rows)]
         scored = [self._scores(users[block], item_idx[block]) for block in blocks]
         return np.concatenate(scored) if scored else np.empty(item_idx.shape, np.float32)
@@ -158,7 +159,7 @@ class _ByNetwork(_Scorer):
 
     def _tiles(self, users: Users) -> Iterator[tuple[int, Floats]]:
         """All items' scores (U, W), W of them at a time, each time with the first item's index."""
-        wide = max(1, _PAIRS_AT_A_TIME // max(1, len(users)))
+        wide = max(1, self._pairs // max(1, len(users)))
         for start in range(0, self.n_items, wide):
             items = np.arange(start, min(start + wide, self.n_items), dtype=np.int32)
             yield start, self._scores(users, np.broadcast_to(items, (len(users), len(items))))

@@ -139,6 +139,7 @@ def scoring_of(model: Any) -> Mapping[str, Any]:
         "ratings": model.predicts_ratings,
         "logits": model.gives_logits,
         "context": model.context_width,
+        "pair_floats": model.pair_floats,
     }
 
 

@@ -20,7 +20,7 @@ NDCG: Final = "ndcg@10"
 RMSE: Final = "rmse"
 _AT = 10
 _LISTS_AT_A_TIME = 256
-_SCORES_AT_A_TIME = 1 << 22
+_FLOATS_AT_A_TIME = 1 << 26  # 256 MiB
 
 Floats = npt.NDArray[np.float64]
 
@@ -130,7 +130,7 @@ class Validation:
         n_items = self._model.n_items
         users, history, context = self._readers(block)
         scores = np.empty((len(users), n_items), dtype=np.float32)
-        tile = max(1, _SCORES_AT_A_TIME // len(users))
+        tile = max(1, _FLOATS_AT_A_TIME // (self._model.pair_floats * len(users)))
         for start in range(0, n_items, tile):
             items = np.arange(start, min(start + tile, n_items), dtype=np.int32)
             scores[:, items] = self._scores(users, history, context, np.broadcast_to(items, (len(users), len(items))))

@@ -181,6 +181,12 @@ def test_an_artifacts_scorer_gives_what_the_model_gives(name: str, tmp_path: Any
     assert not (excluded == items[:, :1]).any()
     np.testing.assert_allclose(load_artifact(str(tmp_path / "artifact")).model(batch), expected, rtol=1e-6)
 
+    manifest["scoring"]["pair_floats"] = 1 << 26  # a pair at a time
+    save_folder(str(tmp_path / "tiled"), manifest, arrays)
+    tiled = load_scorer(str(tmp_path / "tiled"))
+    np.testing.assert_allclose(tiled.all_scores(users), everything, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(tiled.top_n(users, 4, None)[0], items)
+
 
 @pytest.mark.parametrize("name", SEQUENTIAL)
 def test_padding_can_not_change_a_score(name: str) -> None:

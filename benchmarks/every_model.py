@@ -14,11 +14,13 @@ import argparse
 import contextlib
 import sys
 from pathlib import Path
+from typing import Any
 
 from bench import header, timed
 from quality import rows_of
 
 from recsys_spark.cli import main as run_jobs
+from recsys_spark.config import load_config
 
 MODELS = (
     *("neumf", "gmf", "mlp", "matrix_factorization", "embedding_mlp", "multitask"),
@@ -40,7 +42,8 @@ def main() -> int:
     common = ["--root", str(options.root)]
     common += [part for file in options.config for part in ("--config", file)]
     common += [part for setting in options.settings for part in ("--set", setting)]
-    print(header(42, *options.settings) + "\n", flush=True)
+    seed = load_config(options.config, options.settings).run.seed
+    print(header(seed, *options.settings) + "\n", flush=True)
     if code := _jobs(PREPARE, common):
         return code
     print(
@@ -76,7 +79,14 @@ def _figures(root: Path, model: str) -> list[str]:
         for row in rows_of(root / "metrics")
         if (row["model_version"], row["split"], row["segment"], row["protocol"]) == (version, "test", "all", "full")
     }
-    return [f"{row['value']:.4f} [{row['low']:.3f}, {row['high']:.3f}]" for row in map(measured.__getitem__, FIGURES)]
+    return [_words(measured.get(figure)) for figure in FIGURES]
+
+
+def _words(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return "not measured"
+    interval = "" if row["low"] is None else f" [{row['low']:.3f}, {row['high']:.3f}]"
+    return f"{row['value']:.4f}{interval}"
 
 
 if __name__ == "__main__":

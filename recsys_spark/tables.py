@@ -23,7 +23,6 @@ from recsys_spark.transform import conform
 
 SliceKey = Mapping[str, str | int | date]
 
-_READ_AS_FILES = ("_examples", "_encoded")  # ends of the names of tables whose files are read without Spark
 _CATALOG = re.compile(r"^[A-Za-z_][\w-]*\.[A-Za-z_][\w-]*$")
 
 
@@ -54,7 +53,7 @@ class Tables:
         """Where the files of a table lie."""
         if not self.in_catalog:
             return f"{self.root.rstrip('/')}/{name}"
-        if name.endswith(_READ_AS_FILES) and self.examples_root:
+        if self.examples_root and TABLES[name].read_as_files:
             return f"{self.examples_root.rstrip('/')}/{name}"
         detail = self._handle(name).detail().select("location").head()
         assert detail is not None
@@ -157,10 +156,13 @@ class Tables:
 
         Raises:
             MissingTableError: the table or the slice does not exist.
+            ValueError: the table is not declared as one that is read so.
             UserError: the version has deletion vectors or column mapping, so that its files do not hold its rows.
         """
         from deltalake import DeltaTable as DeltaLog
 
+        if not TABLES[name].read_as_files:
+            raise ValueError(f"table `{name}` is not declared with read_as_files")
         path = self.path(name)
         log = DeltaLog(path, version=self.pin(name))
         again = f"delete the table and run jobs/{TABLES[name].made_by}.py again"
@@ -193,7 +195,7 @@ class Tables:
         builder = DeltaTable.createIfNotExists(self.spark)
         if self.in_catalog:
             builder = builder.tableName(f"{self.root}.{table.name}")
-            if table.name.endswith(_READ_AS_FILES) and self.examples_root:
+            if self.examples_root and table.read_as_files:
                 builder = builder.location(self.path(table.name))
         else:
             builder = builder.location(self.path(table.name))

@@ -104,6 +104,8 @@ def test_live_files_are_those_of_the_pinned_version_with_the_logs_counts(spark, 
     assert spark.read.parquet(*[file.url for file in files]).count() == 30
     with pytest.raises(MissingTableError, match="draw=3"):
         tables.live_files("train_examples", {**where, "draw": 3})
+    with pytest.raises(ValueError, match="`users` is not declared with read_as_files"):
+        tables.live_files("users", {})
 
 
 def test_deletion_vectors_are_refused(spark, tables):

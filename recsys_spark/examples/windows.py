@@ -32,13 +32,14 @@ def train_windows(
 ) -> Transformer:
     """`schemas.SEQUENCES` -> `schemas.TRAIN_SEQUENCES`: the latest `most` windows of each user, `length` + 1 items each.
 
-    A window overlaps the one after it in one item, so that every item but a user's first is predicted once. Users with a
-    single item have no window. O(items kept), one shuffle, evenly into `files`; another one, by user, for contexts.
+    A window overlaps the one after it in what that one cannot predict, an item or a basket, so that all but what a user
+    began with is predicted once. Users with a single item have no window. O(items kept), one shuffle, evenly into
+    `files`; another one, by user, for contexts.
 
     Args:
         contexts: `event_contexts` of the fit's parts, where features of the context are declared.
         baskets: whether events of one moment (to the second) are a basket, of which no item is to be learnt from another.
-            What comes first in a window then is not predicted there.
+            What does not fit into a window together with an item before it is predicted nowhere.
     """
 
     def to_windows(sequences: DataFrame) -> DataFrame:
@@ -51,11 +52,15 @@ def train_windows(
     return to_windows
 
 
-def windows_of(items: int, length: int, most: int) -> Iterator[slice]:
+def windows_of(items: int, length: int, most: int, times: npt.NDArray[np.int64] | None = None) -> Iterator[slice]:
     """Where the windows of a sequence of so many items lie, the latest first, each of 2 to `length` + 1 items.
+
+    A window ends with what the one after it begins with: an item, or, by the `times` of baskets, the rest of a basket.
 
     >>> list(windows_of(5, 2, 3))
     [slice(2, 5, None), slice(0, 3, None)]
+    >>> list(windows_of(5, 2, 3, np.array([1, 2, 3, 3, 4])))
+    [slice(2, 5, None), slice(1, 4, None), slice(0, 2, None)]
     """
     end = items
     for _ in range(most):
@@ -63,7 +68,8 @@ def windows_of(items: int, length: int, most: int) -> Iterator[slice]:
         if end - start < 2:
             return
         yield slice(start, end)
-        end = start + 1
+        begun = start + 1 if times is None else int(np.searchsorted(times, times[start], side="right"))
+        end = begun if begun < end else start + 1
 
 
 def read_at(times: npt.NDArray[np.int64], window: slice) -> npt.NDArray[np.int32]:
@@ -88,7 +94,7 @@ def _cutter(length: int, most: int, baskets: bool) -> Callable[[Iterable[pa.Reco
             for user, sequence, moments, of_items in zip(*known, strict=True):
                 items, times = sequence.values.to_numpy(), moments.values.to_numpy()
                 of_user = of_items.as_py()
-                for window in windows_of(len(items), length, most):
+                for window in windows_of(len(items), length, most, times if baskets else None):
                     read = read_at(times, window) if baskets else None
                     if read is not None and (read < 0).all():
                         continue  # a single basket, and nothing to learn it from

@@ -82,7 +82,13 @@ def _row(run: Run, fit: Fit, learnt: Learnt, odd: int) -> tuple[object, ...]:
     names = [feature.name for feature in run.config.features.declared]
     place = (names.index(spec.name), spec.first, spec.length, spec.size)
     weights = None if learnt.weights is None else learnt.weights.tolist()
-    content = (dict(learnt.vocabulary) if learnt.vocabulary is not None else None, learnt.mean, learnt.std, weights)
+    content = (
+        dict(learnt.vocabulary) if learnt.vocabulary is not None else None,
+        learnt.mean,
+        learnt.std,
+        weights,
+        run.seed,
+    )
     return (run.as_of, fit, spec.name, spec.of, spec.kind, *place, *content, learnt.missing, odd, learnt.learnt_from)
 
 

@@ -29,7 +29,6 @@ class Origin:
     as_of: date
     fit: Fit
     version: int
-    seed: int
     declared: Sequence[AnyFeature]
 
     @classmethod
@@ -39,7 +38,6 @@ class Origin:
             as_of=date.fromisoformat(manifest["as_of_date"]),
             fit=manifest["fit"],
             version=manifest["versions"]["feature_specs"],
-            seed=manifest["model"]["settings"]["seed"],
             declared=Features.model_validate(manifest["features"]).declared,
         )
 
@@ -55,10 +53,11 @@ def encoded_newer(run: Run, of: Of, origin: Origin, first: int, end: int) -> Dat
     declared = [feature for feature in origin.declared if feature.of == of]
     rows = _rows(run, origin)
     learnt = [read_back(feature, rows[feature.name]) for feature in declared]
+    seed = rows[declared[0].name][c.SEED]
     counted = run.tables.read(f"{of}_features", {c.AS_OF_DATE: run.as_of, c.FIT: origin.fit})
     index = run.tables.read(INDEX[of].name).where(F.col(IDX[of]).between(first, end - 1))
     named = index.transform(values(of, declared, run.tables.read_or_empty(ATTRIBUTES[of]), counted))
-    return named.transform(encoded(run.as_of, origin.fit, of, learnt, origin.seed))
+    return named.transform(encoded(run.as_of, origin.fit, of, learnt, seed))
 
 
 def _rows(run: Run, origin: Origin) -> dict[str, Mapping[str, Any]]:

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from recsys_spark.models import losses
 from recsys_spark.models.contract import Recommender
-from recsys_spark.models.windows import some_places, up_to, windows_of
+from recsys_spark.models.windows import BARRED, is_among, some_places, up_to, windows_of
 
 _STDDEV = 0.05
 
@@ -123,10 +123,9 @@ class DIN(Recommender):
         windows = tf.gather(window, chosen.rows)
         shape = tf.stack([tf.shape(chosen.rows)[0], self.negatives])
         drawn = tf.random.stateless_uniform(shape, seed + 1, 0, self.n_items, tf.int32)
-        own = tf.reduce_any(tf.equal(drawn[:, :, tf.newaxis], windows[:, tf.newaxis]), axis=-1)
         candidates = tf.concat([chosen.targets[:, tf.newaxis], drawn], axis=1)
         logits = self.score(up_to(windows, chosen.places, self.length), candidates, training=True)
-        negatives = tf.where(own, -1e9, logits[:, 1:])  # what the user had is no negative
+        negatives = tf.where(is_among(drawn, windows), BARRED, logits[:, 1:])  # what the user had is no negative
         return losses.binary_cross_entropy(tf.concat([logits[:, :1], negatives], axis=1))
 
     def _vectors(self, items: Any) -> Any:

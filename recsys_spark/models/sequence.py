@@ -13,15 +13,13 @@ import tensorflow as tf
 
 from recsys_spark.models import losses, repeats
 from recsys_spark.models.contract import Recommender
-from recsys_spark.models.windows import Windows, windows_of
+from recsys_spark.models.windows import BARRED, Windows, is_among, windows_of
 
 _LOSSES: Final = ("bce", "gbce", "sampled_softmax", "softmax", "bpr_max")
 _SAMPLING: Final = ("uniform", "popularity")
-_BARRED: Final = -1e9  # a logit that no loss feels; finite, so that no gradient is NaN
 _STDDEV: Final = 0.02
-_PACE: Final = (
-    10.0  # the logarithms of the weights of repeats have far to go, and Adam moves each by the learning rate a step
-)
+# the logarithms of the weights of repeats have far to go, and Adam moves each by the learning rate a step
+_PACE: Final = 10.0
 
 
 class SequenceModel(Recommender):
@@ -29,9 +27,9 @@ class SequenceModel(Recommender):
 
     `encode` maps items (B, L) to vectors (B, L, width), of which each knows its own and earlier positions alone; `head` makes
     queries of them, which the context of the next event moves. Item vectors are rows of one table, plus what the items'
-    declared features say. Training
-    takes every position of a window whose next item is known; scoring takes the last position. With h a position's
-    vector, e_i the item vectors and i the next item, the logits are z_0 = h . e_i and z_k = h . e_k for negatives k.
+    declared features say. Training takes every position of a window whose next item is known; scoring takes the
+    last position. With h a position's vector, e_i the item vectors and i the next item, the logits are z_0 = h . e_i and
+    z_k = h . e_k for negatives k.
 
     The loss is one of `losses`: `bce` and `gbce` with negatives a position, `sampled_softmax` and `bpr_max` likewise, or
     `softmax` over the whole catalogue (for small ones: its cost is positions x items). Negatives are drawn in the step:
@@ -79,13 +77,8 @@ class SequenceModel(Recommender):
             raise ValueError(f"sampling is {sampling!r}, expected one of {', '.join(_SAMPLING)}")
         if min(width, length, negatives) < 1:
             raise ValueError(f"width {width}, length {length} and negatives {negatives} must be 1 or more")
-        self.width, self.length, self.loss_name, self.negatives, self.shared = (
-            width,
-            length,
-            loss_name,
-            negatives,
-            shared,
-        )
+        self.width, self.length = width, length
+        self.loss_name, self.negatives, self.shared = loss_name, negatives, shared
         if repeats and (loss_name != "sampled_softmax" or not shared):
             raise ValueError(f"repeats needs the loss sampled_softmax with shared negatives, not {loss_name}")
         self.repeats = repeats
@@ -184,8 +177,7 @@ class SequenceModel(Recommender):
         context = tf.gather_nd(batch["context"], there) if self.context_side else None
         encoded = tf.gather(self.encode(windows.inputs, training=True), windows.read_at, batch_dims=1)
         vectors = self.head(tf.gather_nd(encoded, there), users, context, training=True)
-        window = batch["window"][:, -self.length - 1 :]
-        return self.loss_of(vectors, tf.gather_nd(windows.targets, there), window, there[:, 0], seed)
+        return self.loss_of(vectors, tf.gather_nd(windows.targets, there), windows.items, there[:, 0], seed)
 
     def loss_of(self, vectors: Any, targets: Any, windows: Any, rows: Any, seed: Any) -> Any:
         """The configured loss: vectors (P, width), their next items (P,), and the windows (B, W) that they are rows (P,) of."""
@@ -205,10 +197,10 @@ class SequenceModel(Recommender):
             logits -= tf.gather(self._log_share, drawn)
         hits = tf.equal(drawn, targets[:, tf.newaxis])
         if self.bar_window and self.shared:
-            hits |= tf.gather(_is_among(drawn[tf.newaxis], windows), rows)
+            hits |= tf.gather(is_among(drawn[tf.newaxis], windows), rows)
         elif self.bar_window:
-            hits |= _is_among(drawn, tf.gather(windows, rows))
-        return self._held_against(positives, tf.where(hits, tf.constant(_BARRED, logits.dtype), logits))
+            hits |= is_among(drawn, tf.gather(windows, rows))
+        return self._held_against(positives, tf.where(hits, tf.constant(BARRED, logits.dtype), logits))
 
     def _loss_with_repeats(self, windows: Windows, batch: Mapping[str, Any], seed: Any) -> Any:
         """Sampled softmax over the next item, the items of the window up to each place, and drawn ones that are not in it.
@@ -228,7 +220,7 @@ class SequenceModel(Recommender):
         positives = repeats.joined(positives, repeats.of_next(inputs, targets, read_at, weights))
         taken, last = (tf.gather(each, read_at, batch_dims=1) for each in repeats.at_places(inputs, weights))
         own = repeats.joined(self.full(tf.matmul(queries, self.item_vectors(inputs), transpose_b=True)), taken)
-        own = tf.where(last & tf.not_equal(inputs[:, tf.newaxis], targets[:, :, tf.newaxis]), own, _BARRED)
+        own = tf.where(last & tf.not_equal(inputs[:, tf.newaxis], targets[:, :, tf.newaxis]), own, BARRED)
 
         drawn = self._draw((), seed)
         flat = tf.reshape(queries, [-1, self.width])
@@ -237,8 +229,8 @@ class SequenceModel(Recommender):
         )
         share = -math.log(self.n_items) if self._log_share is None else tf.gather(self._log_share, drawn)
         others -= share + math.log(self.negatives)
-        barred = _is_among(drawn[tf.newaxis], batch["window"])
-        others = tf.where(barred[:, tf.newaxis], _BARRED, others)
+        barred = is_among(drawn[tf.newaxis], windows.items)
+        others = tf.where(barred[:, tf.newaxis], BARRED, others)
         there = tf.where(windows.there)
         negatives = tf.concat([tf.gather_nd(own, there), tf.gather_nd(others, there)], axis=1)
         return losses.sampled_softmax(tf.gather_nd(positives, there), negatives)
@@ -262,8 +254,3 @@ class SequenceModel(Recommender):
         points = tf.random.stateless_uniform(shape, seed, dtype=tf.float64)
         places = tf.searchsorted(self._cumulative, tf.reshape(points, [-1]), side="right")
         return tf.reshape(tf.minimum(places, self.n_items - 1), shape)
-
-
-def _is_among(drawn: Any, barred: Any) -> Any:
-    """Whether each draw, (1, M) or (P, M), is in the row of `barred` (P, W): (P, M)."""
-    return tf.reduce_any(tf.equal(drawn[:, :, tf.newaxis], barred[:, tf.newaxis, :]), axis=-1)

@@ -18,10 +18,9 @@ import tensorflow as tf
 from recsys_spark.models import losses
 from recsys_spark.models.contract import Recommender
 from recsys_spark.models.softmax_dnn import mean_so_far
-from recsys_spark.models.windows import some_places, windows_of
+from recsys_spark.models.windows import BARRED, is_among, some_places, windows_of
 
 _STDDEV = 0.05
-_BARRED = -1e9
 
 
 @keras.saving.register_keras_serializable(package="recsys_spark")
@@ -116,7 +115,6 @@ class TwoTower(Recommender):
 
     def training_loss(self, batch: Mapping[str, Any], seed: Any) -> Any:
         """Sampled softmax at `positions` places of each window, against the batch's and drawn items."""
-        window = batch["window"][:, -self.length - 1 :]
         windows = windows_of(batch, self.length)
         chosen = some_places(windows, self.positions, seed)
         bags = mean_so_far(self._inputs(windows.inputs), windows.inputs)
@@ -132,8 +130,8 @@ class TwoTower(Recommender):
         vectors = self._item(self._inputs(candidates, self._kept(tf.shape(candidates), self.id_dropout, seed + 2)))
         corrected = self.full(tf.matmul(queries, vectors, transpose_b=True)) / self.temperature
         corrected -= tf.math.log(self._expected(candidates, tf.shape(chosen.targets)[0]))[tf.newaxis]
-        own = tf.reduce_any(tf.equal(candidates[tf.newaxis, :, tf.newaxis], window[:, tf.newaxis]), axis=-1)
-        negatives = tf.where(tf.gather(own, chosen.rows), _BARRED, corrected)
+        own = is_among(candidates[tf.newaxis], windows.items)
+        negatives = tf.where(tf.gather(own, chosen.rows), BARRED, corrected)
         return losses.sampled_softmax(tf.linalg.diag_part(corrected[:, : tf.shape(chosen.targets)[0]]), negatives)
 
     def _expected(self, items: Any, places: Any) -> Any:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import tensorflow as tf
+
+BARRED: Final = -1e9  # a logit that no loss feels; finite, so that no gradient is NaN
 
 
 class Places(NamedTuple):
@@ -19,9 +21,14 @@ class Places(NamedTuple):
 
 
 class Windows(NamedTuple):
-    """What is read, `inputs` (B, L), what follows each place, `targets` (B, L), from which place it is to be predicted,
-    `read_at` (B, L), never a later one, and whether there is something to predict it from, `there` (B, L)."""
+    """The latest items of each window and what can be learnt of them, L places each.
 
+    `items` (B, L + 1) are what is read, `inputs` (B, L), and the last; `targets` (B, L) are what follows each place,
+    `read_at` (B, L) the place, never a later one, from which that is to be predicted, and `there` (B, L) whether there is
+    something to predict it from.
+    """
+
+    items: Any
     inputs: Any
     targets: Any
     read_at: Any
@@ -39,7 +46,7 @@ def windows_of(batch: Mapping[str, Any], length: int) -> Windows:
     else:
         read_at = tf.broadcast_to(tf.range(kept), tf.shape(inputs))
     known = tf.gather(inputs, tf.maximum(read_at, 0), batch_dims=1) >= 0
-    return Windows(inputs, targets, tf.maximum(read_at, 0), known & (read_at >= 0) & (targets >= 0))
+    return Windows(window, inputs, targets, tf.maximum(read_at, 0), known & (read_at >= 0) & (targets >= 0))
 
 
 def some_places(windows: Windows, most: int, seed: Any) -> Places:
@@ -59,3 +66,8 @@ def up_to(windows: Any, places: Any, length: int) -> Any:
     """The `length` items of each window (P, L + 1) that end at its place (P,), -1 where there is none: (P, length)."""
     back = places[:, tf.newaxis] - tf.range(length - 1, -1, -1, dtype=tf.int64)
     return tf.where(back >= 0, tf.gather(windows, tf.maximum(back, 0), batch_dims=1), -1)
+
+
+def is_among(drawn: Any, barred: Any) -> Any:
+    """Whether each draw, (1, M) or (P, M), is in the row of `barred` (P, W): (P, M). O(P x M x W)."""
+    return tf.reduce_any(tf.equal(drawn[:, :, tf.newaxis], barred[:, tf.newaxis, :]), axis=-1)

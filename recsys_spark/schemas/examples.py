@@ -8,7 +8,7 @@ from pyspark.sql.types import ArrayType, BinaryType, FloatType, StructType
 
 from recsys_spark import columns as c
 from recsys_spark.schemas.features import CONTEXT
-from recsys_spark.schemas.table import AS_OF, DOUBLE, FED, FIT, INT, ITEM_IDX, LONG, STRING, USER_IDX, Table, column
+from recsys_spark.schemas.table import AS_OF, DOUBLE, FIT, INT, ITEM_IDX, LONG, STRING, USER_IDX, Table, column
 
 
 def train_examples(negatives: int) -> Table:
@@ -32,7 +32,7 @@ def train_examples(negatives: int) -> Table:
         StructType([AS_OF, FIT, draw, USER_IDX, ITEM_IDX, value, converted, CONTEXT, *drawn]),
         key=(c.AS_OF_DATE, c.FIT, c.DRAW, c.USER_IDX, c.ITEM_IDX),
         partitioned_by=(c.AS_OF_DATE, c.FIT, c.DRAW),
-        properties=FED,
+        read_as_files=True,
     )
 
 
@@ -65,7 +65,7 @@ TRAIN_SEQUENCES: Final = Table(
     ),
     key=(c.AS_OF_DATE, c.FIT, c.USER_IDX, c.WINDOW),
     partitioned_by=(c.AS_OF_DATE, c.FIT),
-    properties=FED,
+    read_as_files=True,
 )
 
 _SHOWN_AT = column(c.SHOWN_AT, INT, "code of the position: 0 missing, 1 unknown, 2.. by how often it occurs")
@@ -78,7 +78,7 @@ TRAIN_IMPRESSIONS: Final = Table(
     ),
     key=(c.AS_OF_DATE, c.FIT, c.USER_IDX, c.ITEM_IDX),
     partitioned_by=(c.AS_OF_DATE, c.FIT),
-    properties=FED,
+    read_as_files=True,
 )
 
 SHOWN_POSITIONS: Final = Table(
@@ -116,5 +116,5 @@ EVAL_EXAMPLES: Final = Table(
     ),
     key=(c.AS_OF_DATE, c.PART, c.USER_IDX),
     partitioned_by=(c.AS_OF_DATE, c.PART),
-    properties=FED,
+    read_as_files=True,
 )

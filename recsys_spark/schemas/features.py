@@ -10,7 +10,6 @@ from recsys_spark import columns as c
 from recsys_spark.schemas.table import (
     AS_OF,
     DOUBLE,
-    FED,
     FIT,
     INT,
     ITEM_IDX,
@@ -69,7 +68,7 @@ ITEM_FEATURES: Final = Table(
     ),
     key=(c.AS_OF_DATE, c.FIT, c.ITEM_IDX),
     partitioned_by=(c.AS_OF_DATE, c.FIT),
-    properties=FED,
+    read_as_files=True,
 )
 
 SEQUENCES: Final = Table(
@@ -87,7 +86,7 @@ SEQUENCES: Final = Table(
     ),
     key=(c.AS_OF_DATE, c.FIT, c.USER_IDX),
     partitioned_by=(c.AS_OF_DATE, c.FIT),
-    properties=FED,
+    read_as_files=True,
 )
 
 USER_ENCODED: Final = Table(
@@ -96,7 +95,7 @@ USER_ENCODED: Final = Table(
     StructType([AS_OF, FIT, USER_IDX, _CODES, _NUMBERS]),
     key=(c.AS_OF_DATE, c.FIT, c.USER_IDX),
     partitioned_by=(c.AS_OF_DATE, c.FIT),
-    properties=FED,
+    read_as_files=True,
 )
 
 ITEM_ENCODED: Final = Table(
@@ -105,7 +104,7 @@ ITEM_ENCODED: Final = Table(
     StructType([AS_OF, FIT, ITEM_IDX, _CODES, _NUMBERS]),
     key=(c.AS_OF_DATE, c.FIT, c.ITEM_IDX),
     partitioned_by=(c.AS_OF_DATE, c.FIT),
-    properties=FED,
+    read_as_files=True,
 )
 
 EVENT_CONTEXTS: Final = Table(
@@ -124,7 +123,7 @@ EVENT_CONTEXTS: Final = Table(
     ),
     key=(c.AS_OF_DATE, c.FIT, c.USER_IDX, c.POSITION),
     partitioned_by=(c.AS_OF_DATE, c.FIT, c.PART),
-    properties=FED,
+    read_as_files=True,
 )
 
 FEATURE_SPECS: Final = Table(
@@ -145,6 +144,11 @@ FEATURE_SPECS: Final = Table(
             column(c.MEAN, DOUBLE, "mean of a dense feature, after log1p where that is asked"),
             column(c.STD, DOUBLE, "standard deviation of a dense feature, likewise; 0: all alike, not divided by"),
             column(c.IDF, ArrayType(DOUBLE), "weight of each hash bucket of a text feature's words; 0: not learnt"),
+            column(
+                c.SEED,
+                LONG,
+                "of the directions that a text feature's weights are projected on: run.seed of the features job",
+            ),
             column(c.MISSING, LONG, "entities of the index without a value"),
             column(c.UNKNOWN, LONG, "values outside the vocabulary, or that are no number or text of known words"),
             column(c.LEARNT_FROM, LONG, "entities of the fit's parts with a value: all that is learnt is from them"),
@@ -152,5 +156,4 @@ FEATURE_SPECS: Final = Table(
     ),
     key=(c.AS_OF_DATE, c.FIT, c.FEATURE),
     partitioned_by=(c.AS_OF_DATE, c.FIT),
-    properties=FED,
 )

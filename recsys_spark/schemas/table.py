@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from pyspark.sql.types import (
@@ -27,14 +27,24 @@ TIME, DATE, MAP = TimestampType(), DateType(), MapType(StringType(), StringType(
 
 @dataclass(frozen=True)
 class Table:
-    """One Delta table: its columns, the job that makes it, its key, and the columns that name a slice of it."""
+    """One Delta table: its columns, the job that makes it, its key, and the columns that name a slice of it.
+
+    `read_as_files`: its files are read without Spark, by the ranks of a training.
+    """
 
     name: str
     made_by: str
     schema: StructType
     key: tuple[str, ...]
     partitioned_by: tuple[str, ...] = ()
-    properties: Mapping[str, str] = field(default_factory=dict)
+    read_as_files: bool = False
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """Of the Delta table: where files are read as they lie, they hold its rows, all of them and no other."""
+        return (
+            {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"} if self.read_as_files else {}
+        )
 
 
 def column(name: str, kind: DataType, comment: str) -> StructField:
@@ -47,6 +57,3 @@ FIT: Final = column(c.FIT, STRING, "evaluate: the train part alone; refit: train
 USER_IDX: Final = column(c.USER_IDX, INT, "dense index of the user, see users")
 ITEM_IDX: Final = column(c.ITEM_IDX, INT, "dense index of the item, see items")
 RUN: Final = column(c.RUN_ID, STRING, "the run that wrote the row, see runs")
-
-# tables whose files ranks read themselves
-FED: Final = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}

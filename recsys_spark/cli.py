@@ -6,16 +6,22 @@ import argparse
 import os
 import sys
 import traceback
-import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from recsys_spark.config import load_config
-from recsys_spark.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER_ERROR, PartlyFailedError, UserError
+from recsys_spark.errors import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_GATED,
+    EXIT_USER_ERROR,
+    GatedError,
+    LeaseLostError,
+    PartlyFailedError,
+    UserError,
+)
 from recsys_spark.settings import Config
-
-_WITHOUT_EVENTS = {"generate", "benchmark"}  # their root may hold none, so that no date follows from them
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,12 @@ class Arguments:
     config: Config
     root: str
     as_of: date | None
+    force: str = ""
+    first: str | None = None
+    last: str | None = None
+    fresh: bool = False
+    dry_run: bool = False
+    backfill: tuple[date, ...] = field(default=())
 
 
 def parse(stage: str, description: str, argv: Sequence[str] | None = None) -> Arguments | None:
@@ -37,7 +49,7 @@ def parse(stage: str, description: str, argv: Sequence[str] | None = None) -> Ar
         prog=f"spark-submit jobs/{stage}.py",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="exit codes: 0 done, 2 a mistake in arguments, configuration or data, 1 any other failure",
+        epilog="exit codes: 0 done, 1 a failure, 2 a mistake in arguments, configuration or data, 3 a gate stopped the lists",
     )
     parser.add_argument(
         "--config",
@@ -68,12 +80,47 @@ def parse(stage: str, description: str, argv: Sequence[str] | None = None) -> Ar
     parser.add_argument(
         "--print-config", action="store_true", help="print the effective configuration as YAML and stop"
     )
+    _add_own(parser, stage)
     arguments = parser.parse_args(argv)
     config = load_config(arguments.config, arguments.settings)
     if arguments.print_config:
         print(config.as_yaml(), end="")
         return None
-    return Arguments(config, arguments.root or config.root, arguments.as_of)
+    own = {name: value for name, value in vars(arguments).items() if name in _OWN and value is not None}
+    return Arguments(config, arguments.root or config.root, arguments.as_of, **own)
+
+
+_OWN = ("force", "first", "last", "fresh", "dry_run", "backfill")
+
+
+def _add_own(parser: argparse.ArgumentParser, stage: str) -> None:
+    """The arguments that one job alone takes."""
+    if stage in ("pipeline", "publish"):
+        parser.add_argument(
+            "--force",
+            metavar="REASON",
+            help="publish whatever the gates say, and record why; broken lists are never published",
+        )
+    if stage == "rollback":
+        parser.add_argument(
+            "--to", type=_date, required=True, metavar="DATE", dest="as_of", help="whose lists go live again"
+        )
+    if stage == "pipeline":
+        parser.add_argument(
+            "--from", metavar="STAGE", dest="first", help="begin there, whatever an earlier run has done"
+        )
+        parser.add_argument("--until", metavar="STAGE", dest="last", help="stop after this stage")
+        parser.add_argument(
+            "--fresh", action="store_true", help="begin at the first stage, also after a run that was killed"
+        )
+        parser.add_argument("--dry-run", action="store_true", help="say what would run, on which versions, and stop")
+        parser.add_argument(
+            "--backfill",
+            nargs=2,
+            type=_date,
+            metavar=("FIRST", "LAST"),
+            help="the stages after ingest for each of these days",
+        )
 
 
 def main(*stages: str, description: str, argv: Sequence[str] | None = None) -> int:
@@ -91,7 +138,10 @@ def main(*stages: str, description: str, argv: Sequence[str] | None = None) -> i
     except UserError as error:
         print(f"[{name}] error: {error}", file=sys.stderr, flush=True)
         return EXIT_USER_ERROR
-    except PartlyFailedError as error:
+    except GatedError as error:
+        print(f"[{name}] stopped: {error}", file=sys.stderr, flush=True)
+        return EXIT_GATED
+    except (PartlyFailedError, LeaseLostError) as error:
         print(f"[{name}] failed: {error}", file=sys.stderr, flush=True)
         return EXIT_FAILED
     except KeyboardInterrupt:
@@ -106,17 +156,26 @@ def main(*stages: str, description: str, argv: Sequence[str] | None = None) -> i
 
 def _run_all(name: str, stages: Sequence[str], arguments: Arguments) -> None:
     # Spark and the stages are imported only now, so that --help and a mistaken configuration answer at once
-    from recsys_spark.runs import Run, run_stage
-    from recsys_spark.session import get_session
-    from recsys_spark.stages import stage_named
+    from contextlib import nullcontext
 
-    spark = get_session(name, arguments.config.run)
-    pipeline_id, as_of = uuid.uuid4().hex[:16], arguments.as_of
-    for stage in stages:
-        run = Run(stage, spark, arguments.config, arguments.root, pipeline_id, as_of)
-        run_stage(run, stage_named(stage))
-        # the newest event's day is looked up once, after ingest, so that all stages speak of the same date
-        as_of = as_of or (run.as_of if stage not in _WITHOUT_EVENTS else None)
+    from recsys_spark import pipeline
+    from recsys_spark.session import get_session
+
+    config, root = arguments.config, arguments.root
+    wanted = pipeline.chosen(stages, arguments.first, arguments.last)
+    spark = get_session(name, config.run)
+    for night in pipeline.nights(spark, config, root, wanted, arguments):
+        if arguments.dry_run:
+            for line in pipeline.dry_run(spark, config, root, night):
+                print(f"[{name}] {line}", flush=True)
+            continue
+        if night.done:
+            print(
+                f"[{name}] going on after {night.done[-1]}, which an earlier run finished; --fresh begins anew",
+                flush=True,
+            )
+        with pipeline.lease_of(spark, config, root, night) or nullcontext() as lease:
+            pipeline.run_night(spark, config, root, night, lease, arguments.force)
 
 
 def _date(text: str) -> date:

@@ -106,6 +106,20 @@ SOURCES = "sources"
 PROPENSITY = "propensity"
 MODEL_VERSION = "model_version"
 
+# models
+STARTED_FROM = "started_from"
+
+# leases
+GENERATION = "generation"
+HOLDER = "holder"
+RENEWED_AT = "renewed_at"
+RELEASED = "released"
+
+# gates
+GATE = "gate"
+VERDICT = "verdict"
+CHECKED_AT = "checked_at"
+
 # metrics
 MODEL_NAME = "model_name"
 DATASET = "dataset"

@@ -5,6 +5,7 @@ from __future__ import annotations
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
+EXIT_GATED = 3
 
 
 class UserError(Exception):
@@ -23,8 +24,20 @@ class SchemaError(UserError):
     """A frame or table whose columns are not those that its stage declares."""
 
 
+class LeaseHeldError(UserError):
+    """Another run is writing below the same root."""
+
+
+class LeaseLostError(Exception):
+    """Another run took this one's lease, so that what it still writes does not count; the job exits with 1."""
+
+
 class TrainingError(Exception):
     """Training stopped by itself (a non-finite loss, ranks that disagree); the message says at which step."""
+
+
+class GatedError(Exception):
+    """A gate stopped the lists of a date from being published; the live ones stay. The job exits with 3."""
 
 
 class PartlyFailedError(Exception):

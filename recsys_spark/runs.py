@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from typing import Literal
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -19,12 +20,15 @@ from recsys_spark.schemas import RUNS
 from recsys_spark.settings import Config
 from recsys_spark.tables import Tables
 
+How = Literal["full", "warm", "keep"]  # what a night does with the model
+
 
 @dataclass
 class Run:
     """One stage's run: its session, configuration and tables, and what it has to say when it is done.
 
-    `counts` go to `runs` and the summary; `notes` are the lines a person reads at the end.
+    `counts` go to `runs` and the summary; `notes` are the lines a person reads at the end; `force` is the reason for which
+    lists are to be published whatever the gates say; `turn` is that of the lease that the run writes under.
     """
 
     stage: str
@@ -33,12 +37,15 @@ class Run:
     root: str
     pipeline_id: str
     requested_as_of: date | None = None
+    force: str = ""
+    turn: Callable[[], int] | None = None
+    training: How = "full"
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
     counts: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.tables = Tables(self.spark, self.root, self.run_id, self.config.storage.examples)
+        self.tables = Tables(self.spark, self.root, self.run_id, self.config.storage.examples, self.turn)
         self.root = self.tables.root
 
     @property

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from recsys_spark.config_base import Dropout, NotNegative, NotNegativeNumber, Positive, Section, Share
 from recsys_spark.feature_settings import DeclaredFeatures
 from recsys_spark.model_settings import Kind, Model, section_of
+from recsys_spark.publish_settings import Publish
 
 Fit = Literal["evaluate", "refit", "production"]
 Baseline = Literal[
@@ -24,6 +25,14 @@ class RunOptions(Section):
     seed: int
     shuffle_partitions: NotNegative
     driver_bytes: Positive
+    lease_seconds: NotNegative
+
+
+class Night(Section):
+    retrain_days: Positive
+    between: Literal["warm", "keep"]
+    warm_epochs: Positive
+    refresh: Literal["all", "changed"]
 
 
 class Storage(Section):
@@ -267,6 +276,7 @@ class Config(Section):
     dataset: Annotated[str, Field(min_length=1)]
     root: Annotated[str, Field(min_length=1)]
     run: RunOptions
+    night: Night
     storage: Storage
     ingest: Ingest
     interactions: Interactions
@@ -276,6 +286,7 @@ class Config(Section):
     model: Model
     training: Training
     recommend: Recommend
+    publish: Publish
     evaluate: Evaluate
     generate: Generate
     tune: Tune
@@ -302,7 +313,7 @@ class Config(Section):
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
-_WITHOUT_MEANING = {"root", "run", "storage", "tune", "benchmark"}
+_WITHOUT_MEANING = {"root", "run", "night", "storage", "publish", "tune", "benchmark"}
 _NO_MEANING = (
     ("ingest", "path"),
     ("ingest", "items_path"),

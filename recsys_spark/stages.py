@@ -15,12 +15,14 @@ _STAGES: Final = {
     "examples": "recsys_spark.examples.stage",
     "train": "recsys_spark.training.stage",
     "recommend": "recsys_spark.recommend.stage",
+    "publish": "recsys_spark.publish.stage",
+    "rollback": "recsys_spark.publish.rollback",
     "evaluate": "recsys_spark.evaluate.stage",
     "tune": "recsys_spark.tuning.stage",
     "benchmark": "recsys_spark.benchmark.stage",
 }
 
-PIPELINE: Final = ("ingest", "index", "features", "examples", "train", "evaluate", "recommend")
+PIPELINE: Final = ("ingest", "index", "features", "examples", "train", "evaluate", "recommend", "publish")
 
 
 def stage_named(name: str) -> Stage:

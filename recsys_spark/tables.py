@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import reduce
@@ -16,13 +16,14 @@ from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.errors import MissingTableError, UserError
+from recsys_spark.errors import LeaseLostError, MissingTableError, UserError
 from recsys_spark.files import LiveFile
 from recsys_spark.schemas import TABLES, Table
 from recsys_spark.transform import conform
 
 SliceKey = Mapping[str, str | int | date]
 
+_FENCE = "recsys-lease"
 _CATALOG = re.compile(r"^[A-Za-z_][\w-]*\.[A-Za-z_][\w-]*$")
 
 
@@ -38,6 +39,7 @@ class Tables:
     root: str
     run_id: str = ""
     examples_root: str = ""
+    turn: Callable[[], int] | None = None  # of the lease that fenced tables are written under
     versions_read: dict[str, int] = field(default_factory=dict)
     versions_written: dict[str, int] = field(default_factory=dict)
 
@@ -73,6 +75,13 @@ class Tables:
         newest = self._handle(name).history(1).select("version").head()
         assert newest is not None
         return int(newest[0])
+
+    def rows(self, name: str) -> int:
+        """How many rows the newest version has, by the counts in its log: O(files), nothing is scanned."""
+        from deltalake import DeltaTable as DeltaLog
+
+        actions = pyarrow.table(DeltaLog(self.path(name)).get_add_actions(flatten=True))
+        return sum(count or 0 for count in actions["num_records"].to_pylist())
 
     def pin(self, name: str) -> int:
         """The version that this run reads of a table.
@@ -149,6 +158,21 @@ class Tables:
         with_newer.whenMatchedUpdateAll(condition=changed).whenNotMatchedInsertAll().execute()
         return self._note_write(table.name, before, "numTargetRowsInserted", "numTargetRowsUpdated")
 
+    def claim(self, table: Table, frame: DataFrame, number: int) -> bool:
+        """Put `frame` in the place of a whole table, unless a claim of this number or a higher one was made; whether it was."""
+        from delta.exceptions import DeltaConcurrentModificationException
+
+        self._create(table)
+        try:
+            self._commit(table, frame, "overwrite", number=number)
+        except DeltaConcurrentModificationException:
+            return False
+        return self._wrote_newest(table.name)
+
+    def fence(self, table: Table, number: int) -> None:
+        """Leave an empty commit, after which fenced writes of lower numbers to this table are refused."""
+        self._commit(table, self.spark.createDataFrame([], table.schema), "append", number=number)
+
     def live_files(self, name: str, where: SliceKey) -> list[LiveFile]:
         """The data files of one slice in the pinned version, with the rows that the log counts, in path order.
 
@@ -208,16 +232,34 @@ class Tables:
 
     def _write(self, table: Table, frame: DataFrame, mode: str, where: SliceKey | None = None) -> int:
         before = self.version(table.name)
+        number = self.turn() if self.turn is not None and table.fenced else None
+        self._commit(table, frame, mode, where, number)
+        if number is not None and not self._wrote_newest(table.name):
+            raise LeaseLostError(
+                f"another run took the lease of {self.root}, so that table `{table.name}` was not written"
+            )
+        return self._note_write(table.name, before, "numOutputRows")
+
+    def _commit(
+        self, table: Table, frame: DataFrame, mode: str, where: SliceKey | None = None, number: int | None = None
+    ) -> None:
+        """One commit; with a number it counts only if no commit of this number or a higher one was made to the table."""
         rows = frame.transform(conform(table.schema, table.name))
         writer = rows.write.format("delta").mode(mode).option("userMetadata", json.dumps({"run_id": self.run_id}))
         writer = writer.option("mergeSchema", "true")
         if where:
             writer = writer.option("replaceWhere", " AND ".join(f"{key} = {_literal(v)}" for key, v in where.items()))
+        if number is not None:
+            writer = writer.option("txnAppId", _FENCE).option("txnVersion", number)
         if self.in_catalog:
             writer.saveAsTable(f"{self.root}.{table.name}")
         else:
             writer.save(self.path(table.name))
-        return self._note_write(table.name, before, "numOutputRows")
+
+    def _wrote_newest(self, name: str) -> bool:
+        """Whether the table's newest commit is of this run."""
+        newest = self._handle(name).history(1).select("userMetadata").head()
+        return bool(newest and newest[0] and json.loads(newest[0]).get("run_id") == self.run_id)
 
     def _note_write(self, name: str, before: int, *metrics: str) -> int:
         newest = self._handle(name).history(1).select("version", "operationMetrics").head()

@@ -37,6 +37,8 @@ SETTINGS = {
     "model.neumf.mlp_width": 8,
     "model.neumf.mlp_layers": [16, 8],
     "evaluate.ks": [10],
+    "run.lease_seconds": 0,  # tests/test_pipeline.py has leases
+    "publish.gates.over_popularity": "{low: null, high: null}",  # three epochs are few
 }
 
 
@@ -170,7 +172,8 @@ def test_every_stage_left_its_run_with_versions_and_configuration(spark, night):
     assert len({r["pipeline_id"] for r in runs.values() if r["stage"] in PIPELINE}) == 1
     assert set(runs["recommend"]["versions_read"]) >= {"interactions", "models", "users", "items"}
     assert "sequences" not in runs["recommend"]["versions_read"]  # NeuMF reads no histories
-    assert "recommendations_current" in runs["recommend"]["versions_written"]
+    assert "recommendations" in runs["recommend"]["versions_written"]
+    assert "recommendations_current" in runs["publish"]["versions_written"]
     assert "epochs: 3" in runs["train"]["config"]
 
 
@@ -239,7 +242,7 @@ def test_again_is_the_same_and_another_date_stands_beside_it(spark, night, groce
     assert rows(table(spark, night, "recommendations").drop("run_id")) == before
 
     earlier = [*arguments(night, groceries), "--as-of", "2017-11-30"]
-    for stage in ("index", "features", "examples", "train", "recommend"):
+    for stage in ("index", "features", "examples", "train", "recommend", "publish"):
         assert main(stage, description="test", argv=earlier) == 0
     dates = {r[0] for r in table(spark, night, "recommendations").select("as_of_date").distinct().collect()}
     assert dates == {date(2017, 11, 30), date(2018, 1, 1)}
@@ -289,7 +292,7 @@ def test_every_kind_of_example_goes_through_the_very_jobs(spark, night, grocerie
     root = shutil.copytree(night, tmp_path / "root")
     few = {"training__epochs": 1, "training__batch_rows": 64, "evaluate__full_users": 50, "recommend__active_days": 1}
     argv = arguments(root, groceries, **{"model__name": name, **few, **SMALL_MODELS[name]})
-    stages = ["features"] * (name == "two_tower") + ["examples", "train", "evaluate", "recommend"]
+    stages = ["features"] * (name == "two_tower") + ["examples", "train", "evaluate", "recommend", "publish"]
     assert main(*stages, description="test", argv=argv) == 0
     current = table(spark, root, "recommendations_current")
     assert current.where("reason_code IN ('model', 'repeat')").count() > 0
@@ -322,7 +325,7 @@ def test_a_stale_model_gives_new_users_the_fallback_and_does_not_score_new_items
     fresh = fresh.withColumn("user_id", F.lit("newcomer")).withColumn("item_id", F.lit("novelty"))
     fresh = fresh.withColumn("event_id", F.lit("fresh")).withColumn("event_time", F.lit(newest))
     fresh.write.format("delta").mode("append").save(str(root / "events"))
-    for stage in ("index", "features", "recommend"):
+    for stage in ("index", "features", "recommend", "publish"):
         assert main(stage, description="test", argv=arguments(root, groceries)) == 0
     current = table(spark, root, "recommendations_current")
     newcomer = current.where("user_id = 'newcomer'")
@@ -343,7 +346,7 @@ def test_a_stale_two_tower_scores_newer_items_and_users_by_their_features(spark,
     fresh.write.format("delta").mode("append").save(str(root / "events"))
     like = table(spark, root, "item_attributes").limit(1).withColumn("item_id", F.lit("novelty"))
     like.write.format("delta").mode("append").save(str(root / "item_attributes"))
-    assert main("index", "features", "recommend", description="test", argv=argv) == 0
+    assert main("index", "features", "recommend", "publish", description="test", argv=argv) == 0
     current = table(spark, root, "recommendations_current")
     newcomer = current.where("user_id = 'newcomer'").collect()
     assert len(newcomer) == 10 and {row["reason_code"] for row in newcomer} <= {"model", "repeat"}
@@ -352,7 +355,32 @@ def test_a_stale_two_tower_scores_newer_items_and_users_by_their_features(spark,
     assert not list((root / "artifacts" / "grown").glob("*/*"))
 
 
-def test_a_failed_check_leaves_the_current_lists_alone(spark, night, groceries):
+def test_too_short_a_catalogue_leaves_the_current_lists_alone(spark, night, groceries):
     before = rows(table(spark, night, "recommendations_current"))
     assert main("recommend", description="test", argv=arguments(night, groceries, recommend__n=10_000_000)) == 2
     assert rows(table(spark, night, "recommendations_current")) == before
+
+
+def test_a_gate_stops_the_lists_unless_it_is_forced_and_a_day_is_put_back(spark, night, groceries, capsys):
+    before = rows(table(spark, night, "recommendations_current"))
+    strict = arguments(night, groceries, publish__gates__coverage="{low: 0.99, high: null}", publish__champion="false")
+    assert main("publish", description="test", argv=strict) == 3
+    assert "coverage: share of the known items that stand in some list: " in capsys.readouterr().err
+    assert rows(table(spark, night, "recommendations_current")) == before
+    assert main("publish", description="test", argv=[*strict, "--force", "a short catalogue"]) == 0
+    assert "published by force: a short catalogue" in capsys.readouterr().out
+    assert main("rollback", description="test", argv=[*strict, "--to", "2018-01-01"]) == 0
+    assert rows(table(spark, night, "recommendations_current")) == before
+    assert main("rollback", description="test", argv=[*strict, "--to", "2017-01-01"]) == 2
+    assert "has no rows for as_of_date=2017-01-01" in capsys.readouterr().err
+    gates = {(r["gate"], r["verdict"]) for r in table(spark, night, "gate_results").collect()}
+    assert gates >= {("coverage", "failed"), ("coverage", "forced"), ("rollback", "passed"), ("whole", "passed")}
+
+
+def test_the_registry_names_the_live_model_as_champion(night, groceries, spark):
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{night}/mlflow.db"
+    live = table(spark, night, "recommendations_current").select("model_version").head()[0]
+    champion = MlflowClient(uri, uri).get_model_version_by_alias("complete-journey", "champion")
+    assert champion.tags["model_version"] == live

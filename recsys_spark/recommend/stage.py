@@ -1,4 +1,4 @@
-"""The recommend stage: a model and the interactions -> the date's slice of `recommendations`, then the current lists."""
+"""The recommend stage: a model and the interactions -> the date's slice of `recommendations`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from recsys_spark.interactions.split import until
 from recsys_spark.recommend.fallback import popular
 from recsys_spark.recommend.lists import POPULAR, POPULAR_SEGMENT, REASONS, SEEN, Policy, top_n_lists
 from recsys_spark.recommend.newer import with_newer
-from recsys_spark.recommend.publish import problems, recommendations
+from recsys_spark.recommend.publish import recommendations
 from recsys_spark.runs import Run
-from recsys_spark.schemas import ITEM_ATTRIBUTES, RECOMMENDATIONS, RECOMMENDATIONS_CURRENT
+from recsys_spark.schemas import ITEM_ATTRIBUTES, RECOMMENDATIONS
 from recsys_spark.storage import load_manifest
 from recsys_spark.tables import SliceKey
 from recsys_spark.training.artifact import hold_against
@@ -32,18 +32,17 @@ _SHOWN_USERS, _SHOWN_ITEMS = 3, 5
 
 
 def run(run: Run) -> None:
-    """Score, fill, write the slice, check it, publish it. O(users x items) in blocks, on the executors."""
+    """Score, fill, write the slice. O(users x items) in blocks, on the executors."""
     model = _newest_model(run)
     hold_against(load_manifest(model["path"]), run.config.examples.window, *index_sizes(run.tables))
     where: SliceKey = {c.AS_OF_DATE: run.as_of, c.VARIANT: run.config.recommend.variant}
     with with_newer(run, model["path"]) as path:
-        eligible = _write_lists(run, where, model[c.MODEL_VERSION], path)
-    _publish(run, where, eligible)
+        _write_lists(run, where, model[c.MODEL_VERSION], path)
     _report(run, where)
 
 
-def _write_lists(run: Run, where: SliceKey, version: str, path: str) -> int:
-    """Write the slice by the model that lies at `path`; how many users it is for."""
+def _write_lists(run: Run, where: SliceKey, version: str, path: str) -> None:
+    """Write the slice by the model that lies at `path`."""
     config, manifest = run.config.recommend, load_manifest(path)
     interactions = run.tables.read_slice("interactions", {c.AS_OF_DATE: run.as_of})
     features = run.tables.read_slice("user_features", {c.AS_OF_DATE: run.as_of, c.FIT: "production"})
@@ -69,7 +68,6 @@ def _write_lists(run: Run, where: SliceKey, version: str, path: str) -> int:
     rows = run.tables.replace(RECOMMENDATIONS, lists.transform(in_ids), where)
     run.counts["users"], run.counts["rows"] = eligible, rows
     users.unpersist()
-    return eligible
 
 
 def _newest_model(run: Run) -> Row:
@@ -126,21 +124,6 @@ def _in_context(run: Run, features: DataFrame, known: Sequence[Mapping[str, Any]
     return add
 
 
-def _publish(run: Run, where: SliceKey, eligible: int) -> None:
-    """Move the current lists to the new slice in one commit, once it is known to be whole.
-
-    Raises:
-        UserError: the slice is not whole; the current lists stay as they were.
-    """
-    written = run.tables.read("recommendations", where)
-    wrong = problems(written, run.config.recommend.n, eligible)
-    if wrong:
-        raise UserError(
-            f"the lists of {run.as_of} are not published, recommendations_current is as before: " + "; ".join(wrong)
-        )
-    run.tables.replace(RECOMMENDATIONS_CURRENT, written, {c.VARIANT: run.config.recommend.variant})
-
-
 def _examples(written: DataFrame, attributes: DataFrame) -> list[str]:
     """The heads of three users' lists, for a person to look at."""
     some = written.select(c.USER_ID).distinct().orderBy(F.xxhash64(c.USER_ID)).limit(_SHOWN_USERS)
@@ -163,7 +146,6 @@ def _report(run: Run, where: SliceKey) -> None:
     if fallback:
         run.notes.append(f"{fallback:,} rows are fallback: what is popular in the user's segment, or overall")
     run.notes += _examples(written, run.tables.read_or_empty(ITEM_ATTRIBUTES))
-    run.notes.append("one user's list in Python: from recsys_spark import recommend_items; recommend_items(user_id)")
     run.notes.append(
-        f"or with SQL: SELECT * FROM {run.tables.sql_name('recommendations_current')} WHERE user_id = '...'"
+        "next: jobs/publish.py holds these lists against its gates and puts them in the place of the live ones"
     )

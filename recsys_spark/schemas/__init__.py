@@ -30,6 +30,8 @@ from recsys_spark.schemas.features import (
     USER_FEATURES,
 )
 from recsys_spark.schemas.interactions import INTERACTIONS, ITEMS, LABELLED_EVENTS, USERS
+from recsys_spark.schemas.leases import LEASES
+from recsys_spark.schemas.publish import GATE_RESULTS
 from recsys_spark.schemas.recommend import RECOMMENDATIONS, RECOMMENDATIONS_CURRENT
 from recsys_spark.schemas.runs import RUNS
 from recsys_spark.schemas.table import Table
@@ -43,12 +45,14 @@ __all__ = [
     "EVENTS_REJECTED",
     "EVENT_CONTEXTS",
     "FEATURE_SPECS",
+    "GATE_RESULTS",
     "INTERACTIONS",
     "ITEMS",
     "ITEM_ATTRIBUTES",
     "ITEM_ENCODED",
     "ITEM_FEATURES",
     "LABELLED_EVENTS",
+    "LEASES",
     "METRICS",
     "MODELS",
     "RECOMMENDATIONS",
@@ -94,8 +98,10 @@ TABLES: Final[Mapping[str, Table]] = {
         RECOMMENDATIONS,
         RECOMMENDATIONS_CURRENT,
         METRICS,
+        GATE_RESULTS,
         TUNE_TRIALS,
         BENCHMARK_CELLS,
+        LEASES,
         RUNS,
     )
 }

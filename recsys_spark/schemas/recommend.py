@@ -30,11 +30,13 @@ RECOMMENDATIONS: Final = Table(
     StructType(_RECOMMENDATION_COLUMNS),
     key=(c.AS_OF_DATE, c.VARIANT, c.USER_ID, c.RANK),
     partitioned_by=(c.AS_OF_DATE,),
+    fenced=True,
 )
 
 RECOMMENDATIONS_CURRENT: Final = Table(
     "recommendations_current",
-    "recommend",
+    "publish",
     StructType(_RECOMMENDATION_COLUMNS),
     key=(c.VARIANT, c.USER_ID, c.RANK),
+    fenced=True,
 )

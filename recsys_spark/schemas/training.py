@@ -20,6 +20,7 @@ MODELS: Final = Table(
             FIT,
             column("path", STRING, "where the artifact lies"),
             column("evaluated_by", STRING, "model_version of the evaluate fit that vouches for it"),
+            column(c.STARTED_FROM, STRING, "model_version whose weights it went on from; null: trained from scratch"),
             column("epochs", INT, "epochs trained"),
             column("validation_ndcg", DOUBLE, "NDCG@10 on validation, for the evaluate fit"),
             column("config_hash", STRING, "hash of the effective configuration"),

@@ -9,8 +9,10 @@ from typing import Any, Final
 
 from recsys_spark import storage
 from recsys_spark.errors import UserError
+from recsys_spark.settings import Config
 
 FORMAT: Final = 1
+_MEANING: Final = ("dataset", "ingest", "interactions", "split", "features", "examples", "model", "training")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class Artifact:
 def model_version(name: str, as_of: date, fit: str, digest: str) -> str:
     """The same date, model and configuration have the same version: `neumf-20171231-production-0a1b2c3d4e5f`."""
     return f"{name}-{as_of:%Y%m%d}-{fit}-{digest}"
+
+
+def meaning_of(config: Config) -> str:
+    """The digest of all settings that a model hangs on: the last part of its version."""
+    return config.digest(*_MEANING)
 
 
 def save_artifact(location: str, manifest: Mapping[str, Any], weights_from: str) -> None:

@@ -56,6 +56,27 @@ def save_grown(location: str, target: str, newer: Mapping[Of, Newer]) -> None:
     storage.save_folder(target, {**kept, "model": spec, "grown_from": location}, arrays)
 
 
+def go_on_from(model: Any, saved: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Give a new model the weights of an earlier one of the same settings; users and items that came since keep those they
+    were made with. What is known of their features is not taken over, since it is of the new date. O(parameters).
+
+    Raises:
+        ValueError: there are more or fewer weights, or one of another width.
+    """
+    arrays = [array for name, array in saved.items() if name != CATALOGUE]
+    sides = [side for side in (model.user_side, model.item_side) if side is not None]
+    facts = {id(table) for side in sides for table in (side.codes, side.numbers)}
+    for variable, array in zip(model.weights, arrays, strict=True):
+        if id(variable) in facts:
+            continue
+        rows = np.array(variable)
+        if rows.shape[1:] != array.shape[1:] or rows.shape[:1] < array.shape[:1]:
+            raise ValueError(f"{variable.path} is {rows.shape}, that of the earlier model {array.shape}")
+        if rows.ndim:
+            rows[: len(array)] = array
+        variable.assign(rows if rows.ndim else array)
+
+
 def _with_zeros(array: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
     grown = np.zeros(shape, dtype=array.dtype)
     grown[: len(array)] = array

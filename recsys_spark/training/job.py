@@ -40,6 +40,7 @@ class Job:
     checkpoint: str  # location of its folder
     identity: str  # a checkpoint of another identity (other data, other settings) is not resumed
     halves: tuple[str, ...] = ()  # folders of pretrained halves to start from
+    warm: str = ""  # folder of an earlier artifact to go on from
     alpha: float = 0.5  # weight of the first of them
     learning_rate: float = 0.001
     histories: tuple[LiveFile, ...] = ()  # what the held-out users did before

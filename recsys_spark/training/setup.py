@@ -16,6 +16,7 @@ from recsys_spark.hashing import hash_of
 from recsys_spark.models import build_model
 from recsys_spark.training.checkpoint import set_weights
 from recsys_spark.training.distributed import Ranks
+from recsys_spark.training.growth import go_on_from
 from recsys_spark.training.job import Job, ModelSpec
 from recsys_spark.training.optimizers import build_optimizer, make_step
 from recsys_spark.training.schedules import build_schedule
@@ -92,7 +93,7 @@ class Trainer:
 
 
 def build(job: Job, ranks: Ranks) -> tuple[Any, Trainer]:
-    """The job's model, from its pretrained halves where it has some, and its trainer."""
+    """The job's model, from its pretrained halves or an earlier model where it has one, and its trainer."""
     model = _built(job.model, job.training.mixed_precision)
     for side, files, index in (
         (model.user_side, job.user_encoded, c.USER_IDX),
@@ -100,6 +101,8 @@ def build(job: Job, ranks: Ranks) -> tuple[Any, Trainer]:
     ):
         if side is not None:
             side.fill(*encoded(files, index, side.n_rows))
+    if job.warm:
+        go_on_from(model, storage.load_arrays(job.warm))
     model.learn_counts(item_counts(job.item_features, job.model.n_items))
     if job.halves:
         halves = []

@@ -20,7 +20,7 @@ from recsys_spark.feed.shards import plan_epoch
 from recsys_spark.runs import Run
 from recsys_spark.schemas import MODELS
 from recsys_spark.settings import Fit
-from recsys_spark.training.artifact import model_version, save_artifact
+from recsys_spark.training.artifact import meaning_of, model_version, save_artifact
 from recsys_spark.training.assemble import ignored_features, job_of
 from recsys_spark.training.checkpoint import CATALOGUE
 from recsys_spark.training.distributed import launch
@@ -30,20 +30,22 @@ from recsys_spark.training.job import Job, Outcome
 from recsys_spark.training.loop import fit as fit_on_rank
 from recsys_spark.training.tracking import record, tracking_uri
 from recsys_spark.training.validation import NDCG
+from recsys_spark.training.warm import Earlier, earlier_model, warm_job
 
-_MEANING = ("dataset", "ingest", "interactions", "split", "features", "examples", "model", "training")
 _HALVES = ("gmf", "mlp")
 FOLDING: Final = "folding"
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A fit that is trained and not published: its last phase, the best epoch of each, the seconds of all epochs."""
+    """A fit that is trained and not published: its last phase, the best epoch of each, the seconds of all epochs, and the model
+    that it went on from."""
 
     job: Job
     outcome: Outcome
     epochs: Mapping[str, int]
     seconds: float
+    earlier: Earlier | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def run(run: Run) -> None:
 
 def _fit(run: Run, fit: Fit, vouching: Fitted | None) -> Fitted:
     """Train one fit, save the artifact and enter it in `models`."""
-    version = model_version(run.config.model.name, run.as_of, fit, run.config.digest(*_MEANING))
+    version = model_version(run.config.model.name, run.as_of, fit, meaning_of(run.config))
     trained = train_fit(run, fit, version, vouching)
     if trained.outcome.error:
         raise TrainingError(trained.outcome.error)
@@ -92,7 +94,9 @@ def train_fit(
         TrainingError: the ranks could not be started, or one of them died.
     """
     config, name = run.config, run.config.model.name
-    phases = (*_HALVES, name) if name == "neumf" and config.model.neumf.pretrain else (name,)
+    earlier = earlier_model(run, fit) if run.training == "warm" else None
+    in_phases = name == "neumf" and config.model.neumf.pretrain and earlier is None
+    phases = (*_HALVES, name) if in_phases else (name,)
     epochs: dict[str, int] = {}
     halves: tuple[str, ...] = ()
     seconds = 0.0
@@ -100,6 +104,7 @@ def train_fit(
         joined = halves if phase == name else ()
         job = job_of(run, fit, version, phase, joined, vouching.epochs.get(phase) if vouching else None)
         job = dataclasses.replace(job, floors=floors if phase == name else ())
+        job = warm_job(job, earlier, config.night.warm_epochs) if earlier else job
         run.say(_opening(job, config.training.ranks))
         outcome = launch(run.spark, config.training.ranks, partial(fit_on_rank, job), config.training.threads)
         seconds += sum(epoch.seconds for epoch in outcome.history)
@@ -109,7 +114,7 @@ def train_fit(
             break
         epochs[phase] = outcome.best_epoch
         halves = (*halves, outcome.weights) if phase in _HALVES and phase != name else halves
-    return Trained(job, outcome, epochs, seconds)
+    return Trained(job, outcome, epochs, seconds, earlier)
 
 
 def _publish(run: Run, fit: Fit, version: str, trained: Trained, vouching: Fitted | None) -> None:
@@ -124,6 +129,7 @@ def _publish(run: Run, fit: Fit, version: str, trained: Trained, vouching: Fitte
         "as_of_date": run.as_of.isoformat(),
         "fit": fit,
         "evaluated_by": evaluated_by,
+        "started_from": trained.earlier.version if trained.earlier else None,
         "model": dataclasses.asdict(trained.job.model) | {"settings": dict(trained.job.model.settings)},
         "scoring": dict(outcome.scoring),
         "context": knowledge(run, fit) if "context" in config.model.chosen.sides else [],
@@ -147,6 +153,7 @@ def _publish(run: Run, fit: Fit, version: str, trained: Trained, vouching: Fitte
         fit,
         path,
         evaluated_by,
+        trained.earlier.version if trained.earlier else None,
         outcome.best_epoch,
         best.validation.get(NDCG),
         config.digest(),

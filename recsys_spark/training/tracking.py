@@ -40,8 +40,7 @@ def record(
     """One MLflow run for one fit; its id. `figures` are of the trained model; those that are None are left out."""
     import mlflow
 
-    logging.getLogger(_MIGRATIONS).setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    quiet()
     mlflow.set_tracking_uri(uri)
     if mlflow.get_experiment_by_name(experiment) is None:
         files = (
@@ -63,6 +62,12 @@ def record(
         mlflow.log_metrics({key: value for key, value in figures.items() if value is not None})
         mlflow.log_artifacts(str(storage.local_copy(artifact)), artifact_path="model")
         return str(run.info.run_id)
+
+
+def quiet() -> None:
+    """MLflow says what goes wrong, and nothing of how its store is laid out."""
+    for name in (_MIGRATIONS, "mlflow"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,0 +1,150 @@
+"""One run at a time for a root: a lease in a Delta table, and a fence that stops whoever lost it.
+
+A lease has a generation, one more than the one before. Two rules make it safe on any storage that Delta is safe on:
+
+- It is taken by a commit that carries its generation as Delta's transaction version (`txnAppId`, `txnVersion` of Delta's
+  protocol, "Transaction Identifiers"). Delta refuses the second commit of a version, so that one of two takers wins.
+- Every commit to a table that people read (`Table.fenced`) carries the generation likewise, and whoever takes a lease that
+  was not given back first leaves an empty commit of the new generation there. A holder that was thought dead and wakes up
+  has a lower one: its commits are refused.
+
+Clocks only decide when a lease may be taken; that no mix is published hangs on the generations alone.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pyspark.sql import Row, SparkSession
+from pyspark.sql import functions as F
+
+from recsys_spark import columns as c
+from recsys_spark.errors import LeaseHeldError, LeaseLostError
+from recsys_spark.schemas import LEASES, TABLES
+from recsys_spark.tables import Tables
+
+_TURNS: Final = 1_000_000  # commits of one generation to one table, at most
+_SIGNS: Final = 4  # of life within the time after which a holder is thought dead
+
+
+class Lease:
+    """The right to write below a root, within a `with` block; `seconds` without a sign of life, and another may take it.
+
+    Raises:
+        LeaseHeldError: on entering: someone else has it; the message says who.
+    """
+
+    def __init__(self, spark: SparkSession, root: str, pipeline_id: str, seconds: int) -> None:
+        self._tables = Tables(spark, root, pipeline_id)
+        self._pipeline_id, self._seconds = pipeline_id, seconds
+        self._holder = holder()
+        self._generation = self._turns = 0
+        self._lost, self._done = "", threading.Event()
+        self._thread = threading.Thread(target=self._stay_alive, name="lease", daemon=True)
+
+    def __enter__(self) -> Lease:
+        last = self._newest()
+        if last is not None and is_held(last, datetime.now(UTC), self._seconds):
+            raise LeaseHeldError(
+                f"{self._tables.root} is in use: {last[c.HOLDER]} (host/process/start) has its lease, last seen "
+                f"{_age(last):.0f} s ago. Wait for it, or stop it; if it is dead, its lease is free after {self._seconds} s"
+            )
+        self._generation = 1 + (last[c.GENERATION] if last is not None else 0)
+        if not self._tables.claim(LEASES, self._sign(released=False), self._generation):
+            raise LeaseHeldError(f"{self._tables.root} is in use: another run took its lease this moment. Wait for it")
+        if last is not None and not last[c.RELEASED]:
+            for table in TABLES.values():
+                if table.fenced and self._tables.exists(table.name):
+                    self._tables.fence(table, self.turn())
+        self._thread.start()
+        return self
+
+    def __exit__(self, *of_error: object) -> None:
+        self._done.set()
+        self._thread.join()
+        if not self._lost:
+            self._tables.append(LEASES, self._sign(released=True))
+
+    def turn(self) -> int:
+        """The transaction version of the next fenced commit: higher than all before it, whoever made them."""
+        self._turns += 1
+        return self._generation * _TURNS + self._turns
+
+    def check(self) -> None:
+        """Go on, if the lease is still held.
+
+        Raises:
+            LeaseLostError: another run has taken it.
+        """
+        if self._lost:
+            raise LeaseLostError(self._lost)
+
+    def _stay_alive(self) -> None:
+        while not self._done.wait(self._seconds / _SIGNS):
+            try:
+                newest = self._newest()
+                if newest is None or newest[c.GENERATION] != self._generation:
+                    self._lost = f"the lease of {self._tables.root} was taken over by {newest and newest[c.HOLDER]}"
+                    return
+                self._tables.append(LEASES, self._sign(released=False))
+            except Exception as error:  # the next sign may get through; if none does, the fence holds
+                print(f"[lease] no sign of life could be left: {type(error).__name__}: {error}", flush=True)
+
+    def _newest(self) -> Row | None:
+        if not self._tables.exists(LEASES.name):
+            return None
+        rows = self._tables.read_version(LEASES.name, self._tables.version(LEASES.name))
+        return rows.orderBy(F.desc(c.GENERATION), F.desc(c.RENEWED_AT), F.desc(c.RELEASED)).head()
+
+    def _sign(self, released: bool) -> Any:
+        row = (self._generation, self._holder, self._pipeline_id, datetime.now(UTC), released)
+        return self._tables.spark.createDataFrame([row], LEASES.schema)
+
+
+def is_held(last: Row, now: datetime, seconds: int, alive: Callable[[str], bool | None] | None = None) -> bool:
+    """Whether a lease is still someone's: not given back, and its holder not known or thought to be dead.
+
+    Args:
+        alive: whether a holder lives, None where that cannot be seen from here.
+    """
+    if last[c.RELEASED]:
+        return False
+    lives = (alive or _lives)(last[c.HOLDER])
+    if lives is not None:
+        return lives
+    # a sign of life from the far future is from a clock that was set back since, and says nothing
+    return abs((now - _utc(last[c.RENEWED_AT])).total_seconds()) <= seconds
+
+
+def holder() -> str:
+    """This process, told apart from an earlier one with its number."""
+    return f"{socket.gethostname()}/{os.getpid()}/{_started(os.getpid())}"
+
+
+def _lives(who: str) -> bool | None:
+    host, pid, started = who.rsplit("/", 2)
+    if host != socket.gethostname() or not Path("/proc").is_dir():
+        return None
+    return _started(int(pid)) == started
+
+
+def _started(pid: int) -> str:
+    """When a process began, in ticks since the machine did; empty where there is none or that cannot be known."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+def _age(last: Row) -> float:
+    return (datetime.now(UTC) - _utc(last[c.RENEWED_AT])).total_seconds()
+
+
+def _utc(time: datetime) -> datetime:
+    return time.astimezone(UTC)  # Spark hands times over in the machine's own zone, without saying so

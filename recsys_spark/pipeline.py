@@ -1,0 +1,183 @@
+"""Stages in order: which are to be run, which a killed run has left done, and the running of them under one lease."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from recsys_spark import __version__
+from recsys_spark import columns as c
+from recsys_spark.bounded import collect_rows
+from recsys_spark.errors import UserError
+from recsys_spark.lease import Lease
+from recsys_spark.nights import OF_TRAINING, how_to_train
+from recsys_spark.runs import How, Run, run_stage
+from recsys_spark.schemas import RUNS
+from recsys_spark.settings import Config
+from recsys_spark.stages import stage_named
+from recsys_spark.tables import Tables
+
+if TYPE_CHECKING:
+    from recsys_spark.cli import Arguments
+
+_WITHOUT_EVENTS: Final = {"generate", "benchmark"}  # their root may hold none, so that no date follows from them
+_ALONE: Final = {"generate", "benchmark", "tune"}  # they write what no other stage does, or below roots of their own
+_YOUNG: Final = timedelta(hours=18)
+_LOOKED_AT: Final = 200  # the latest rows of runs that may tell of an unfinished one
+
+
+@dataclass(frozen=True)
+class Night:
+    """What one run of several stages is to do: the stages left, those that are done, for which date, under which id."""
+
+    stages: tuple[str, ...]
+    as_of: date | None = None
+    done: tuple[str, ...] = ()
+    pipeline_id: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
+
+
+def chosen(stages: Sequence[str], first: str | None, last: str | None) -> tuple[str, ...]:
+    """The stages from `first` to `last`, both among them.
+
+    Raises:
+        UserError: there is no such stage, or the last comes before the first.
+
+    >>> chosen(("ingest", "index", "features"), "index", None)
+    ('index', 'features')
+    """
+    for name in (first, last):
+        if name is not None and name not in stages:
+            raise UserError(f"there is no stage {name!r}: choose one of {', '.join(stages)}")
+    start = stages.index(first) if first else 0
+    end = stages.index(last) if last else len(stages) - 1
+    if end < start:
+        raise UserError(f"--until {last} comes before --from {first}: the order is {', '.join(stages)}")
+    return tuple(stages[start : end + 1])
+
+
+def left_by(
+    rows: Iterable[Mapping[str, Any]], stages: Sequence[str], digest: str, as_of: date | None, code: str = __version__
+) -> Night | None:
+    """The night that the latest pipeline left unfinished, if it is this one; None if there is nothing to go on with.
+
+    It is this one if configuration and code are the same, and the date, where one is asked for. Only the latest pipeline
+    counts: what ran since may have changed what the stages read. Where no date is asked for it must be younger than half a
+    day or so: a new night has events of its own.
+
+    Args:
+        rows: of `runs`, in any order.
+    """
+    since = datetime.now() - _YOUNG  # Spark hands times over in the machine's own zone
+    young = [row for row in rows if row["stage"] in stages and (as_of is not None or row["started_at"] > since)]
+    ordered = sorted(young, key=lambda row: row["started_at"])
+    if not ordered:
+        return None
+    latest = ordered[-1]["pipeline_id"]
+    own = [row for row in ordered if row["pipeline_id"] == latest]
+    done = [row for row in own if row["status"] == "done"]
+    names = {row["stage"] for row in done}
+    whole = tuple(name for place, name in enumerate(stages) if names.issuperset(stages[: place + 1]))
+    same = all(row["config_hash"] == digest and row["code_version"] == code for row in own)
+    dates = {row[c.AS_OF_DATE] for row in done} - {None}
+    if not whole or stages[-1] in names or not same or len(dates) > 1:
+        return None
+    found = next(iter(dates), None)
+    if as_of is not None and found is not None and found != as_of:
+        return None
+    return Night(tuple(stages[len(whole) :]), as_of or found, whole, latest)
+
+
+def run_night(
+    spark: SparkSession, config: Config, root: str, night: Night, lease: Lease | None, force: str = ""
+) -> None:
+    """Run the stages that are left, in order, each in a run of its own.
+
+    Raises:
+        Exception: what a stage raised; the stages after it are not run.
+    """
+    as_of = night.as_of
+    training: How | None = None
+    for stage in night.stages:
+        if lease is not None:
+            lease.check()
+        turn = lease.turn if lease is not None else None
+        run = Run(stage, spark, config, root, night.pipeline_id, as_of, force=force, turn=turn)
+        if stage in OF_TRAINING and len(night.stages) + len(night.done) > 1:
+            training = training or how_to_train(run)
+            if training == "keep":
+                run.say("left out: the model of an earlier night is kept, see night.retrain_days")
+                continue
+            run.training = training
+        run_stage(run, stage_named(stage))
+        # the newest event's day is looked up once, after ingest, so that all stages speak of the same date
+        as_of = as_of or (run.as_of if stage not in _WITHOUT_EVENTS else None)
+
+
+def planned(
+    spark: SparkSession, config: Config, root: str, stages: Sequence[str], as_of: date | None, fresh: bool
+) -> Night:
+    """The night to run: what the latest pipeline left, or all of the stages."""
+    tables = Tables(spark, root)
+    if fresh or len(stages) == 1 or not tables.exists(RUNS.name):
+        return Night(tuple(stages), as_of)
+    newest = tables.read(RUNS.name).orderBy(F.desc("started_at")).limit(_LOOKED_AT)
+    known = ("pipeline_id", "stage", c.AS_OF_DATE, "status", "started_at", "config_hash", "code_version")
+    rows = collect_rows(newest.select(*known), "the latest runs", config.run.driver_bytes)
+    return left_by([row.asDict() for row in rows], stages, config.digest(), as_of) or Night(tuple(stages), as_of)
+
+
+def lease_of(spark: SparkSession, config: Config, root: str, night: Night) -> Lease | None:
+    """The lease that the stages must be run under; None for those that need none, or where leases are off."""
+    if not config.run.lease_seconds or _ALONE.issuperset(night.stages):
+        return None
+    if night.stages[0] != "ingest" and not Tables(spark, root).exists(RUNS.name):
+        return None  # there is nothing to keep apart, and a mistaken root stays as it was
+    return Lease(spark, root, night.pipeline_id, config.run.lease_seconds)
+
+
+def nights(spark: SparkSession, config: Config, root: str, stages: Sequence[str], asked: Arguments) -> list[Night]:
+    """What is to be run: one night, gone on with where a run was killed, or one for each day of a backfill.
+
+    A backfill has no ingest: the events are there, and each night reads those up to its own day.
+
+    Raises:
+        UserError: the last day of a backfill comes before the first.
+    """
+    if asked.backfill:
+        return [Night(tuple(name for name in stages if name != "ingest"), day) for day in dates(*asked.backfill)]
+    return [planned(spark, config, root, stages, asked.as_of, asked.fresh or asked.first is not None)]
+
+
+def dates(first: date, last: date) -> list[date]:
+    """Every day from the first to the last.
+
+    Raises:
+        UserError: the last comes before the first.
+    """
+    if last < first:
+        raise UserError(f"--backfill {first} {last}: the last day comes before the first")
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def dry_run(spark: SparkSession, config: Config, root: str, night: Night) -> Iterator[str]:
+    """What the night would run, on which versions of which tables, and how many rows they hold. Nothing is written.
+
+    Reads Delta's logs alone: O(files).
+    """
+    from recsys_spark.schemas import TABLES
+
+    yield f"as of {night.as_of or 'the day of the newest event'}, configuration {config.digest()}, root {root}"
+    for stage in (*night.done, *night.stages):
+        yield f"{stage}: {'done by an earlier run, left out' if stage in night.done else 'would run'}"
+    tables = Tables(spark, root)
+    for name in TABLES:
+        if tables.exists(name):
+            yield f"reads {name} version {tables.version(name)}, {tables.rows(name):,} rows"
+    if not any(tables.exists(name) for name in TABLES):
+        yield f"there is no table under {root} yet"

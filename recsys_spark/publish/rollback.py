@@ -1,0 +1,34 @@
+"""The rollback stage: an earlier date's lists become the live ones again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from recsys_spark import columns as c
+from recsys_spark.errors import UserError
+from recsys_spark.publish.gates import PASSED
+from recsys_spark.publish.stage import move
+from recsys_spark.recommend.publish import problems
+from recsys_spark.runs import Run
+from recsys_spark.schemas import GATE_RESULTS
+from recsys_spark.tables import SliceKey
+
+
+def run(run: Run) -> None:
+    """Publish the slice of the run's date as it was written then, without gates but that of form. O(rows).
+
+    Raises:
+        MissingTableError: the date has no lists.
+        UserError: its lists are broken.
+    """
+    where: SliceKey = {c.AS_OF_DATE: run.as_of, c.VARIANT: run.config.recommend.variant}
+    lists = run.tables.read_slice("recommendations", where)
+    wrong = problems(lists, run.config.recommend.n, lists.select(c.USER_ID).distinct().count())
+    if wrong:
+        raise UserError(f"the lists of {run.as_of} cannot be live: {'; '.join(wrong)}; choose another date")
+    first = lists.select(c.MODEL_VERSION).head()
+    assert first is not None
+    move(run, where, str(first[0]))
+    reason = f"the lists of {run.as_of} were put back by hand"
+    row = (run.run_id, run.as_of, where[c.VARIANT], "rollback", None, None, None, PASSED, reason, datetime.now(UTC))
+    run.tables.append(GATE_RESULTS, run.spark.createDataFrame([row], GATE_RESULTS.schema))

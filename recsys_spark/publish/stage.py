@@ -1,0 +1,97 @@
+"""The publish stage: a date's slice of `recommendations`, held against its gates -> the live lists, in one commit."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import yaml
+from pyspark.sql import Row
+from pyspark.sql import functions as F
+
+from recsys_spark import columns as c
+from recsys_spark.errors import GatedError, MissingTableError
+from recsys_spark.publish.figures import figures
+from recsys_spark.publish.gates import FORCED, NOT_MEASURED, Checked, forced, judged, whole
+from recsys_spark.publish.registry import crown
+from recsys_spark.recommend.publish import problems
+from recsys_spark.runs import Run
+from recsys_spark.schemas import GATE_RESULTS, RECOMMENDATIONS_CURRENT
+from recsys_spark.tables import SliceKey
+
+
+def run(run: Run) -> None:
+    """Check the date's lists, then move the live ones to them. O(rows), a few passes.
+
+    Raises:
+        GatedError: a gate stopped them; the live lists are as before, and `gate_results` says why.
+        MissingTableError: the date has no lists.
+    """
+    where: SliceKey = {c.AS_OF_DATE: run.as_of, c.VARIANT: run.config.recommend.variant}
+    made = _made_by(run, where)
+    written = run.tables.read_slice("recommendations", where)
+    version = str(written.select(c.MODEL_VERSION).head()[0])  # type: ignore[index]
+    checked = [
+        whole(problems(written, run.config.recommend.n, made["counts"]["users"])),
+        *judged(figures(run, where, version), run.config.publish.gates),
+    ]
+    if run.force:
+        checked = forced(checked, run.force)
+    _record(run, checked)
+    _tell(run, checked)
+    stopped = [f"{one.gate}: {one.reason}" for one in checked if one.stops]
+    if stopped:
+        raise GatedError(
+            f"the lists of {run.as_of} are not published, the live ones stay. " + "; ".join(stopped) + ". See "
+            "gate_results; mend the cause and run jobs/publish.py again, or give it --force with a reason"
+        )
+    move(run, where, version)
+
+
+def move(run: Run, where: SliceKey, model_version: str) -> None:
+    """Put a slice in the place of its variant's live lists, in one commit, and crown its model."""
+    slice_of = run.tables.read_slice("recommendations", where)
+    rows = run.tables.replace(RECOMMENDATIONS_CURRENT, slice_of, {c.VARIANT: where[c.VARIANT]})
+    run.counts["rows"] = rows
+    run.notes.append(
+        f"live since now: the lists of {where[c.AS_OF_DATE]}, variant {where[c.VARIANT]}, by {model_version}"
+    )
+    if run.config.publish.champion:
+        crown(run, model_version)
+    live = run.tables.sql_name(RECOMMENDATIONS_CURRENT.name)
+    run.notes.append("one user's list in Python: from recsys_spark import recommend_items; recommend_items(user_id)")
+    run.notes.append(f"or with SQL: SELECT * FROM {live} WHERE user_id = '...'")
+
+
+def _made_by(run: Run, where: SliceKey) -> Row:
+    """The row in `runs` of the latest run that made the slice.
+
+    Raises:
+        MissingTableError: there is none.
+    """
+    done = (F.col("stage") == "recommend") & (F.col("status") == "done") & (F.col(c.AS_OF_DATE) == F.lit(run.as_of))
+    newest_first = (
+        run.tables.read("runs").where(done).orderBy(F.desc("started_at")) if run.tables.exists("runs") else None
+    )
+    for row in newest_first.toLocalIterator() if newest_first is not None else ():
+        if yaml.safe_load(row["config"])["recommend"]["variant"] == where[c.VARIANT]:
+            return row
+    raise MissingTableError(
+        f"no lists of {run.as_of}, variant {where[c.VARIANT]}, under {run.root}: run jobs/recommend.py for it first"
+    )
+
+
+def _record(run: Run, checked: list[Checked]) -> None:
+    now = datetime.now(UTC)
+    of_run = (run.run_id, run.as_of, run.config.recommend.variant)
+    rows = [(*of_run, one.gate, one.value, one.low, one.high, one.verdict, one.reason, now) for one in checked]
+    run.tables.append(GATE_RESULTS, run.spark.createDataFrame(rows, GATE_RESULTS.schema))
+
+
+def _tell(run: Run, checked: list[Checked]) -> None:
+    for one in checked:
+        run.say(f"gate {one.gate} {one.verdict}: {one.reason}")
+    unknown = [one.gate for one in checked if one.verdict == NOT_MEASURED]
+    if unknown:
+        run.notes.append(f"not measured, and so not held against anything: {', '.join(unknown)}")
+    if any(one.verdict == FORCED for one in checked):
+        run.notes.append(f"published by force: {run.force}")

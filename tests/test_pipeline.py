@@ -1,0 +1,137 @@
+"""Which stages a night runs, and who may run them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from recsys_spark.errors import LeaseHeldError, LeaseLostError, UserError
+from recsys_spark.lease import Lease, holder, is_held
+from recsys_spark.nights import due
+from recsys_spark.pipeline import chosen, dates, left_by
+from recsys_spark.schemas import GATE_RESULTS, LEASES, RECOMMENDATIONS_CURRENT
+from recsys_spark.stages import PIPELINE
+from recsys_spark.tables import Tables
+
+STAGES = ("ingest", "index", "features")
+DAY = date(2024, 5, 1)
+NOW = datetime.now()
+
+
+def row(stage, minutes, pipeline="p", status="done", as_of=DAY, digest="d", code="1"):
+    return {
+        "pipeline_id": pipeline, "stage": stage, "as_of_date": as_of, "status": status, "config_hash": digest,
+        "started_at": NOW - timedelta(hours=1) + timedelta(minutes=minutes), "code_version": code,
+    }  # fmt: skip
+
+
+def test_stages_are_chosen_from_one_to_another():
+    assert chosen(STAGES, None, None) == STAGES
+    assert chosen(STAGES, "index", "index") == ("index",)
+    with pytest.raises(UserError, match="no stage 'train'"):
+        chosen(STAGES, "train", None)
+    with pytest.raises(UserError, match="--until ingest comes before --from features"):
+        chosen(STAGES, "features", "ingest")
+
+
+def test_a_killed_night_goes_on_after_its_last_whole_stage():
+    night = left_by([row("ingest", 0, as_of=None), row("index", 1)], STAGES, "d", None, "1")
+    assert night is not None
+    assert (night.stages, night.done, night.as_of, night.pipeline_id) == (("features",), ("ingest", "index"), DAY, "p")
+    failed = [row("ingest", 0), row("index", 1, status="failed")]
+    assert left_by(failed, STAGES, "d", DAY, "1").stages == ("index", "features")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        [row(stage, place) for place, stage in enumerate(STAGES)],  # whole
+        [row("ingest", 0), row("features", 2)],  # whole, the model was kept
+        [row("index", 0)],  # began in the middle
+        [row("ingest", 0, digest="other")],
+        [row("ingest", 0, code="0")],
+        [row("ingest", 0, as_of=date(2024, 4, 30))],
+        [row("ingest", 0), row("ingest", 1, pipeline="q", digest="other")],  # another ran since
+    ],
+)
+def test_nothing_is_gone_on_with_but_the_latest_run_of_the_same_night(rows):
+    assert left_by(rows, STAGES, "d", DAY, "1") is None
+
+
+def test_without_a_date_only_a_young_night_is_gone_on_with():
+    old = [{**row("ingest", 0), "started_at": NOW - timedelta(days=1)}]
+    assert left_by(old, STAGES, "d", None, "1") is None
+    assert left_by(old, STAGES, "d", DAY, "1") is not None
+
+
+def test_a_backfill_is_of_every_day():
+    assert dates(date(2024, 2, 28), date(2024, 3, 1)) == [date(2024, 2, 28), date(2024, 2, 29), date(2024, 3, 1)]
+    with pytest.raises(UserError, match="the last day comes before the first"):
+        dates(date(2024, 3, 1), date(2024, 2, 28))
+
+
+def test_a_model_is_due_so_many_days_after_the_last_from_scratch():
+    models = [
+        {"as_of_date": date(2024, 5, 1), "started_from": None},
+        {"as_of_date": date(2024, 5, 4), "started_from": "m-20240501"},
+    ]
+    assert not due(models, date(2024, 5, 7), 7)
+    assert due(models, date(2024, 5, 8), 7)
+    assert due([], DAY, 7)
+
+
+def test_publishing_comes_last():
+    assert PIPELINE[-2:] == ("recommend", "publish")
+
+
+@pytest.mark.parametrize(
+    ("released", "seconds_ago", "alive", "held"),
+    [
+        (True, 0, True, False),
+        (False, 10_000, True, True),  # seen to live
+        (False, 0, False, False),  # seen to be dead
+        (False, 599, None, True),
+        (False, 601, None, False),
+        (False, -86_400, None, False),  # by a clock that was set back since
+    ],
+)
+def test_a_lease_is_held_by_who_lives_or_gave_a_sign_of_life(released, seconds_ago, alive, held):
+    now = datetime(2024, 5, 1, 12, tzinfo=UTC)
+    last = {"holder": "h/1/2", "renewed_at": now - timedelta(seconds=seconds_ago), "released": released}
+    assert is_held(last, now, 600, lambda _: alive) == held
+
+
+def test_this_very_process_lives():
+    assert is_held({"holder": holder(), "renewed_at": datetime.now(UTC), "released": False}, datetime.now(UTC), 1)
+    gone = holder().rsplit("/", 1)[0] + "/1"
+    assert not is_held({"holder": gone, "renewed_at": datetime.now(UTC), "released": False}, datetime.now(UTC), 600)
+
+
+def test_a_root_has_one_writer_and_who_lost_its_lease_publishes_nothing(spark, tmp_path):
+    root = str(tmp_path / "root")
+    empty = spark.createDataFrame([], RECOMMENDATIONS_CURRENT.schema)
+
+    def tables(run_id, lease):
+        return Tables(spark, root, run_id, turn=lease.turn)
+
+    first, second = Lease(spark, root, "one", 600), Lease(spark, root, "two", 600)
+    with first:
+        tables("a", first).replace(RECOMMENDATIONS_CURRENT, empty, {"variant": "default"})
+        with pytest.raises(LeaseHeldError, match=r"is in use: .*has its lease"), second:
+            pass
+        # it seems to die: its last sign of life is of a process that is no more
+        dead = spark.read.format("delta").load(f"{root}/leases").first().asDict() | {"holder": "elsewhere/1/2"}
+        dead |= {"renewed_at": datetime(2000, 1, 1)}
+        spark.createDataFrame([tuple(dead.values())], LEASES.schema).write.format("delta").mode("overwrite").save(
+            f"{root}/leases"
+        )
+        with second:
+            with pytest.raises(LeaseLostError, match="took the lease"):
+                tables("b", first).replace(RECOMMENDATIONS_CURRENT, empty, {"variant": "default"})
+            tables("c", second).replace(RECOMMENDATIONS_CURRENT, empty, {"variant": "default"})
+            tables("d", first).append(GATE_RESULTS, spark.createDataFrame([], GATE_RESULTS.schema))  # nobody's lists
+    third = Lease(spark, root, "three", 600)
+    with third:
+        assert third.turn() > second.turn() > first.turn()

@@ -15,6 +15,7 @@ from recsys_spark.schemas import MODELS
 from recsys_spark.settings import Config, Fit
 from recsys_spark.training.artifact import meaning_of, model_version
 
+AFTER_INGEST: Final = ("index", "features", "examples", "train", "evaluate", "recommend")
 OF_TRAINING: Final = ("examples", "train", "evaluate")  # the stages that a night without training leaves out
 
 

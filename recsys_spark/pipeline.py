@@ -16,7 +16,7 @@ from recsys_spark import columns as c
 from recsys_spark.bounded import collect_rows
 from recsys_spark.errors import UserError
 from recsys_spark.lease import Lease
-from recsys_spark.nights import OF_TRAINING, how_to_train
+from recsys_spark.nights import AFTER_INGEST, OF_TRAINING, how_to_train
 from recsys_spark.runs import How, Run, run_stage
 from recsys_spark.schemas import RUNS
 from recsys_spark.settings import Config
@@ -108,12 +108,12 @@ def run_night(
             lease.check()
         turn = lease.turn if lease is not None else None
         run = Run(stage, spark, config, root, night.pipeline_id, as_of, force=force, turn=turn)
-        if stage in OF_TRAINING and len(night.stages) + len(night.done) > 1:
+        if stage in AFTER_INGEST and "train" in (*night.done, *night.stages):
             training = training or how_to_train(run)
-            if training == "keep":
-                run.say("left out: the model of an earlier night is kept, see night.retrain_days")
-                continue
             run.training = training
+        if stage in OF_TRAINING and training == "keep":
+            run.say("left out: the model of an earlier night is kept, see night.retrain_days")
+            continue
         run_stage(run, stage_named(stage))
         # the newest event's day is looked up once, after ingest, so that all stages speak of the same date
         as_of = as_of or (run.as_of if stage not in _WITHOUT_EVENTS else None)

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 
 from recsys_spark import columns as c
 from recsys_spark.feature_settings import Of
+from recsys_spark.features.carry import carry_features, earlier_features
 from recsys_spark.features.context_sources import carried
 from recsys_spark.features.contexts import learnt_contexts, write_contexts
 from recsys_spark.features.counts import item_features, segments, user_features
@@ -23,7 +24,14 @@ from recsys_spark.settings import Fit
 
 
 def run(run: Run) -> None:
-    """One pass over the labelled events a fit, each fit seeing only what its cut allows. O(n log h)."""
+    """One pass over the labelled events a fit, each fit seeing only what its cut allows. O(n log h).
+
+    A night that keeps its model needs the production fit alone, see `carry.carry_features`.
+    """
+    earlier = earlier_features(run)
+    if earlier is not None:
+        carry_features(run, earlier)
+        return
     config = run.config
     attributes = run.tables.read_or_empty(USER_ATTRIBUTES)
     of_user = segments(run.tables.read("users"), attributes, config.recommend.segment)

@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 ROOT ?= .data/demo
+NIGHTLY ?= .data/nightly
 CONFIG ?= conf/complete-journey.yaml
 
 # Another Spark or Python named in the caller's shell would be taken in place of .venv's.
@@ -10,7 +11,7 @@ unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYTHONPA
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all lint format types check lock mlflow clean
+.PHONY: help setup demo nightly test test-slow test-all lint format types check lock mlflow clean
 
 help: ## List every target with what it does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +21,9 @@ setup: ## Make .venv: locked packages, Java 17, Spark with Delta, Horovod; needs
 
 demo: setup ## Recommend groceries from a year of real purchases, from the events to the published table.
 	$(BIN)/spark-submit jobs/pipeline.py --config $(CONFIG) --root $(ROOT)
+
+nightly: setup ## Play seven nights of groceries: train once, go on each night, a gate that stops one of them.
+	$(BIN)/python scripts/nightly.py --root $(NIGHTLY)
 
 test: setup ## Run the tests, less the slow ones.
 	$(BIN)/pytest -m "not slow"

@@ -105,6 +105,9 @@ REASON_ITEM_ID = "reason_item_id"
 SOURCES = "sources"
 PROPENSITY = "propensity"
 MODEL_VERSION = "model_version"
+BECAUSE = "because"
+AVAILABLE_FROM = "available_from"
+AVAILABLE_TO = "available_to"
 
 # models
 STARTED_FROM = "started_from"

@@ -14,6 +14,7 @@ from recsys_spark.config_base import Dropout, NotNegative, NotNegativeNumber, Po
 from recsys_spark.feature_settings import DeclaredFeatures
 from recsys_spark.model_settings import Kind, Model, section_of
 from recsys_spark.publish_settings import Publish
+from recsys_spark.recommend_settings import CandidateSettings, FilterSettings
 
 Fit = Literal["evaluate", "refit", "production"]
 Baseline = Literal[
@@ -165,6 +166,10 @@ class Recommend(Section):
     active_days: NotNegative
     segment_head: Positive
     context: dict[str, str | int | float]
+    candidates: CandidateSettings
+    filters: FilterSettings
+    calibration: Literal["none", "platt"]
+    calibration_users: Positive
     block_users: Positive
     users_per_task: Positive
     variant: Annotated[str, Field(min_length=1)]

@@ -152,6 +152,26 @@ LEFT JOIN models AS e ON e.model_version = p.evaluated_by
 WHERE p.fit = 'production'
 ORDER BY p.created_at DESC""",
     ),
+    "item_availability": (
+        "When items may be recommended, where a shop keeps such a table: an item with rows is available within their spans "
+        "alone. Read at the end of the date, if it is there.",
+        """\
+SELECT COUNT(DISTINCT item_id) AS available
+FROM item_availability
+WHERE COALESCE(available_from <= NOW(), TRUE) AND COALESCE(available_to > NOW(), TRUE)""",
+    ),
+    "blocked_pairs": (
+        "What a user must never be shown, where a shop keeps such a table.",
+        "SELECT user_id, COUNT(*) AS items\nFROM blocked_pairs\nGROUP BY user_id",
+    ),
+    "candidates": (
+        "What the model chose each list from, one row a user, with `recommend.candidates.sources`. Filters have passed it. A "
+        "slice is a date and variant.",
+        """\
+SELECT as_of_date, variant, COUNT(*) AS users, AVG(CARDINALITY(items)) AS candidates_a_user
+FROM candidates
+GROUP BY as_of_date, variant""",
+    ),
     "recommendations": (
         "The lists of every date. A slice is a date and variant.",
         """\

@@ -13,7 +13,7 @@ from recsys_spark.bounded import collect_rows
 from recsys_spark.interactions.split import until
 from recsys_spark.publish.gates import stability_index
 from recsys_spark.publish_settings import GateName
-from recsys_spark.recommend.lists import POPULAR, POPULAR_SEGMENT
+from recsys_spark.recommend.reasons import POPULAR, POPULAR_SEGMENT
 from recsys_spark.runs import Run
 from recsys_spark.schemas import METRICS, RECOMMENDATIONS_CURRENT
 from recsys_spark.tables import SliceKey

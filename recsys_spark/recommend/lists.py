@@ -1,4 +1,4 @@
-"""The lists themselves: scored by the model in blocks, filled from what is popular, N rows a user without gaps."""
+"""The lists themselves: chosen from what the model scored, filled from what is popular, N rows a user without gaps."""
 
 from __future__ import annotations
 
@@ -11,29 +11,27 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyspark import Broadcast
 from pyspark.sql import DataFrame
-from pyspark.sql.types import FloatType, IntegerType, StringType, StructField, StructType
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import DoubleType, FloatType, IntegerType, StringType, StructField, StructType
 
 from recsys_spark import columns as c
-from recsys_spark.models.users import Users
+from recsys_spark.models.selection import Floats, Ints
+from recsys_spark.ragged import NO_ITEM
+from recsys_spark.recommend.barring import Catalogue, within
+from recsys_spark.recommend.blocks import BLOCKED, RULES, SEEN, Block, blocks
 from recsys_spark.recommend.fallback import Popular
-from recsys_spark.recommend.histories import users_of
-from recsys_spark.recommend.scorer import ModelScorer, load_scorer
+from recsys_spark.recommend.pools import Pool, Sigmoid, of_candidates, reason_items, reasons_of, whole_catalogue
+from recsys_spark.recommend.reasons import BITS, MODEL, POPULAR, POPULAR_SEGMENT, REPEAT
+from recsys_spark.recommend.scorer import load_scorer
+from recsys_spark.recommend.sources import Sources
 from recsys_spark.transform import Transformer
 
-BY_MODEL: Final = "model"
-REPEAT: Final = "repeat"
-POPULAR_SEGMENT: Final = "popular_segment"
-POPULAR: Final = "popular"
-SEEN: Final = "seen"
+REASON_ITEM: Final = "reason_item_idx"
+_READ: Final = (
+    c.USER_IDX, c.SEGMENT, SEEN, c.ITEMS, c.TIMES, c.CONTEXT, RULES, BLOCKED, c.CANDIDATES, c.SOURCES, c.BECAUSE
+)  # fmt: skip
 
-REASONS: Final = {
-    BY_MODEL: "predicted for this user",
-    REPEAT: "had before, and likely again",
-    POPULAR_SEGMENT: "popular with people like this user",
-    POPULAR: "popular with everyone",
-}
-
-Ints = npt.NDArray[np.int32]
+Doubles = npt.NDArray[np.float64]
 
 _LISTS = StructType(
     [
@@ -42,6 +40,9 @@ _LISTS = StructType(
         StructField(c.ITEM_IDX, IntegerType()),
         StructField(c.SCORE, FloatType()),
         StructField(c.REASON_CODE, StringType()),
+        StructField(REASON_ITEM, IntegerType()),  # -1 for none
+        StructField(c.SOURCES, IntegerType()),  # of `reasons.BITS`
+        StructField(c.PROPENSITY, DoubleType()),
     ]
 )
 
@@ -54,99 +55,124 @@ class Policy:
     n: int
     exclude_seen: bool
     block_users: int
+    calibration: Sigmoid | None = None
 
 
-def top_n_lists(policy: Policy, popular: Broadcast[Popular]) -> Transformer:
-    """`(user_idx, segment, seen array<int>, items array<int>)` -> `(user_idx, rank, item_idx, score, reason_code)`, N rows
-    a user; `seen` is all that the user had, `items` the latest of it in order, for models that read that, and `context`, if
-    there, what the user is scored in.
+@dataclass
+class _Lists:
+    """The lists of a block, rows (U, n), -1 where a place is still empty."""
 
-    Users whom the model knows get its best items; the others, and places that it cannot fill, what is popular in their
-    segment, then overall. Where a user has had nearly everything, seen items fill the rest. O(users x items) scores in
-    blocks of `block_users`; memory is the model and one block.
+    items: Ints
+    scores: Floats
+    propensity: Doubles
+    reasons: npt.NDArray[np.object_]
+    reason_items: Ints
+    bits: Ints
+
+
+def top_n_lists(
+    policy: Policy,
+    popular: Broadcast[Popular],
+    known: Broadcast[Catalogue] | None = None,
+    sources: Broadcast[Sources] | None = None,
+) -> Transformer:
+    """`(user_idx, segment, seen array<int>, items array<int>)` -> lists in indices, N rows a user; `seen` is all that the
+    user had, `items` the latest of it in order, for models that read that, and `context`, if there, what the user is
+    scored in; `rules` and `blocked` are as `filters.with_filters` makes them, `candidates` as `candidates.proposals`.
+
+    Users whom the model knows get its best items, of the candidates where there are sources; the others, and places that
+    it cannot fill, what is popular in their segment, then overall. Where a user has had nearly everything, seen items fill
+    the rest. What `known`, `rules` and `blocked` bar is in no list, which is shorter if too little is left. O(users x
+    items) scores, or O(users x candidates), in blocks of `block_users`; memory is the model, what is broadcast, and one
+    block.
     """
 
     def to_lists(users: DataFrame) -> DataFrame:
-        known = [name for name in (c.USER_IDX, c.SEGMENT, SEEN, c.ITEMS, c.CONTEXT) if name in users.columns]
-        return users.select(known).mapInArrow(_lister(policy, popular), _LISTS)
+        return users.select([name for name in _READ if name in users.columns]).mapInArrow(
+            _lister(policy, popular, known, sources), _LISTS
+        )
 
     return to_lists
 
 
 def _lister(
-    policy: Policy, popular: Broadcast[Popular]
+    policy: Policy,
+    popular: Broadcast[Popular],
+    known: Broadcast[Catalogue] | None = None,
+    sources: Broadcast[Sources] | None = None,
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def make(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for start in range(0, batch.num_rows, policy.block_users):
-                yield _block_of_lists(batch.slice(start, policy.block_users), policy, popular.value)
+        catalogue = Catalogue.open() if known is None else known.value
+        for block in blocks(batches, policy.block_users, catalogue, policy.exclude_seen):
+            yield _block_of_lists(block, policy, popular.value, None if sources is None else sources.value)
 
     return make
 
 
-def _block_of_lists(block: pa.RecordBatch, policy: Policy, popular: Popular) -> pa.RecordBatch:
+def _block_of_lists(block: Block, policy: Policy, popular: Popular, sources: Sources | None) -> pa.RecordBatch:
     scorer = load_scorer(policy.artifact)
-    users = users_of(block, scorer.history, scorer.n_items)
-    segments = block.column(c.SEGMENT).to_pylist()
-    seen_lists = block.column(SEEN)
-    indptr = np.concatenate([[0], np.cumsum(seen_lists.value_lengths().to_numpy())])
-    seen = seen_lists.flatten().to_numpy()
-    items, scores = _best_of_model(scorer, users, indptr, seen, policy)
-    reasons = np.full(items.shape, BY_MODEL, dtype=object)
-    for row, segment in enumerate(segments):
-        own = seen[indptr[row] : indptr[row + 1]]
-        if not policy.exclude_seen:
-            reasons[row, np.isin(items[row], own)] = REPEAT
-        if items[row, -1] < 0:
-            _fill(items[row], scores[row], reasons[row], own, segment, policy, popular)
-    ranks = np.broadcast_to(np.arange(1, policy.n + 1, dtype=np.int32), items.shape)
-    columns: list[Any] = [np.repeat(users.idx, policy.n), ranks.ravel(), items.ravel(), scores.ravel(), reasons.ravel()]
-    return pa.RecordBatch.from_arrays(
-        [pa.array(values, kind) for values, kind in zip(columns, _ARROW_TYPES, strict=True)], _LISTS.names
-    )
+    pool = whole_catalogue(scorer, block, policy.n) if sources is None else of_candidates(scorer, block, sources)
+    scores = pool.scores if policy.calibration is None else pool.calibrated(policy.calibration)
+    lists = _listed(pool, *best_first(pool.items, scores, policy.n), (MODEL,) if sources is None else sources.quotas)
+    if sources is None and not policy.exclude_seen:
+        again = within(lists.items, block.seen)
+        lists.reasons[again], lists.reason_items[again] = REPEAT, lists.items[again]
+    for row in np.flatnonzero(lists.items[:, -1] < 0):
+        _fill(lists, int(row), block, policy, popular)
+    return _rows(block, lists)
 
 
-_ARROW_TYPES = (pa.int32(), pa.int32(), pa.int32(), pa.float32(), pa.string())
+def best_first(items: Ints, scores: Floats, n: int) -> tuple[Ints, Floats, Doubles]:
+    """Items (U, C), best first, -1 behind, and scores (U, C) -> the n that are shown, their scores, and how likely each was
+    shown by the policy: (U, n) each. Here re-ranking comes in; without it they are the first n, certainly.
+    """
+    chosen = np.full((len(items), n), NO_ITEM, np.int32)
+    best = np.zeros(chosen.shape, np.float32)
+    width = min(n, items.shape[1])
+    chosen[:, :width], best[:, :width] = items[:, :width], scores[:, :width]
+    return chosen, best, np.ones(chosen.shape)
 
 
-def _best_of_model(
-    scorer: ModelScorer, users: Users, indptr: npt.NDArray[Any], seen: Ints, policy: Policy
-) -> tuple[Ints, npt.NDArray[np.float32]]:
-    """(U, n) items and scores, -1 where the model has nothing to say."""
-    items = np.full((len(users), policy.n), -1, dtype=np.int32)
-    scores = np.zeros(items.shape, dtype=np.float32)
-    known = np.flatnonzero(scorer.knows(users))
-    if len(known):
-        exclude = _rows_of(indptr, seen, known) if policy.exclude_seen else None
-        width = min(policy.n, scorer.n_items)
-        items[known, :width], scores[known, :width] = scorer.top_n(users[known], width, exclude)
-    return items, scores
+def _listed(pool: Pool, items: Ints, scores: Floats, propensity: Doubles, order: Iterable[str]) -> _Lists:
+    """What was chosen, with where each item came from; the first source in `order` is its reason."""
+    bits, because = pool.origins(items)
+    reasons = reasons_of(bits, tuple(order))
+    return _Lists(items, scores, propensity, reasons, reason_items(items, because, reasons), bits)
 
 
-def _rows_of(indptr: npt.NDArray[Any], values: Ints, rows: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Ints]:
-    """Some rows of a ragged array, as one."""
-    chosen = [values[indptr[row] : indptr[row + 1]] for row in rows]
-    return np.concatenate([[0], np.cumsum([len(row) for row in chosen])]), np.concatenate(chosen).astype(np.int32)
-
-
-def _fill(
-    items: Ints, scores: Any, reasons: Any, seen: Ints, segment: str | None, policy: Policy, popular: Popular
-) -> None:
-    """Fill a list's empty places, in place; every item stands in it once."""
+def _fill(lists: _Lists, row: int, block: Block, policy: Policy, popular: Popular) -> None:
+    """Fill a list's empty places, in place; every item stands in it once, and none that the user may never have."""
+    segment, (indptr, seen) = block.segments[row], block.seen
     heads = popular.by_segment.get(segment) if segment is not None else None
     sources = [(POPULAR_SEGMENT, *heads)] if heads is not None else []
     sources.append((POPULAR, popular.overall, popular.shares))
-    barred = set(seen.tolist()) if policy.exclude_seen else set()
+    had = set(seen[indptr[row] : indptr[row + 1]].tolist()) if policy.exclude_seen else set()
+    items = lists.items[row]
     taken = set(items[items >= 0].tolist())
     place = int((items >= 0).sum())
     for allowed_seen in (False, True):
         for reason, ranked, shares in sources:
-            for item, share in zip(ranked, shares, strict=True):
+            for item, share in zip(ranked.tolist(), shares, strict=True):
                 if place == policy.n:
                     return
-                if int(item) in taken or (int(item) in barred and not allowed_seen):
+                if item in taken or (item in had and not allowed_seen) or not block.barred.allows_of(row, item):
                     continue
-                items[place], scores[place] = item, share
-                reasons[place] = REPEAT if int(item) in barred else reason
-                taken.add(int(item))
+                items[place], lists.scores[row, place] = item, share
+                lists.propensity[row, place], lists.bits[row, place] = 1.0, BITS[POPULAR]
+                lists.reasons[row, place] = REPEAT if item in had else reason
+                lists.reason_items[row, place] = item if item in had else NO_ITEM
+                taken.add(item)
                 place += 1
+
+
+def _rows(block: Block, lists: _Lists) -> pa.RecordBatch:
+    """One row a place that is filled."""
+    filled = lists.items >= 0
+    users, places = np.nonzero(filled)
+    idx = block.batch.column(c.USER_IDX).to_numpy()
+    columns: list[Any] = [idx[users], places.astype(np.int32) + 1]
+    ranked = (lists.items, lists.scores, lists.reasons, lists.reason_items, lists.bits, lists.propensity)
+    columns += [values[filled] for values in ranked]
+    arrow = to_arrow_schema(_LISTS)
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, arrow, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=arrow)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from recsys_spark import columns as c
 from recsys_spark.errors import MissingTableError, UserError
 from recsys_spark.feed.petastorm import as_url
-from recsys_spark.recommend.lists import BY_MODEL, POPULAR, REASONS, REPEAT
+from recsys_spark.recommend.reasons import MODEL, POPULAR, REPEAT, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,20 +18,25 @@ ROOT_VARIABLE: Final = "RECSYS_ROOT"
 DEMO_ROOT: Final = ".data/demo"
 
 
+_PUBLISHED: Final = [c.RANK, c.ITEM_ID, c.SCORE, c.REASON_CODE, c.REASON_ITEM_ID]
+
+
 def recommend_items(
     user_id: int | str, top_n: int = 10, root: str | None = None, variant: str = "default"
 ) -> pd.DataFrame:
     """The best `top_n` items of a user: `rank, item_id, title, score, reason_code, reason`.
 
     The published list answers where it has enough rows; a longer list is made by the model it names. A user whom neither
-    knows gets the list of what is popular, and its `reason` says so.
+    knows gets the list of what is popular, and its `reason` says so. Where the published lists were filtered, no other list
+    is made, for it would not be: the published one may then be shorter than asked for.
 
     Args:
         root: where the tables lie, as a path; by default the environment's RECSYS_ROOT, else that of `make demo`.
         variant: which of the published variants to read.
 
     Raises:
-        UserError: `top_n` is not positive, or nothing has been published under the root, or not this variant.
+        UserError: `top_n` is not positive, or nothing has been published under the root, or not this variant, or nothing for
+            this user where lists are filtered.
 
     Example:
         >>> recommend_items(user_id=123, top_n=10)  # doctest: +SKIP
@@ -40,10 +45,14 @@ def recommend_items(
         raise UserError(f"top_n is {top_n}, expected 1 or more")
     root = root or os.environ.get(ROOT_VARIABLE) or DEMO_ROOT
     rows = _published(root, str(user_id), top_n, variant)
-    if len(rows) < top_n:
+    if len(rows) < top_n and not _is_filtered(root):
         rows = _made_now(root, str(user_id), top_n, variant)
+    elif rows.empty:
+        raise UserError(
+            f"no list is published for user {user_id!r}, and none can be made here: the lists under {root} are filtered"
+        )
     rows = rows.merge(_titles(root, rows[c.ITEM_ID]), on=c.ITEM_ID, how="left")
-    rows["reason"] = rows[c.REASON_CODE].map(REASONS)
+    rows["reason"] = _reasons(root, rows)
     ordered = [c.RANK, c.ITEM_ID, c.TITLE, c.SCORE, c.REASON_CODE, "reason"]
     return rows[ordered].reset_index(drop=True)
 
@@ -52,7 +61,7 @@ def _published(root: str, user_id: str, top_n: int, variant: str) -> pd.DataFram
     if not _exists(root, "recommendations_current"):
         raise MissingTableError(f"nothing is published under {root}: run jobs/pipeline.py, or jobs/recommend.py, first")
     is_user = (_field(c.USER_ID) == user_id) & (_field(c.VARIANT) == variant)
-    rows = _read(root, "recommendations_current", is_user, [c.RANK, c.ITEM_ID, c.SCORE, c.REASON_CODE])
+    rows = _read(root, "recommendations_current", is_user, _PUBLISHED)
     return rows[rows[c.RANK] <= top_n].sort_values(c.RANK)
 
 
@@ -94,7 +103,7 @@ def _by_model(path: str, user_idx: int, root: str, as_of: Any, popular: pd.DataF
         return popular
     scores = scorer.all_scores(user)[0]
     known = popular[popular[c.ITEM_IDX] < scorer.n_items]
-    scored = known.assign(**{c.SCORE: scores[known[c.ITEM_IDX].to_numpy()], c.REASON_CODE: BY_MODEL})
+    scored = known.assign(**{c.SCORE: scores[known[c.ITEM_IDX].to_numpy()], c.REASON_CODE: MODEL})
     had = _read(root, "interactions", _field(c.USER_IDX) == user_idx, [c.ITEM_IDX], as_of_date=as_of)[c.ITEM_IDX]
     seen = scored[c.ITEM_IDX].isin(had)
     if _excludes_seen(root):
@@ -111,12 +120,40 @@ def _latest(root: str, as_of: Any, user_idx: int, n_items: int) -> list[int]:
 
 
 def _excludes_seen(root: str) -> bool:
-    """Whether the run that published left out what users had: its configuration stands in `runs`."""
+    """Whether the run that published left out what users had."""
+    return bool(_publishing(root)[0]["exclude_seen"])
+
+
+def _is_filtered(root: str) -> bool:
+    """Whether that run left out items for other reasons than that users had them."""
+    if not _exists(root, "runs"):
+        return False
+    config, read = _publishing(root)
+    by_tables = {"item_availability", "blocked_pairs"} & {name for name, _ in read}
+    return bool(by_tables) or any(config.get("filters", {}).values())
+
+
+def _publishing(root: str) -> tuple[dict[str, Any], list[tuple[str, int]]]:
+    """`recommend` of the configuration, and the versions read, of the run that published: they stand in `runs`."""
     import yaml
 
     ours = (_field("stage") == "recommend") & (_field("status") == "done")
-    runs = _read(root, "runs", ours, ["started_at", "config"]).sort_values("started_at")
-    return bool(yaml.safe_load(runs["config"].iloc[-1])["recommend"]["exclude_seen"])
+    runs = _read(root, "runs", ours, ["started_at", "config", "versions_read"]).sort_values("started_at")
+    if runs.empty:
+        return {"exclude_seen": True}, []
+    newest = runs.iloc[-1]
+    return yaml.safe_load(newest["config"])["recommend"], list(newest["versions_read"])
+
+
+def _reasons(root: str, rows: pd.DataFrame) -> list[str]:
+    """Each row's reason in words, with the title of the item it speaks of, or its id."""
+    if c.REASON_ITEM_ID not in rows:
+        return [words(code) for code in rows[c.REASON_CODE]]
+    told = rows[c.REASON_ITEM_ID].dropna()
+    known = _titles(root, told.drop_duplicates()).dropna() if len(told) else rows.head(0)
+    titles = dict(zip(known[c.ITEM_ID], known[c.TITLE], strict=True))
+    pairs = zip(rows[c.REASON_CODE], rows[c.REASON_ITEM_ID], strict=True)
+    return [words(code, titles.get(item, item)) for code, item in pairs]
 
 
 def _titles(root: str, item_ids: pd.Series[str]) -> pd.DataFrame:

@@ -8,7 +8,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
-from recsys_spark.recommend.lists import BY_MODEL, REPEAT
+from recsys_spark.recommend.lists import REASON_ITEM
+from recsys_spark.recommend.reasons import BITS
 from recsys_spark.schemas import RECOMMENDATIONS
 from recsys_spark.transform import Transformer, conform
 
@@ -21,7 +22,9 @@ def recommendations(
     def to_rows(lists: DataFrame) -> DataFrame:
         named = lists.join(users.select(c.USER_IDX, c.USER_ID), on=c.USER_IDX, how="inner")
         named = named.join(F.broadcast(items.select(c.ITEM_IDX, c.ITEM_ID)), on=c.ITEM_IDX, how="inner")
-        from_model = F.col(c.REASON_CODE).isin(BY_MODEL, REPEAT)
+        told = items.select(F.col(c.ITEM_IDX).alias(REASON_ITEM), F.col(c.ITEM_ID).alias(c.REASON_ITEM_ID))
+        named = named.join(F.broadcast(told), on=REASON_ITEM, how="left")
+        names = [F.when(F.col(c.SOURCES).bitwiseAND(bit) != 0, F.lit(name)) for name, bit in BITS.items()]
         return named.select(
             F.lit(as_of).alias(c.AS_OF_DATE),
             F.lit(variant).alias(c.VARIANT),
@@ -30,9 +33,9 @@ def recommendations(
             c.ITEM_ID,
             c.SCORE,
             c.REASON_CODE,
-            F.lit(None).cast("string").alias(c.REASON_ITEM_ID),
-            F.array(F.when(from_model, F.lit("model")).otherwise(F.lit("popular"))).alias(c.SOURCES),
-            F.lit(1.0).alias(c.PROPENSITY),
+            c.REASON_ITEM_ID,
+            F.array_compact(F.array(*names)).alias(c.SOURCES),
+            c.PROPENSITY,
             F.lit(model_version).alias(c.MODEL_VERSION),
             F.lit(run_id).alias(c.RUN_ID),
         ).transform(conform(RECOMMENDATIONS.schema, RECOMMENDATIONS.name))
@@ -41,9 +44,10 @@ def recommendations(
 
 
 def problems(rows: DataFrame, n: int, users: int) -> list[str]:
-    """What is wrong with a slice that should hold `n` rows for each of `users` users; empty when nothing is.
+    """What is wrong with a slice that should hold up to `n` rows for each of `users` users or more; empty when nothing is.
 
-    One aggregation by user: N rows, ranks 1..N, no item twice, nothing null, scores finite.
+    One aggregation by user: ranks 1..k with k up to N, no item twice, nothing null, scores finite. That lists are no shorter
+    than filters make them is seen from the number of rows, where they are written.
     """
     unusable = F.col(c.ITEM_ID).isNull() | F.col(c.SCORE).isNull() | F.isnan(c.SCORE) | (F.abs(c.SCORE) == float("inf"))
     lists = rows.groupBy(c.USER_ID).agg(
@@ -54,8 +58,8 @@ def problems(rows: DataFrame, n: int, users: int) -> list[str]:
         F.max(c.RANK).alias("last"),
         F.sum(unusable.cast("int")).alias("unusable"),
     )
-    whole = (F.col("rows") == n) & (F.col("items") == n) & (F.col("ranks") == n)
-    whole &= (F.col("first") == 1) & (F.col("last") == n)
+    different = (F.col("items") == F.col("rows")) & (F.col("ranks") == F.col("rows"))
+    whole = different & (F.col("first") == 1) & (F.col("last") == F.col("rows")) & (F.col("rows") <= n)
     found = lists.agg(
         F.count("*").alias("users"),
         F.sum((~whole).cast("int")).alias("broken"),
@@ -63,8 +67,10 @@ def problems(rows: DataFrame, n: int, users: int) -> list[str]:
     ).head()
     assert found is not None
     checks = {
-        f"{found['users']:,} users have a list, expected {users:,}": found["users"] != users,
-        f"{found['broken']} lists are not {n} different items ranked 1..{n}": bool(found["broken"]),
+        f"{found['users']:,} users have a list, expected {users:,}": found["users"] < users,
+        f"{found['broken']} lists are not {n} different items or fewer, ranked from 1 without a gap": bool(
+            found["broken"]
+        ),
         f"{found['unusable']} rows have no item or no finite score": bool(found["unusable"]),
     }
     return [problem for problem, failed in checks.items() if failed]

@@ -2,48 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
 from math import ceil
 from typing import Any
 
+from pyspark import Broadcast
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.errors import MissingTableError, UserError
-from recsys_spark.feature_settings import CategoricalFeature, DenseFeature
-from recsys_spark.features.context_sources import FREQUENCY, values_of_users
-from recsys_spark.features.contexts import learnt_of, packed
 from recsys_spark.interactions.index import index_sizes
-from recsys_spark.interactions.split import until
+from recsys_spark.recommend import candidates
+from recsys_spark.recommend.barring import Catalogue
+from recsys_spark.recommend.calibration import calibration
+from recsys_spark.recommend.eligible import eligible, in_context, with_latest_items
 from recsys_spark.recommend.fallback import popular
-from recsys_spark.recommend.lists import POPULAR, POPULAR_SEGMENT, REASONS, SEEN, Policy, top_n_lists
+from recsys_spark.recommend.filters import Effect, catalogue, effect, with_filters
+from recsys_spark.recommend.lists import Policy, top_n_lists
 from recsys_spark.recommend.newer import with_newer
 from recsys_spark.recommend.publish import recommendations
+from recsys_spark.recommend.reasons import CO_OCCURRENCE, POPULAR, POPULAR_SEGMENT, REPEAT, RETRIEVER, words
+from recsys_spark.recommend.sources import Sources
 from recsys_spark.runs import Run
 from recsys_spark.schemas import ITEM_ATTRIBUTES, RECOMMENDATIONS
 from recsys_spark.storage import load_manifest
 from recsys_spark.tables import SliceKey
 from recsys_spark.training.artifact import hold_against
-from recsys_spark.transform import Transformer
 
 _SHOWN_USERS, _SHOWN_ITEMS = 3, 5
 
 
 def run(run: Run) -> None:
-    """Score, fill, write the slice. O(users x items) in blocks, on the executors."""
-    model = _newest_model(run)
+    """Propose, filter, score, fill, write the slice. O(users x items) in blocks, on the executors, or O(users x candidates)
+    where there are sources of these."""
+    model = _newest_model(run, run.config.model.name)
     hold_against(load_manifest(model["path"]), run.config.examples.window, *index_sizes(run.tables))
     where: SliceKey = {c.AS_OF_DATE: run.as_of, c.VARIANT: run.config.recommend.variant}
     with with_newer(run, model["path"]) as path:
-        _write_lists(run, where, model[c.MODEL_VERSION], path)
+        _write_lists(run, where, model, path)
     _report(run, where)
 
 
-def _write_lists(run: Run, where: SliceKey, version: str, path: str) -> None:
-    """Write the slice by the model that lies at `path`."""
-    config, manifest = run.config.recommend, load_manifest(path)
+def _write_lists(run: Run, where: SliceKey, model: Row, path: str) -> None:
+    """Write the slice by the model that lies at `path`.
+
+    Raises:
+        UserError: too few items are popular, or lists are shorter than filters make them.
+    """
+    config = run.config.recommend
     interactions = run.tables.read_slice("interactions", {c.AS_OF_DATE: run.as_of})
     features = run.tables.read_slice("user_features", {c.AS_OF_DATE: run.as_of, c.FIT: "production"})
     most_popular = popular(interactions, features, config.segment_head, run.config.run.driver_bytes)
@@ -52,76 +58,126 @@ def _write_lists(run: Run, where: SliceKey, version: str, path: str) -> None:
             f"recommend.n is {config.n}, but only {len(most_popular.overall)} items have a positive event by {run.as_of}: "
             "lower recommend.n"
         )
-    users = _eligible(interactions, features, run.as_of, config.active_days)
-    users = users.transform(_with_latest_items(run, bool(manifest.get("scoring", {}).get("history", 0))))
-    users = users.transform(_in_context(run, features, manifest.get("context", []))).persist()
-    eligible = users.count()
-    policy = Policy(path, config.n, config.exclude_seen, config.block_users)
-    tasks = max(run.spark.sparkContext.defaultParallelism, ceil(eligible / config.users_per_task))
-    run.say(f"scoring {manifest['model']['n_items']:,} items for {eligible:,} users with {version}")
-    lists = users.repartition(tasks, c.USER_IDX).transform(
-        top_n_lists(policy, run.spark.sparkContext.broadcast(most_popular))
+    known, retriever = catalogue(run, interactions), _retriever(run, path)
+    users = _users(run, interactions, features, path, retriever).persist()
+    filtered = effect(run, users, known, most_popular.overall)
+    run.say(f"scoring {_scored(run, path)} for {filtered.users:,} users with {model[c.MODEL_VERSION]}")
+    tasks = max(run.spark.sparkContext.defaultParallelism, ceil(filtered.users / config.users_per_task))
+    sources = _sources(run, path, retriever, interactions, features)
+    barred = run.spark.sparkContext.broadcast(known)
+    policy = Policy(path, config.n, config.exclude_seen, config.block_users, calibration(run, model))
+    lists = _with_candidates(run, users, where, sources, barred, tasks).transform(
+        top_n_lists(policy, run.spark.sparkContext.broadcast(most_popular), barred, sources)
     )
     in_ids = recommendations(
-        run.as_of, config.variant, version, run.run_id, run.tables.read("users"), run.tables.read("items")
+        run.as_of,
+        config.variant,
+        model[c.MODEL_VERSION],
+        run.run_id,
+        run.tables.read("users"),
+        run.tables.read("items"),
     )
     rows = run.tables.replace(RECOMMENDATIONS, lists.transform(in_ids), where)
-    run.counts["users"], run.counts["rows"] = eligible, rows
     users.unpersist()
+    _tell(run, filtered, rows)
 
 
-def _newest_model(run: Run) -> Row:
-    """The production model of the latest date up to the run's.
+def _with_candidates(
+    run: Run,
+    users: DataFrame,
+    where: SliceKey,
+    sources: Broadcast[Sources] | None,
+    barred: Broadcast[Catalogue],
+    tasks: int,
+) -> DataFrame:
+    """Users in as many tasks, with what table `candidates` has of them, written now, where it is kept."""
+    config, spread = run.config.recommend, users.repartition(tasks, c.USER_IDX)
+    if sources is None or not config.candidates.table:
+        return spread
+    propose = candidates.proposals(sources, barred, config.block_users, config.exclude_seen)
+    proposed = candidates.write_candidates(run, spread, where, propose)
+    return users.join(proposed, on=c.USER_IDX, how="left").repartition(tasks, c.USER_IDX)
+
+
+def _users(run: Run, interactions: DataFrame, features: DataFrame, path: str, retriever: str) -> DataFrame:
+    """Who gets a list, with all that sources, filters and models read of them."""
+    config, manifests = run.config.recommend, [load_manifest(location) for location in (path, retriever) if location]
+    by_history = any(name in config.candidates.sources for name in (CO_OCCURRENCE, REPEAT))
+    by_history |= any(manifest.get("scoring", {}).get("history", 0) for manifest in manifests)
+    contexts: list[Any] = [manifest["context"] for manifest in manifests if manifest.get("context")]
+    users = eligible(interactions, features, run.as_of, config.active_days)
+    users = users.transform(with_latest_items(run, by_history)).transform(
+        in_context(run, features, contexts[0] if contexts else [])
+    )
+    return users.transform(with_filters(run))
+
+
+def _retriever(run: Run, path: str) -> str:
+    """Where the model lies that retrieves candidates, empty without such a source."""
+    config = run.config.recommend.candidates
+    if RETRIEVER not in config.sources:
+        return ""
+    location = str(_newest_model(run, config.retriever)["path"])
+    candidates.check_retriever(run, location, load_manifest(path).get("context", []))
+    return location
+
+
+def _sources(
+    run: Run, path: str, retriever: str, interactions: DataFrame, features: DataFrame
+) -> Broadcast[Sources] | None:
+    if not run.config.recommend.candidates.sources:
+        return None
+    return run.spark.sparkContext.broadcast(candidates.sources_of(run, path, retriever, interactions, features))
+
+
+def _scored(run: Run, path: str) -> str:
+    quotas = run.config.recommend.candidates.sources
+    if quotas:
+        return f"up to {sum(quotas.values()):,} candidates of {', '.join(quotas)}"
+    return f"{load_manifest(path)['model']['n_items']:,} items"
+
+
+def _tell(run: Run, filtered: Effect, rows: int) -> None:
+    """Leave what each filter is about, and hold the rows against what filters leave.
+
+    Raises:
+        UserError: there are fewer rows than there must be.
+    """
+    run.counts["users"], run.counts["rows"] = filtered.users, rows
+    run.counts["users_due"] = filtered.with_list
+    for name, pairs in filtered.removed.items():
+        run.counts[f"removed_{name}"] = pairs
+        if pairs:
+            run.notes.append(
+                f"filter {name.replace('_', ' ')}: keeps {pairs:,} pairs of a user and an item out of lists"
+            )
+    if rows < filtered.rows:
+        raise UserError(
+            f"the lists of {run.as_of} have {rows:,} rows, expected {filtered.rows:,} or more by what filters leave: run "
+            "jobs/recommend.py again"
+        )
+    missing = filtered.users * run.config.recommend.n - rows
+    run.counts["missing_rows"] = missing
+    if missing:
+        run.notes.append(f"{missing:,} places are empty: filters left too few items for some users")
+
+
+def _newest_model(run: Run, name: str) -> Row:
+    """The production model of that name of the latest date up to the run's.
 
     Raises:
         MissingTableError: there is none.
     """
     models = run.tables.read("models").where(
-        (F.col(c.FIT) == "production")
-        & (F.col(c.AS_OF_DATE) <= F.lit(run.as_of))
-        & (F.col(c.MODEL_NAME) == run.config.model.name)
+        (F.col(c.FIT) == "production") & (F.col(c.AS_OF_DATE) <= F.lit(run.as_of)) & (F.col(c.MODEL_NAME) == name)
     )
     newest = models.orderBy(F.desc(c.AS_OF_DATE), F.desc("created_at")).head()
     if newest is None:
         raise MissingTableError(
-            f"table `models` under {run.root} has no production fit of {run.config.model.name} up to {run.as_of}: run "
+            f"table `models` under {run.root} has no production fit of {name} up to {run.as_of}: run "
             "jobs/train.py with `production` among examples.fits"
         )
     return newest
-
-
-def _eligible(interactions: DataFrame, features: DataFrame, as_of: date, active_days: int) -> DataFrame:
-    """`(user_idx, segment, seen)`: users with an event by the date (and lately, if so configured), with all that they had."""
-    histories = interactions.groupBy(c.USER_IDX).agg(
-        F.array_sort(F.collect_list(c.ITEM_IDX)).alias(SEEN), F.max(c.LAST_TIME).alias(c.EVENT_TIME)
-    )
-    if active_days:
-        histories = histories.where(~until(as_of - timedelta(days=active_days)))
-    return histories.drop(c.EVENT_TIME).join(features.select(c.USER_IDX, c.SEGMENT), on=c.USER_IDX, how="left")
-
-
-def _with_latest_items(run: Run, wanted: bool) -> Transformer:
-    """Users -> the same with `items`, what they had last, oldest first; null where no model reads it."""
-    if not wanted:
-        return lambda users: users.withColumn(c.ITEMS, F.lit(None).cast("array<int>"))
-    sequences = run.tables.read_slice("sequences", {c.AS_OF_DATE: run.as_of, c.FIT: "production"})
-    return lambda users: users.join(sequences.select(c.USER_IDX, c.ITEMS), on=c.USER_IDX, how="left")
-
-
-def _in_context(run: Run, features: DataFrame, known: Sequence[Mapping[str, Any]]) -> Transformer:
-    """`_eligible` users -> the same with `context`, where the model takes one: the given one, and the user's own recency
-    and frequency at the end of the date."""
-    learnt = learnt_of(known)
-    declared = [one.feature for one in learnt if isinstance(one.feature, CategoricalFeature | DenseFeature)]
-    values = values_of_users(declared, run.config.recommend.context, run.as_of)
-    latest = features.select(c.USER_IDX, F.col(c.LAST_TIME).alias(c.EVENT_TIME), F.col(c.EVENTS).alias(FREQUENCY))
-
-    def add(users: DataFrame) -> DataFrame:
-        if not learnt:
-            return users
-        return users.join(latest, on=c.USER_IDX, how="left").transform(values).transform(packed(learnt, users.columns))
-
-    return add
 
 
 def _examples(written: DataFrame, attributes: DataFrame) -> list[str]:
@@ -129,12 +185,15 @@ def _examples(written: DataFrame, attributes: DataFrame) -> list[str]:
     some = written.select(c.USER_ID).distinct().orderBy(F.xxhash64(c.USER_ID)).limit(_SHOWN_USERS)
     heads = written.where(F.col(c.RANK) <= _SHOWN_ITEMS).join(F.broadcast(some), on=c.USER_ID, how="left_semi")
     named = heads.join(attributes.select(c.ITEM_ID, c.TITLE, c.BRAND), on=c.ITEM_ID, how="left")
+    told = attributes.select(F.col(c.ITEM_ID).alias(c.REASON_ITEM_ID), F.col(c.TITLE).alias(c.BECAUSE))
+    named = named.join(told, on=c.REASON_ITEM_ID, how="left")
     lines: list[str] = []
     for row in named.orderBy(c.USER_ID, c.RANK).collect():
         if row[c.RANK] == 1:
             lines.append(f"for user {row[c.USER_ID]}:")
         brand = f" ({row[c.BRAND]})" if row[c.BRAND] else ""
-        lines.append(f"  {row[c.RANK]}. {row[c.TITLE] or row[c.ITEM_ID]}{brand}: {REASONS[row[c.REASON_CODE]]}")
+        why = words(row[c.REASON_CODE], row[c.BECAUSE] or row[c.REASON_ITEM_ID])
+        lines.append(f"  {row[c.RANK]}. {row[c.TITLE] or row[c.ITEM_ID]}{brand}: {why}")
     return lines
 
 

@@ -32,7 +32,13 @@ from recsys_spark.schemas.features import (
 from recsys_spark.schemas.interactions import INTERACTIONS, ITEMS, LABELLED_EVENTS, USERS
 from recsys_spark.schemas.leases import LEASES
 from recsys_spark.schemas.publish import GATE_RESULTS
-from recsys_spark.schemas.recommend import RECOMMENDATIONS, RECOMMENDATIONS_CURRENT
+from recsys_spark.schemas.recommend import (
+    BLOCKED_PAIRS,
+    CANDIDATES,
+    ITEM_AVAILABILITY,
+    RECOMMENDATIONS,
+    RECOMMENDATIONS_CURRENT,
+)
 from recsys_spark.schemas.runs import RUNS
 from recsys_spark.schemas.table import Table
 from recsys_spark.schemas.training import MODELS
@@ -40,6 +46,8 @@ from recsys_spark.schemas.tuning import TUNE_TRIALS
 
 __all__ = [
     "BENCHMARK_CELLS",
+    "BLOCKED_PAIRS",
+    "CANDIDATES",
     "EVAL_EXAMPLES",
     "EVENTS",
     "EVENTS_REJECTED",
@@ -49,6 +57,7 @@ __all__ = [
     "INTERACTIONS",
     "ITEMS",
     "ITEM_ATTRIBUTES",
+    "ITEM_AVAILABILITY",
     "ITEM_ENCODED",
     "ITEM_FEATURES",
     "LABELLED_EVENTS",
@@ -95,6 +104,9 @@ TABLES: Final[Mapping[str, Table]] = {
         SHOWN_POSITIONS,
         EVAL_EXAMPLES,
         MODELS,
+        ITEM_AVAILABILITY,
+        BLOCKED_PAIRS,
+        CANDIDATES,
         RECOMMENDATIONS,
         RECOMMENDATIONS_CURRENT,
         METRICS,

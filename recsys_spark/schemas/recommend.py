@@ -1,4 +1,4 @@
-"""Tables of the lists, those of every date and the published ones."""
+"""Tables of candidates and of the lists, those of every date and the published ones, and what a shop tells of its items."""
 
 from __future__ import annotations
 
@@ -7,18 +7,75 @@ from typing import Final
 from pyspark.sql.types import ArrayType, FloatType, StructType
 
 from recsys_spark import columns as c
-from recsys_spark.schemas.table import AS_OF, DOUBLE, INT, RUN, STRING, Table, column
+from recsys_spark.schemas.table import AS_OF, DOUBLE, INT, RUN, STRING, TIME, USER_IDX, Table, column
+
+_VARIANT = column(c.VARIANT, STRING, "experiment variant; 'default' where there is none")
+
+ITEM_AVAILABILITY: Final = Table(
+    "item_availability",
+    "the shop",
+    StructType(
+        [
+            column(c.ITEM_ID, STRING, "what; an item without a row is always available"),
+            column(c.AVAILABLE_FROM, TIME, "the first moment of a span; null: ever since"),
+            column(c.AVAILABLE_TO, TIME, "the moment it ends, at which it is no more; null: open"),
+        ]
+    ),
+    key=(c.ITEM_ID, c.AVAILABLE_FROM),
+)
+
+BLOCKED_PAIRS: Final = Table(
+    "blocked_pairs",
+    "the shop",
+    StructType([column(c.USER_ID, STRING, "who"), column(c.ITEM_ID, STRING, "must never be shown this")]),
+    key=(c.USER_ID, c.ITEM_ID),
+)
+
+CANDIDATES: Final = Table(
+    "candidates",
+    "recommend",
+    StructType(
+        [
+            AS_OF,
+            _VARIANT,
+            USER_IDX,
+            column(
+                c.ITEMS,
+                ArrayType(INT),
+                "item_idx of each candidate once: by source as configured, then by its rank there",
+            ),
+            column(
+                c.SOURCES,
+                ArrayType(INT),
+                "for each, which sources proposed it, as a sum: 1 model, 2 retriever, 4 co_occurrence, 8 recent_popular, "
+                "16 new_items, 32 repeat",
+            ),
+            column(c.BECAUSE, ArrayType(INT), "for each, the user's item that co_occurrence has it from, -1 for none"),
+        ]
+    ),
+    key=(c.AS_OF_DATE, c.VARIANT, c.USER_IDX),
+    partitioned_by=(c.AS_OF_DATE,),
+)
 
 _RECOMMENDATION_COLUMNS = [
     AS_OF,
-    column(c.VARIANT, STRING, "experiment variant; 'default' where there is none"),
+    _VARIANT,
     column(c.USER_ID, STRING, "for whom"),
     column(c.RANK, INT, "place in the list, from 1, without gaps"),
     column(c.ITEM_ID, STRING, "what"),
-    column(c.SCORE, FloatType(), "the model's score: comparable within one list only"),
-    column(c.REASON_CODE, STRING, "model, repeat, popular_segment or popular"),
-    column(c.REASON_ITEM_ID, STRING, "the item that the reason speaks of, if any"),
-    column(c.SOURCES, ArrayType(STRING), "the candidate sources that proposed it"),
+    column(c.SCORE, FloatType(), "the model's score, comparable within one list only; calibrated, a probability"),
+    column(
+        c.REASON_CODE,
+        STRING,
+        "the first of the sources as configured: model, retriever, co_occurrence, recent_popular, new_items, repeat; "
+        "popular_segment or popular where none filled the place",
+    ),
+    column(
+        c.REASON_ITEM_ID,
+        STRING,
+        "co_occurrence: what the user had that it goes with; repeat: the item itself; else null",
+    ),
+    column(c.SOURCES, ArrayType(STRING), "the candidate sources that proposed it; popular where none did"),
     column(c.PROPENSITY, DOUBLE, "probability with which the policy showed it; 1 where nothing was drawn"),
     column(c.MODEL_VERSION, STRING, "the model that scored it, see models"),
     RUN,

@@ -1,0 +1,95 @@
+"""What proposes candidates: a quota each, for a block of users. Neither Spark nor TensorFlow by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from recsys_spark import columns as c
+from recsys_spark.recommend import approximate
+from recsys_spark.recommend.barring import ragged_of
+from recsys_spark.recommend.blocks import Block, best_by
+from recsys_spark.recommend.histories import users_of
+from recsys_spark.recommend.proposals import Joined, Neighbours, Proposed, Ranked, joined, repeated
+from recsys_spark.recommend.reasons import BITS, CO_OCCURRENCE, MODEL, NEW_ITEMS, RECENT_POPULAR, REPEAT, RETRIEVER
+from recsys_spark.recommend.scorer import load_scorer
+
+_DEPTH = (
+    4  # a list that users share is this many quotas long: what is left of it, once the barred is out, fills the quota
+)
+_SECONDS_A_DAY = 86400
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What candidates are proposed from; item-sized, and broadcast.
+
+    `quotas` are by source, the strongest reason first. The others are those of the sources that are among them.
+    """
+
+    quotas: Mapping[str, int]
+    model: str = ""  # where the ranking model lies
+    retriever: str = ""  # where the model lies that retrieves ...
+    index: str = ""  # ... and its approximate index, empty for exact
+    searched: int = 0  # items that the index looks at, at least
+    latest: int = 0  # items of the user that bring others
+    neighbours: Neighbours | None = None
+    recent: Ranked | None = None
+    new: Ranked | None = None
+    until: int = 0  # the end of the date, seconds since 1970
+    half_life_days: float = 1.0
+
+
+def candidates_of(block: Block, sources: Sources) -> Joined:
+    """Each user's candidates, none of them barred, each with the sources that proposed it.
+
+    An item that the user has seen comes from `repeat` alone, where seen items are left out. O(U sum of quotas) memory,
+    beside what `Sources` holds and, for models, a block's scores of the catalogue.
+    """
+    proposed = {BITS[name]: _proposed(name, quota, block, sources) for name, quota in sources.quotas.items()}
+    return joined(proposed, block.users)
+
+
+def depth(quota: int) -> int:
+    """How many items a list needs that users share."""
+    return _DEPTH * quota
+
+
+def _proposed(name: str, quota: int, block: Block, sources: Sources) -> Proposed:
+    if name == MODEL:
+        return Proposed.of(best_by(load_scorer(sources.model), block, quota)[0])
+    if name == RETRIEVER:
+        return _retrieved(quota, block, sources)
+    if name == REPEAT:
+        own, times = (ragged_of(block.batch.column(column)) for column in (c.ITEMS, c.TIMES))
+        again = repeated(own, times, sources.until, sources.half_life_days * _SECONDS_A_DAY)
+        return again.first(block.barred.allows(again.items, seen_too=True), quota)
+    shared = {RECENT_POPULAR: sources.recent, NEW_ITEMS: sources.new}.get(name)
+    if name == CO_OCCURRENCE and sources.neighbours is not None:
+        latest = users_of(block.batch, sources.latest, len(sources.neighbours.items)).history
+        ranked = sources.neighbours.for_users(latest)
+    elif shared is not None:
+        ranked = shared.for_users(block.segments)
+    else:
+        raise ValueError(f"source {name} has nothing to propose from")
+    return ranked.first(block.barred.allows(ranked.items), quota)
+
+
+def _retrieved(quota: int, block: Block, sources: Sources) -> Proposed:
+    """The exact best, or those that the index finds; it is asked for more than the quota, by what is barred of the block."""
+    scorer: Any = load_scorer(sources.retriever)  # one that has `queries`
+    if not sources.index:
+        return Proposed.of(best_by(scorer, block, quota)[0])
+    users = users_of(block.batch, scorer.history, scorer.n_items)
+    known = np.flatnonzero(scorer.knows(users))
+    items = np.full((block.users, depth(quota)), -1, np.int32)
+    if len(known):
+        barred = block.barred.lists(known)
+        most = quota + (0 if barred is None else int(np.diff(barred[0]).max()))
+        most = min(most, depth(quota), scorer.n_items)
+        items[known, :most] = approximate.nearest(sources.index, scorer.queries(users[known]), most, sources.searched)
+    found = Proposed.of(items)
+    return found.first(block.barred.allows(items), quota)

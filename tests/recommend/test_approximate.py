@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recsys_spark.errors import UserError
+from recsys_spark.recommend import approximate, sources
+from recsys_spark.recommend.barring import Catalogue
+from recsys_spark.recommend.blocks import blocks
+from recsys_spark.recommend.sources import Sources, candidates_of
+from tests.recommend.blocks import Matrix, batch_of
+
+
+@pytest.fixture
+def world(tmp_path):
+    pytest.importorskip("faiss", reason="needs the extra `index`")
+    rng = np.random.default_rng(5)
+    vectors = (rng.normal(size=(2000, 16)) * rng.uniform(0.2, 3.0, (2000, 1))).astype(np.float32)
+    queries = rng.normal(size=(30, 16)).astype(np.float32)
+    location = approximate.built(str(tmp_path / "artifact"), vectors, links=16, construction=100, limit=1 << 30)
+    return vectors, queries, location, tmp_path
+
+
+def test_the_best_by_dot_product_are_found_of_vectors_of_any_length(world):
+    vectors, queries, location, _ = world
+    exact = np.argsort(-(queries @ vectors.T), axis=1)[:, :50]
+    found = approximate.nearest(location, queries, 50, searched=200)
+    recall = np.mean([np.isin(one, other).mean() for one, other in zip(exact, found, strict=True)])
+    assert recall >= 0.98
+    dots = np.take_along_axis(queries @ vectors.T, found, axis=1)
+    assert (np.diff(dots, axis=1) <= 1e-4).all()
+
+
+def test_an_index_is_built_once(world, monkeypatch):
+    vectors, _, location, folder = world
+    monkeypatch.setattr(approximate, "_faiss", lambda: pytest.fail("built again"))
+    assert approximate.built(str(folder / "artifact"), vectors, 16, 100, 1 << 30) == location
+
+
+def test_what_is_barred_is_made_up_for(world, monkeypatch):
+    vectors, queries, location, _ = world
+
+    class Retriever(Matrix):
+        def queries(self, users):
+            return queries[users.idx]
+
+    monkeypatch.setattr(sources, "load_scorer", lambda path: Retriever(queries @ vectors.T))
+    best = np.argsort(-(queries[0] @ vectors.T))[:20]
+    batch = batch_of(user_idx=[0, 99], seen=[best[:10].tolist(), []])
+    (block,) = blocks([batch], 2, Catalogue.open(), exclude_seen=True)
+    found = candidates_of(block, Sources({"retriever": 10}, retriever="path", index=location, searched=200))
+    assert found.items[0].tolist() == best[10:].tolist()
+    assert (found.items[1] == -1).all()
+
+
+def test_an_index_that_does_not_fit_the_driver_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"1,000 items would take 584,000 bytes .* run.driver_bytes"):
+        approximate.built(str(tmp_path), np.zeros((1000, 8), np.float32), links=32, construction=100, limit=1)

@@ -1,0 +1,175 @@
+"""The recommend stage over tables written by hand: several sources, every filter, and what is told of both."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+from pyspark.sql.pandas.types import to_arrow_schema
+
+from recsys_spark import recommend_items, schemas
+from recsys_spark.errors import UserError
+from recsys_spark.recommend.rules import mask_of
+from recsys_spark.recommend.stage import run as recommend
+from recsys_spark.runs import run_stage
+from recsys_spark.storage import save_folder
+
+AS_OF = date(2024, 1, 31)
+N_USERS, N_ITEMS = 5, 10
+# (user, item, day of January); item 8 has none by the date
+EVENTS = [
+    (0, 0, 1), (0, 1, 2), (0, 0, 30), (1, 0, 3), (1, 1, 4), (1, 2, 5), (1, 9, 10), (2, 1, 6), (2, 2, 7), (2, 7, 9),
+    (2, 3, 29), (3, 4, 30), (3, 5, 30), (4, 0, 8), (4, 6, 28),
+]  # fmt: skip
+SCORES = np.random.default_rng(3).permutation(N_USERS * N_ITEMS).reshape(N_USERS, N_ITEMS).astype(np.float32) / 10
+# item 3 is sold out, 5 is a toy, 4 is not for user 1 (who is 15), 2 never for user 0
+NEVER = {0: {2, 3, 5, 8}, 1: {3, 4, 5, 8}, 2: {3, 5, 8}, 3: {3, 5, 8}, 4: {3, 5, 8}}
+FILTERS = [
+    "recommend.filters.blocked_categories=[toys]",
+    "recommend.filters.rules=[{name: adults, users: 'age < 18', items: \"attributes['adult'] = '1'\"}]",
+]
+SEEN = defaultdict(set)
+for _user, _item, _day in EVENTS:
+    SEEN[_user].add(_item)
+
+
+def day(number: int) -> datetime:
+    return datetime(2024, 1, 1, 12, tzinfo=UTC) + timedelta(days=number - 1)
+
+
+def write_world(root: str) -> None:
+    def write(table, rows, **values):
+        full = [dict.fromkeys(table.schema.names) | values | row for row in rows]
+        arrow = pa.Table.from_pylist(full, schema=to_arrow_schema(table.schema))
+        write_deltalake(f"{root}/{table.name}", arrow, mode="append", partition_by=list(table.partitioned_by) or None)
+
+    write(schemas.USERS, [{"user_id": f"u{user}", "user_idx": user} for user in range(N_USERS)])
+    write(schemas.ITEMS, [{"item_id": f"i{item}", "item_idx": item} for item in range(N_ITEMS)])
+    days = defaultdict(list)
+    for user, item, at in EVENTS:
+        days[user, item].append(at)
+    pairs = [
+        {"user_idx": user, "item_idx": item, "positives": len(at), "first_time": day(min(at)), "last_time": day(max(at))}
+        for (user, item), at in days.items()
+    ]
+    write(schemas.INTERACTIONS, pairs, as_of_date=AS_OF)
+    production = {"as_of_date": AS_OF, "fit": "production"}
+    write(schemas.USER_FEATURES, [{"user_idx": user} for user in range(N_USERS)], **production)
+    for fit in ("production", "evaluate"):
+        by_user = [sorted((at, item) for user, item, at in EVENTS if user == one) for one in range(N_USERS)]
+        rows = [
+            {"user_idx": user, "items": [i for _, i in own], "times": [int(day(at).timestamp()) for at, _ in own]}
+            for user, own in enumerate(by_user)
+        ]
+        write(schemas.SEQUENCES, rows, as_of_date=AS_OF, fit=fit)
+    attributes = {0: {"title": "Milk"}, 4: {"attributes": {"adult": "1"}}, 5: {"category": "games|toys"}}
+    write(schemas.ITEM_ATTRIBUTES, [{"item_id": f"i{item}"} | known for item, known in attributes.items()])
+    write(schemas.USER_ATTRIBUTES, [{"user_id": "u1", "age": "15"}, {"user_id": "u2", "age": "40"}])
+    spans = [("i3", None, day(15)), ("i9", day(1), None), ("i9", None, day(2))]
+    write(schemas.ITEM_AVAILABILITY, [dict(zip(schemas.ITEM_AVAILABILITY.schema.names, span, strict=True)) for span in spans])
+    write(schemas.BLOCKED_PAIRS, [{"user_id": "u0", "item_id": "i2"}, {"user_id": "nobody", "item_id": "i1"}])
+    lists = [{"user_idx": user, "targets": [item], "candidates": [8, 5]} for user, item in enumerate([3, 0, 4, 1, 9])]
+    write(schemas.EVAL_EXAMPLES, lists, as_of_date=AS_OF, part="validation")
+    models = [{"model_version": f"m-{fit}", "fit": fit, "path": f"{root}/m-{fit}"} for fit in ("production", "evaluate")]
+    models[0]["evaluated_by"] = "m-evaluate"
+    write(schemas.MODELS, models, model_name="neumf", as_of_date=AS_OF, created_at=day(31))
+    telling = SCORES.copy()
+    telling[np.arange(N_USERS), [3, 0, 4, 1, 9]] += 3  # the evaluate fit scores what was taken higher, mostly
+    for fit, scores in (("production", SCORES), ("evaluate", telling)):
+        manifest = {"format": 1, "model_version": f"m-{fit}", "model": {"n_users": N_USERS, "n_items": N_ITEMS}}
+        weights = {"user_gmf": scores, "item_gmf": np.eye(N_ITEMS), "output_gmf": np.ones(N_ITEMS), "output_bias": np.zeros(1)}
+        save_folder(f"{root}/m-{fit}", manifest, {name: value.astype(np.float32) for name, value in weights.items()})
+
+
+def rows_of(root: str, table: str) -> list[dict]:
+    return DeltaTable(f"{root}/{table}").to_pyarrow_dataset().to_table().to_pylist()
+
+
+@pytest.fixture
+def made(make_run):
+    def make(*settings: str):
+        run = make_run("recommend", "recommend.n=3", *FILTERS, *settings, as_of=str(AS_OF))
+        write_world(run.root)
+        run_stage(run, recommend)
+        lists = defaultdict(list)
+        for row in sorted(rows_of(run.root, "recommendations_current"), key=lambda row: (row["user_id"], row["rank"])):
+            lists[int(row["user_id"][1:])].append(row)
+        return run, lists
+
+    return make
+
+
+def test_candidates_of_five_sources_under_every_filter(made):
+    quotas = {"co_occurrence": 2, "repeat": 1, "recent_popular": 2, "new_items": 1, "model": 2}
+    sources = ", ".join(f"{name}: {quota}" for name, quota in quotas.items())
+    run, lists = made(
+        f"recommend.candidates.sources={{{sources}}}",
+        "recommend.candidates.shrinkage=0",
+        "recommend.candidates.recent_days=7",
+        "recommend.candidates.new_days=25",
+        "recommend.calibration=platt",
+    )
+    assert {name: run.counts[f"removed_{name}"] for name in ("unavailable", "blocked_category", "without_event")} == {
+        "unavailable": 5, "blocked_category": 5, "without_event": 5
+    }  # fmt: skip
+    assert run.counts["removed_rule_adults"] == run.counts["removed_blocked_pairs"] == 1
+    assert run.counts["removed_seen"] == sum(map(len, SEEN.values()))
+    candidates = {row["user_idx"]: row for row in rows_of(run.root, "candidates")}
+    # of user 0, who had 0, 1, 0: 9 goes with 0 and 1, 1 / sqrt(3) each, 6 with 0; the repeat is 0; recent popular are 4
+    # and 6, 5 and 3 being barred; 4 is the newest that may be shown of the last 25 days, with 9, 7 and 6, a user each
+    of_first = dict(zip(candidates[0]["items"], zip(candidates[0]["sources"], candidates[0]["because"], strict=True), strict=True))
+    assert list(of_first)[:4] == [9, 6, 0, 4]
+    assert of_first[9][1] == of_first[6][1] == 0 and of_first[0] == (32, -1)
+    assert [of_first[item][0] & 15 - 1 for item in (9, 6, 4)] == [4, 12, 24 & 15]
+    for user, rows in lists.items():
+        found = candidates[user]
+        assert not (NEVER[user] | SEEN[user]) & {i for i, b in zip(found["items"], found["sources"], strict=True) if not b & 32}
+        best = sorted(found["items"], key=lambda item, user=user: -SCORES[user, item])[:3]
+        assert [row["item_id"] for row in rows] == [f"i{item}" for item in best]
+        assert not NEVER[user] & {int(row["item_id"][1:]) for row in rows}
+        assert all(0 < row["score"] < 1 and row["propensity"] == 1.0 for row in rows)
+        for row in rows:
+            assert row["reason_code"] == min(row["sources"], key=list(quotas).index)
+            assert row["reason_item_id"] == (row["item_id"] if row["reason_code"] == "repeat" else row["reason_item_id"])
+    assert run.counts["missing_rows"] == 0
+    notes = "\n".join(run.notes)
+    assert "filter rule adults: keeps 1 pairs" in notes and "scores are probabilities" in notes
+    assert {"candidates", *(f"candidates_{name}" for name in quotas)} <= set(run.counts)
+    shown = recommend_items("u0", top_n=3, root=run.root)
+    assert shown["item_id"].tolist() == [row["item_id"] for row in lists[0]]
+    told = dict(zip(shown["item_id"], shown["reason"], strict=True))
+    assert all(why == "because you had Milk" for item, why in told.items() if item in ("i9", "i6"))
+    assert len(recommend_items("u0", top_n=9, root=run.root)) == 3  # no unfiltered list is made up
+    with pytest.raises(UserError, match="the lists under .* are filtered"):
+        recommend_items("nobody", root=run.root)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", ["recommend.exclude_seen=true", "recommend.exclude_seen=false"])
+def test_the_whole_catalogue_under_every_filter(made, setting):
+    run, lists = made(setting, "recommend.n=4")
+    for user, rows in lists.items():
+        barred = NEVER[user] | (SEEN[user] if run.config.recommend.exclude_seen else set())
+        allowed = sorted(set(range(N_ITEMS)) - barred, key=lambda item, user=user: -SCORES[user, item])
+        items = [int(row["item_id"][1:]) for row in rows]
+        assert items[: len(allowed)] == allowed[:4] and len(items) == 4
+        assert not NEVER[user] & set(items)
+        assert all(row["reason_code"] == "repeat" for row in rows if int(row["item_id"][1:]) in SEEN[user])
+    assert "candidates" not in run.counts
+
+
+@pytest.mark.parametrize("predicate", ["age <", "shoe_size > 3", "age", "count(*) > 1"])
+def test_a_predicate_that_is_none_is_named(spark, predicate):
+    frame = spark.createDataFrame([("u", "30")], "user_id string, age string")
+    with pytest.raises(UserError, match=r"rule `adults`: .* is no condition over user_attributes \(user_id, age\)"):
+        mask_of({"minors": "age < 18", "adults": predicate}, frame, "user_attributes")
+
+
+def test_rules_are_bits(spark):
+    frame = spark.createDataFrame([("a", "10"), ("b", "30"), ("c", None)], "user_id string, age string")
+    mask = mask_of({"minors": "age < 18", "known": "age IS NOT NULL"}, frame, "user_attributes")
+    assert [row[0] for row in frame.select(mask).collect()] == [3, 2, 0]

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
@@ -22,8 +22,7 @@ from recsys_spark.schemas import BLOCKED_PAIRS, ITEM_ATTRIBUTES, ITEM_AVAILABILI
 from recsys_spark.transform import Transformer, conform
 
 _BARRED: Final = "barred"
-_AVAILABLE: Final = "available"
-_HAS_EVENT: Final = "has_event"
+_HOLDS: Final = "holds"
 _SEEN_ITEMS: Final = "seen_items"
 _BLOCKED_ITEMS: Final = "blocked_items"
 
@@ -38,21 +37,54 @@ def catalogue(run: Run, interactions: DataFrame) -> Catalogue:
         UserError: a rule's predicate is not one, see `rules.mask_of`; tables of the shop without the columns they need.
     """
     items = run.tables.read("items").select(c.ITEM_ID, c.ITEM_IDX)
-    known = items.join(run.tables.read_or_empty(ITEM_ATTRIBUTES), on=c.ITEM_ID, how="left")
-    rules = {rule.name: rule.items for rule in run.config.recommend.filters.rules}
-    mask = mask_of(rules, known.drop(c.ITEM_IDX, c.RUN_ID), ITEM_ATTRIBUTES.name)
-    marked = known.select(c.ITEM_ID, c.ITEM_IDX, c.CATEGORY, mask.alias(RULES))
-    with_events = interactions.select(c.ITEM_IDX).distinct().withColumn(_HAS_EVENT, F.lit(True))
-    marked = marked.join(_available(run), on=c.ITEM_ID, how="left").join(with_events, on=c.ITEM_IDX, how="left")
-    blocked = F.array(*[F.lit(category) for category in run.config.recommend.filters.blocked_categories])
-    why = {
-        "without_event": F.col(_HAS_EVENT).isNull(),
-        "unavailable": ~F.col(_AVAILABLE),
-        "blocked_category": F.arrays_overlap(F.split(c.CATEGORY, r"\|"), blocked.cast("array<string>")),
-    }
-    bits = [F.when(F.coalesce(holds, F.lit(False)), FOR_EVERYONE[name]).otherwise(0) for name, holds in why.items()]
-    marked = marked.select(c.ITEM_IDX, sum(bits, F.lit(0)).alias(_BARRED), RULES)
+    with_events = interactions.select(c.ITEM_IDX).distinct().withColumn(_HOLDS, F.lit(True))
+    marked = items.join(with_events, on=c.ITEM_IDX, how="left").withColumn(RULES, F.lit(0).cast("long"))
+    marked = marked.withColumn(_BARRED, F.lit(0)).transform(_barred("without_event", F.col(_HOLDS).isNull()))
+    marked = marked.transform(_by_attributes(run)).transform(_by_availability(run))
     return _collected(marked, next_index(items, c.ITEM_IDX), run.config.run.driver_bytes)
+
+
+def _barred(name: str, holds: Column) -> Transformer:
+    """Add a bit of `FOR_EVERYONE` where a condition holds; null does not. The column it is read from goes."""
+    bit = F.when(F.coalesce(holds, F.lit(False)), FOR_EVERYONE[name]).otherwise(0)
+    return lambda items: items.withColumn(_BARRED, F.col(_BARRED) + bit).drop(_HOLDS)
+
+
+def _by_attributes(run: Run) -> Transformer:
+    """Items -> the same with what blocked categories and rules say of them; nothing is read where there are none."""
+    filters = run.config.recommend.filters
+
+    def mark(items: DataFrame) -> DataFrame:
+        if not filters.rules and not filters.blocked_categories:
+            return items
+        attributes = run.tables.read_or_empty(ITEM_ATTRIBUTES).drop(c.RUN_ID)
+        known = items.select(c.ITEM_ID).join(attributes, on=c.ITEM_ID, how="left")
+        mask = mask_of({rule.name: rule.items for rule in filters.rules}, known, ITEM_ATTRIBUTES.name)
+        blocked = F.array(*[F.lit(category) for category in filters.blocked_categories]).cast("array<string>")
+        holds = F.arrays_overlap(F.split(c.CATEGORY, r"\|"), blocked)
+        of_items = known.select(c.ITEM_ID, mask.alias(RULES), holds.alias(_HOLDS))
+        marked = items.drop(RULES).join(of_items, on=c.ITEM_ID, how="inner")
+        return marked.transform(_barred("blocked_category", F.col(_HOLDS)))
+
+    return mark
+
+
+def _by_availability(run: Run) -> Transformer:
+    """Items -> the same with those barred that the shop has rows of, none of which holds at the end of the date."""
+    moment = end_of(run.as_of)
+    begun = F.coalesce(F.col(c.AVAILABLE_FROM) <= moment, F.lit(True))
+    goes_on = F.coalesce(F.col(c.AVAILABLE_TO) > moment, F.lit(True))
+
+    def mark(items: DataFrame) -> DataFrame:
+        if not run.tables.exists(ITEM_AVAILABILITY.name):
+            return items
+        spans = run.tables.read(ITEM_AVAILABILITY.name).transform(
+            conform(ITEM_AVAILABILITY.schema, ITEM_AVAILABILITY.name)
+        )
+        available = spans.groupBy(c.ITEM_ID).agg(F.max(begun & goes_on).alias(_HOLDS))
+        return items.join(available, on=c.ITEM_ID, how="left").transform(_barred("unavailable", ~F.col(_HOLDS)))
+
+    return mark
 
 
 def _collected(marked: DataFrame, n_items: int, limit: int) -> Catalogue:
@@ -64,16 +96,6 @@ def _collected(marked: DataFrame, n_items: int, limit: int) -> Catalogue:
     barred, rules = np.zeros(n_items, np.uint8), np.zeros(n_items, np.int64)
     barred[came[c.ITEM_IDX]], rules[came[c.ITEM_IDX]] = came[_BARRED], came[RULES]
     return Catalogue(barred, rules)
-
-
-def _available(run: Run) -> DataFrame:
-    """`(item_id, available)` of the items that the shop has rows of: whether one holds at the end of the date."""
-    spans = run.tables.read_or_empty(ITEM_AVAILABILITY)
-    spans = spans.transform(conform(ITEM_AVAILABILITY.schema, ITEM_AVAILABILITY.name))
-    moment = end_of(run.as_of)
-    begun = F.coalesce(F.col(c.AVAILABLE_FROM) <= moment, F.lit(True))
-    goes_on = F.coalesce(F.col(c.AVAILABLE_TO) > moment, F.lit(True))
-    return spans.groupBy(c.ITEM_ID).agg(F.max(begun & goes_on).alias(_AVAILABLE))
 
 
 def with_filters(run: Run) -> Transformer:

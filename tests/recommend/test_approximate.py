@@ -54,5 +54,5 @@ def test_what_is_barred_is_made_up_for(world, monkeypatch):
 
 
 def test_an_index_that_does_not_fit_the_driver_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"1,000 items would take 584,000 bytes .* run.driver_bytes"):
+    with pytest.raises(UserError, match=r"1,000 items would take 576,000 bytes .* run.driver_bytes"):
         approximate.built(str(tmp_path), np.zeros((1000, 8), np.float32), links=32, construction=100, limit=1)

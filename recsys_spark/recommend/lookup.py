@@ -45,7 +45,7 @@ def recommend_items(
         raise UserError(f"top_n is {top_n}, expected 1 or more")
     root = root or os.environ.get(ROOT_VARIABLE) or DEMO_ROOT
     rows = _published(root, str(user_id), top_n, variant)
-    if len(rows) < top_n and not _is_filtered(root):
+    if len(rows) < top_n and not _is_filtered(root, variant):
         rows = _made_now(root, str(user_id), top_n, variant)
     elif rows.empty:
         raise UserError(
@@ -83,13 +83,13 @@ def _made_now(root: str, user_id: str, top_n: int, variant: str) -> pd.DataFrame
     items = pd.DataFrame({c.ITEM_IDX: popular[c.ITEM_IDX], c.SCORE: popular[c.USERS] / popular[c.USERS].max()})
     items[c.REASON_CODE] = POPULAR
     if len(known):
-        items = _by_model(str(model["path"]), int(known[c.USER_IDX].iloc[0]), root, as_of, items)
+        items = _by_model(str(model["path"]), int(known[c.USER_IDX].iloc[0]), root, variant, as_of, items)
     best = items.head(top_n).assign(**{c.RANK: np.arange(1, min(top_n, len(items)) + 1)})
     ids = _read(root, "items", _field(c.ITEM_IDX).isin(best[c.ITEM_IDX].tolist()), [c.ITEM_ID, c.ITEM_IDX])
     return best.merge(ids, on=c.ITEM_IDX, how="inner").sort_values(c.RANK)
 
 
-def _by_model(path: str, user_idx: int, root: str, as_of: Any, popular: pd.DataFrame) -> pd.DataFrame:
+def _by_model(path: str, user_idx: int, root: str, variant: str, as_of: Any, popular: pd.DataFrame) -> pd.DataFrame:
     """All items as the model ranks them for one user, without those that the published lists would leave out."""
     import numpy as np
 
@@ -106,7 +106,7 @@ def _by_model(path: str, user_idx: int, root: str, as_of: Any, popular: pd.DataF
     scored = known.assign(**{c.SCORE: scores[known[c.ITEM_IDX].to_numpy()], c.REASON_CODE: MODEL})
     had = _read(root, "interactions", _field(c.USER_IDX) == user_idx, [c.ITEM_IDX], as_of_date=as_of)[c.ITEM_IDX]
     seen = scored[c.ITEM_IDX].isin(had)
-    if _excludes_seen(root):
+    if _excludes_seen(root, variant):
         scored = scored[~seen]
     else:
         scored.loc[seen, c.REASON_CODE] = REPEAT
@@ -119,30 +119,29 @@ def _latest(root: str, as_of: Any, user_idx: int, n_items: int) -> list[int]:
     return [] if of_user.empty else [item for item in of_user[c.ITEMS].iloc[0] if item < n_items]
 
 
-def _excludes_seen(root: str) -> bool:
-    """Whether the run that published left out what users had."""
-    return bool(_publishing(root)[0]["exclude_seen"])
+def _excludes_seen(root: str, variant: str) -> bool:
+    """Whether the run that made the published lists left out what users had."""
+    return bool(_made_by(root, variant)[0]["exclude_seen"])
 
 
-def _is_filtered(root: str) -> bool:
+def _is_filtered(root: str, variant: str) -> bool:
     """Whether that run left out items for other reasons than that users had them."""
     if not _exists(root, "runs"):
         return False
-    config, read = _publishing(root)
+    config, read = _made_by(root, variant)
     by_tables = {"item_availability", "blocked_pairs"} & {name for name, _ in read}
     return bool(by_tables) or any(config.get("filters", {}).values())
 
 
-def _publishing(root: str) -> tuple[dict[str, Any], list[tuple[str, int]]]:
-    """`recommend` of the configuration, and the versions read, of the run that published: they stand in `runs`."""
+def _made_by(root: str, variant: str) -> tuple[dict[str, Any], list[tuple[str, int]]]:
+    """`recommend` of the configuration, and the versions read, of the run that made the published lists, as in `runs`."""
     import yaml
 
-    ours = (_field("stage") == "recommend") & (_field("status") == "done")
-    runs = _read(root, "runs", ours, ["started_at", "config", "versions_read"]).sort_values("started_at")
+    published = _read(root, "recommendations_current", _field(c.VARIANT) == variant, [c.RUN_ID])
+    runs = _read(root, "runs", _field(c.RUN_ID).isin(published[c.RUN_ID].head(1).tolist()), ["config", "versions_read"])
     if runs.empty:
         return {"exclude_seen": True}, []
-    newest = runs.iloc[-1]
-    return yaml.safe_load(newest["config"])["recommend"], list(newest["versions_read"])
+    return yaml.safe_load(runs["config"].iloc[0])["recommend"], list(runs["versions_read"].iloc[0])
 
 
 def _reasons(root: str, rows: pd.DataFrame) -> list[str]:

@@ -113,6 +113,7 @@ def made(make_run):
         run = make_run("recommend", "recommend.n=3", *FILTERS, *settings, as_of=str(AS_OF))
         write_world(run.root)
         run_stage(run, recommend)
+        run.tables.replace(schemas.RECOMMENDATIONS_CURRENT, run.tables.read("recommendations"))
         lists = defaultdict(list)
         for row in sorted(rows_of(run.root, "recommendations_current"), key=lambda row: (row["user_id"], row["rank"])):
             lists[int(row["user_id"][1:])].append(row)

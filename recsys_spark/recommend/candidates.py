@@ -23,7 +23,7 @@ from recsys_spark.recommend import approximate
 from recsys_spark.recommend.barring import Catalogue
 from recsys_spark.recommend.blocks import blocks
 from recsys_spark.recommend.co_occurrence import neighbours
-from recsys_spark.recommend.fallback import Popular, popular
+from recsys_spark.recommend.fallback import popular, with_everyone
 from recsys_spark.recommend.proposals import Neighbours, Ranked
 from recsys_spark.recommend.reasons import BITS, CO_OCCURRENCE, NEW_ITEMS, RECENT_POPULAR, REPEAT, RETRIEVER
 from recsys_spark.recommend.sources import Sources, candidates_of, depth
@@ -61,7 +61,7 @@ def sources_of(run: Run, model: str, retriever: str, interactions: DataFrame, fe
         config.latest,
         _neighbours(run, limit) if CO_OCCURRENCE in quotas else None,
         _recent(run, interactions, features, quotas[RECENT_POPULAR]) if RECENT_POPULAR in quotas else None,
-        _new(run, interactions, features, quotas[NEW_ITEMS]) if NEW_ITEMS in quotas else None,
+        _new(run, interactions, quotas[NEW_ITEMS]) if NEW_ITEMS in quotas else None,
         int(end.timestamp()),
         config.half_life_days,
     )
@@ -146,18 +146,14 @@ def _neighbours(run: Run, limit: int) -> Neighbours:
 
 def _recent(run: Run, interactions: DataFrame, features: DataFrame, quota: int) -> Ranked:
     """By users with an event in the last days: one who has a million counts once."""
-    days = run.config.recommend.candidates.recent_days
+    days, limit = run.config.recommend.candidates.recent_days, run.config.run.driver_bytes
     recent = interactions.where(F.col(c.LAST_TIME) >= end_of(run.as_of - timedelta(days=days)))
-    return Ranked.of(_popular(run, recent, features, depth(quota)), depth(quota))
+    return Ranked.of(popular(recent, features, depth(quota), limit), depth(quota))
 
 
-def _new(run: Run, interactions: DataFrame, features: DataFrame, quota: int) -> Ranked:
+def _new(run: Run, interactions: DataFrame, quota: int) -> Ranked:
     since = end_of(run.as_of - timedelta(days=run.config.recommend.candidates.new_days))
     first = interactions.groupBy(c.ITEM_IDX).agg(F.min(c.FIRST_TIME).alias(c.FIRST_TIME))
-    new = first.where(F.col(c.FIRST_TIME) >= since).select(c.ITEM_IDX)
-    found = _popular(run, interactions.join(F.broadcast(new), on=c.ITEM_IDX, how="left_semi"), features, depth(quota))
-    return Ranked.of(Popular(found.overall, found.shares, {}), depth(quota))
-
-
-def _popular(run: Run, interactions: DataFrame, features: DataFrame, most: int) -> Popular:
-    return popular(interactions, features, most, run.config.run.driver_bytes)
+    new = F.broadcast(first.where(F.col(c.FIRST_TIME) >= since).select(c.ITEM_IDX))
+    of_new = interactions.join(new, on=c.ITEM_IDX, how="left_semi")
+    return Ranked.of(with_everyone(of_new, run.config.run.driver_bytes), depth(quota))

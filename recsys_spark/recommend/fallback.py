@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,11 +40,19 @@ def popular(interactions: DataFrame, features: DataFrame, most: int, limit: int)
         most: how many items a segment's head has.
         limit: bytes, see `bounded.collect_columns`.
     """
-    positives = interactions.where(F.col(c.POSITIVES) > 0).select(c.USER_IDX, c.ITEM_IDX)
-    by_item = positives.groupBy(c.ITEM_IDX).agg(F.count("*").alias(c.USERS))
+    everyone = with_everyone(interactions, limit)
+    return replace(everyone, by_segment=_heads(_positives(interactions), features, most, limit))
+
+
+def with_everyone(interactions: DataFrame, limit: int) -> Popular:
+    """The same without segments. O(pairs), one shuffle by item."""
+    by_item = _positives(interactions).groupBy(c.ITEM_IDX).agg(F.count("*").alias(c.USERS))
     everyone = collect_columns(by_item, [c.ITEM_IDX, c.USERS], "the items by popularity", limit)
-    overall, shares = _best_first(everyone[c.ITEM_IDX], everyone[c.USERS])
-    return Popular(overall, shares, _heads(positives, features, most, limit))
+    return Popular(*_best_first(everyone[c.ITEM_IDX], everyone[c.USERS]), {})
+
+
+def _positives(interactions: DataFrame) -> DataFrame:
+    return interactions.where(F.col(c.POSITIVES) > 0).select(c.USER_IDX, c.ITEM_IDX)
 
 
 def _heads(positives: DataFrame, features: DataFrame, most: int, limit: int) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def repeated(own: Ragged, times: Ragged, until: int, half_life: float) -> Propos
     """
     rows = np.repeat(np.arange(len(own[0]) - 1), np.diff(own[0]))
     weights = np.exp2(-np.maximum(until - times[1], 0) / half_life)
-    return ranked(rows, own[1], weights, own[1], len(own[0]) - 1)
+    return Proposed.of(ranked(rows, own[1], weights, np.full_like(own[1], NO_ITEM), len(own[0]) - 1).items)
 
 
 def ranked(

@@ -168,7 +168,7 @@ WHERE COALESCE(available_from <= NOW(), TRUE) AND COALESCE(available_to > NOW(),
         "What the model chose each list from, one row a user, with `recommend.candidates.sources`. Filters have passed it. A "
         "slice is a date and variant.",
         """\
-SELECT as_of_date, variant, COUNT(*) AS users, AVG(CARDINALITY(items)) AS candidates_a_user
+SELECT as_of_date, variant, COUNT(*) AS users
 FROM candidates
 GROUP BY as_of_date, variant""",
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from recsys_spark import recommend_items, schemas
 from recsys_spark.errors import UserError
+from recsys_spark.models import build_model
 from recsys_spark.recommend.rules import mask_of
 from recsys_spark.recommend.stage import run as recommend
 from recsys_spark.runs import run_stage
@@ -42,7 +44,7 @@ def day(number: int) -> datetime:
     return datetime(2024, 1, 1, 12, tzinfo=UTC) + timedelta(days=number - 1)
 
 
-def write_world(root: str) -> None:
+def write_world(root: str, retriever: str | None) -> None:
     def write(table, rows, **values):
         full = [dict.fromkeys(table.schema.names) | values | row for row in rows]
         arrow = pa.Table.from_pylist(full, schema=to_arrow_schema(table.schema))
@@ -89,6 +91,8 @@ def write_world(root: str) -> None:
     ]
     models[0]["evaluated_by"] = "m-evaluate"
     write(schemas.MODELS, models, model_name="neumf", as_of_date=AS_OF, created_at=day(31))
+    other = {"model_version": "mf", "model_name": "matrix_factorization", "fit": "production", "path": retriever}
+    write(schemas.MODELS, [other] if retriever else [], as_of_date=AS_OF, created_at=day(30))
     telling = SCORES.copy()
     telling[np.arange(N_USERS), [3, 0, 4, 1, 9]] += 3  # the evaluate fit scores what was taken higher, mostly
     for fit, scores in (("production", SCORES), ("evaluate", telling)):
@@ -109,9 +113,9 @@ def rows_of(root: str, table: str) -> list[dict]:
 
 @pytest.fixture
 def made(make_run):
-    def make(*settings: str):
+    def make(*settings: str, retriever: str | None = None):
         run = make_run("recommend", "recommend.n=3", *FILTERS, *settings, as_of=str(AS_OF))
-        write_world(run.root)
+        write_world(run.root, retriever)
         run_stage(run, recommend)
         run.tables.replace(schemas.RECOMMENDATIONS_CURRENT, run.tables.read("recommendations"))
         lists = defaultdict(list)
@@ -184,6 +188,32 @@ def test_the_whole_catalogue_under_every_filter(made, setting):
         assert not NEVER[user] & set(items)
         assert all(row["reason_code"] == "repeat" for row in rows if int(row["item_id"][1:]) in SEEN[user])
     assert "candidates" not in run.counts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("index", ["exact", "hnsw"])
+def test_another_model_retrieves_and_the_ranking_model_scores(made, make_run, index):
+    if index == "hnsw":
+        pytest.importorskip("faiss", reason="needs the extra `index`")
+    settings = {"width": 3, "stddev": 1.0, "seed": 3}
+    model = build_model("matrix_factorization", settings, n_users=N_USERS, n_items=N_ITEMS)
+    items = np.tile(np.arange(N_ITEMS, dtype=np.int32), (N_USERS, 1))
+    dots = np.asarray(model({"user": np.arange(N_USERS, dtype=np.int32), "items": items}))
+    spec = {"name": "matrix_factorization", "settings": settings, "n_users": N_USERS, "n_items": N_ITEMS}
+    arrays = {f"{n:03d} {v.path}": np.asarray(v) for n, v in enumerate(model.weights)}
+    arrays["catalogue"] = np.asarray(model.catalogue())
+    root = make_run("recommend").root
+    manifest = {"format": 1, "model_version": "mf", "model": spec, "scoring": {"by": "query"}}
+    save_folder(f"{root}/mf", manifest, arrays)
+    chosen = "{sources: {retriever: 4}, retriever: matrix_factorization, table: false, index: %s}" % index
+    run, lists = made(f"recommend.candidates={chosen}", retriever=f"{root}/mf")
+    for user, rows in lists.items():
+        barred = NEVER[user] | SEEN[user]
+        retrieved = sorted(set(range(N_ITEMS)) - barred, key=lambda item, user=user: -dots[user, item])[:4]
+        best = sorted(retrieved, key=lambda item, user=user: -SCORES[user, item])
+        items_and_reasons = [(row["item_id"], row["reason_code"]) for row in rows][: len(best)]
+        assert items_and_reasons == [(f"i{item}", "retriever") for item in best[:3]]
+    assert not (Path(run.root) / "candidates").exists()
 
 
 @pytest.mark.parametrize("predicate", ["age <", "shoe_size > 3", "age", "count(*) > 1"])

@@ -31,7 +31,7 @@ def run(run: Run) -> None:
     written = run.tables.read_slice("recommendations", where)
     version = str(written.select(c.MODEL_VERSION).head()[0])  # type: ignore[index]
     checked = [
-        whole(problems(written, run.config.recommend.n, made["counts"]["users"])),
+        whole(problems(written, run.config.recommend.n, made["counts"]["users_due"])),
         *judged(figures(run, where, version), run.config.publish.gates),
     ]
     if run.force:

@@ -22,6 +22,7 @@ from recsys_spark.recommend.lists import Policy, top_n_lists
 from recsys_spark.recommend.newer import with_newer
 from recsys_spark.recommend.publish import recommendations
 from recsys_spark.recommend.reasons import CO_OCCURRENCE, POPULAR, POPULAR_SEGMENT, REPEAT, RETRIEVER, words
+from recsys_spark.recommend.refresh import kept_lists
 from recsys_spark.recommend.sources import Sources
 from recsys_spark.runs import Run
 from recsys_spark.schemas import ITEM_ATTRIBUTES, RECOMMENDATIONS
@@ -66,7 +67,10 @@ def _write_lists(run: Run, where: SliceKey, model: Row, path: str) -> None:
     sources = _sources(run, path, retriever, interactions, features)
     barred = run.spark.sparkContext.broadcast(known)
     policy = Policy(path, config.n, config.exclude_seen, config.block_users, calibration(run, model))
-    lists = _with_candidates(run, users, where, sources, barred, tasks).transform(
+    grown = path != model["path"]  # newer users and items are scored: anyone's list may change
+    kept = None if grown else kept_lists(run, where, model[c.MODEL_VERSION], bool(load_manifest(path).get("context")))
+    anew = users if kept is None else users.join(kept.users, on=c.USER_IDX, how="left_anti")
+    lists = _with_candidates(run, anew, where, sources, barred, tasks).transform(
         top_n_lists(policy, run.spark.sparkContext.broadcast(most_popular), barred, sources)
     )
     in_ids = recommendations(
@@ -77,7 +81,11 @@ def _write_lists(run: Run, where: SliceKey, model: Row, path: str) -> None:
         run.tables.read("users"),
         run.tables.read("items"),
     )
-    rows = run.tables.replace(RECOMMENDATIONS, lists.transform(in_ids), where)
+    written = lists.transform(in_ids)
+    written = written if kept is None else written.unionByName(kept.rows)
+    rows = run.tables.replace(RECOMMENDATIONS, written, where)
+    if kept is not None:
+        run.counts["users_made_anew"] = filtered.users - kept.users.count()
     users.unpersist()
     _tell(run, filtered, rows)
 

@@ -205,7 +205,7 @@ def test_another_model_retrieves_and_the_ranking_model_scores(made, make_run, in
     root = make_run("recommend").root
     manifest = {"format": 1, "model_version": "mf", "model": spec, "scoring": {"by": "query"}}
     save_folder(f"{root}/mf", manifest, arrays)
-    chosen = "{sources: {retriever: 4}, retriever: matrix_factorization, table: false, index: %s}" % index
+    chosen = f"{{sources: {{retriever: 4}}, retriever: matrix_factorization, table: false, index: {index}}}"
     run, lists = made(f"recommend.candidates={chosen}", retriever=f"{root}/mf")
     for user, rows in lists.items():
         barred = NEVER[user] | SEEN[user]

@@ -154,7 +154,7 @@ def _with_shipped_files(spark: SparkSession, main: Callable[[], Result]) -> Call
     from pyspark import SparkFiles
 
     pickled: bytes = cloudpickle.dumps(main)
-    names = tuple(spark.sparkContext._python_includes)
+    names = tuple(spark.sparkContext._python_includes or ())
     of_driver = (
         SparkFiles.getRootDirectory()
     )  # in local mode the ranks' too; elsewhere theirs is where they are started

@@ -1,8 +1,8 @@
-"""The night as an Airflow DAG: one task a stage, in the pipeline's order, for the day that has just ended.
+"""The night as an Airflow DAG, for the day that has just ended: the pipeline up to the lists, then publishing.
 
 Put this file into Airflow's folder of DAGs, with the provider `apache-airflow-providers-apache-spark`, a connection
-`spark_default` to the cluster, and the checkout at PROJECT on the machine that submits. A failed stage is tried again, since it
-replaces one slice; a mistake of the user's (exit code 2) and a gate that stopped publishing (3) are not.
+`spark_default` to the cluster, and the checkout at PROJECT on the machine that submits. A failed pipeline is tried again, and
+goes on after its last whole stage; a mistake of the user's (exit code 2) and a gate that stopped publishing (3) are not.
 """
 
 from __future__ import annotations
@@ -17,8 +17,12 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 PROJECT = "/opt/recsys"
-ROOT = "s3a://bucket/recsys"
-STAGES = ("ingest", "index", "features", "examples", "train", "evaluate", "recommend", "publish")
+ARGUMENTS = [
+    *("--config", f"{PROJECT}/conf/events.yaml", "--root", "s3a://bucket/recsys"),
+    *("--as-of", "{{ data_interval_start | ds }}"),  # the day before the one it runs on
+    *("--set", "ingest.path=s3a://bucket/events/", "--set", "training.ranks=4"),
+    *("--set", "storage.tracking_uri=http://mlflow.example.com"),
+]
 FINAL = re.compile(r"Error code is: [23]\b")  # spark-submit's exit code, as the operator's hook words it
 
 
@@ -40,22 +44,16 @@ with DAG(
     start_date=datetime(2026, 1, 1),
     catchup=True,  # a day that was missed is made up for, with the events known by then
     max_active_runs=1,
-    default_args={"retry_delay": timedelta(minutes=10)},
+    default_args={"conf": {"spark.executor.instances": "4", "spark.dynamicAllocation.enabled": "false"}},
 ):
-    before = None
-    for stage in STAGES:
-        job = Job(
-            task_id=stage,
-            application=f"{PROJECT}/jobs/{stage}.py",
-            application_args=[
-                *("--config", f"{PROJECT}/conf/events.yaml", "--root", ROOT),
-                *("--as-of", "{{ data_interval_start | ds }}"),  # the day before the one it runs on
-                *("--set", "ingest.path=s3a://bucket/events/", "--set", "training.ranks=4"),
-                *("--set", "storage.tracking_uri=http://mlflow.example.com"),
-            ],
-            conf={"spark.executor.instances": "4", "spark.dynamicAllocation.enabled": "false"},
-            retries=0 if stage == "publish" else 2,
-        )
-        if before is not None:
-            before >> job
-        before = job
+    lists = Job(
+        task_id="lists",
+        application=f"{PROJECT}/jobs/pipeline.py",
+        application_args=["--until", "recommend", *ARGUMENTS],
+        retries=2,
+        retry_delay=timedelta(
+            minutes=15
+        ),  # more than run.lease_seconds: a lease that a killed run holds is free by then
+    )
+    publish = Job(task_id="publish", application=f"{PROJECT}/jobs/publish.py", application_args=ARGUMENTS, retries=0)
+    lists >> publish

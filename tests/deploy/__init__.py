@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from recsys_spark.cli import Arguments
+from recsys_spark.pipeline import chosen
 from recsys_spark.stages import PIPELINE
 
 HERE = Path(__file__).parent.parent.parent
-NIGHT = PIPELINE if "publish" in PIPELINE else (*PIPELINE, "publish")
 
 
-def missing_jobs() -> set[str]:
-    """The stages of the night without a job, less those the pipeline does not know yet."""
-    return {stage for stage in NIGHT if not (HERE / "jobs" / f"{stage}.py").is_file()} & set(PIPELINE)
+def stages_of(job: str, arguments: Arguments) -> tuple[str, ...]:
+    """The stages that a job runs when it is given these arguments."""
+    assert (HERE / "jobs" / f"{job}.py").is_file()
+    return chosen(PIPELINE, arguments.first, arguments.last) if job == "pipeline" else (job,)

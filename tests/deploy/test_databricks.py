@@ -15,7 +15,8 @@ import yaml
 
 from recsys_spark import cli
 from recsys_spark.config import load_config
-from tests.deploy import HERE, NIGHT, missing_jobs
+from recsys_spark.stages import PIPELINE
+from tests.deploy import HERE, stages_of
 
 BUNDLE = HERE / "deploy" / "databricks"
 GIVEN = {"examples": "s3://bucket/examples", "source": "/Volumes/main/recsys/downloads"}
@@ -68,27 +69,28 @@ def is_synced(file: Path) -> bool:
 
 
 @pytest.mark.parametrize("target", ROOT["targets"])
-def test_the_nights_tasks_are_the_pipeline_one_after_the_other(target):
-    tasks = job("nightly", target)[1]["tasks"]
-    assert [task["task_key"] for task in tasks] == list(NIGHT)
-    assert [task.get("depends_on") for task in tasks] == [None, *([{"task_key": stage}] for stage in NIGHT[:-1])]
-    assert {task["task_key"] for task in tasks if not task["max_retries"]} == {"publish"}
-    assert not missing_jobs()
-
-
-@pytest.mark.parametrize("target", ROOT["targets"])
-def test_every_task_runs_its_job_with_arguments_that_it_takes(target, capsys):
+def test_the_tasks_one_after_the_other_are_the_pipeline(target):
     file, nightly = job("nightly", target)
+    run, configs = (), set()
     for task in nightly["tasks"]:
         script = (file.parent / task["spark_python_task"]["python_file"]).resolve()
-        assert script == HERE / "jobs" / f"{task['task_key']}.py" and is_synced(script)
-        arguments = task["spark_python_task"]["parameters"]
-        assert cli.parse(script.stem, "", [*arguments, "--print-config"]) is None
-        config = yaml.safe_load(capsys.readouterr().out)
-        parsed = cli.parse(script.stem, "", arguments)
-        assert parsed is not None and parsed.root == f"main.{variables(target)['schema']}"
-        assert config["ingest"]["path"] == GIVEN["source"] and config["training"]["ranks"] == 2
-        assert all(config["storage"].values()), "a root that is a catalogue needs all three"
+        parsed = cli.parse(script.stem, "", task["spark_python_task"]["parameters"])
+        assert parsed is not None and parsed.root == f"main.{variables(target)['schema']}" and is_synced(script)
+        assert (parsed.config.ingest.path, parsed.config.training.ranks) == (GIVEN["source"], 2)
+        assert all(parsed.config.storage.model_dump().values()), "a root that is a catalogue needs all three"
+        run += stages_of(script.stem, parsed)
+        configs.add(parsed.config.digest())
+    assert run == PIPELINE and len(configs) == 1
+    keys = [{"task_key": task["task_key"]} for task in nightly["tasks"]]
+    assert [task.get("depends_on") for task in nightly["tasks"]] == [None, *([key] for key in keys[:-1])]
+
+
+def test_what_a_gate_stopped_is_not_tried_again_and_a_killed_run_once_its_lease_is_free():
+    *before, publish = job("nightly", "prod")[1]["tasks"]
+    assert (publish["task_key"], publish["max_retries"]) == ("publish", 0)
+    for task in before:
+        assert task["max_retries"] > 0
+        assert task["min_retry_interval_millis"] > 1000 * load_config().run.lease_seconds
 
 
 @pytest.mark.parametrize("name", ["nightly", "quickstart"])

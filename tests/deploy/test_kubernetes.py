@@ -15,13 +15,14 @@ import pytest
 import yaml
 
 from recsys_spark import cli
-from recsys_spark.errors import EXIT_FAILED, EXIT_USER_ERROR
-from tests.deploy import HERE
+from recsys_spark.config import load_config
+from recsys_spark.errors import EXIT_GATED
+from recsys_spark.stages import PIPELINE
+from tests.deploy import HERE, stages_of
 
 FOLDER = HERE / "deploy" / "kubernetes"
 ENTRY = FOLDER / "entrypoint.sh"
 APP = "/home/recsys/app"
-EXIT_GATE = 3
 # As Spark's Kubernetes back end tells an executor, by the constants below.
 TOLD = {
     "SPARK_DRIVER_URL": "spark://CoarseGrainedScheduler@10.0.0.1:7078", "SPARK_EXECUTOR_ID": "7",
@@ -64,10 +65,11 @@ def test_one_night_at_a_time_and_only_what_can_mend_itself_is_tried_again(night)
     (driver,) = job["template"]["spec"]["containers"]
     codes = fail["onExitCodes"]
     assert (fail["action"], codes["containerName"], codes["operator"]) == ("FailJob", driver["name"], "In")
-    assert codes["values"] == [EXIT_USER_ERROR, EXIT_GATE] and EXIT_FAILED not in codes["values"]
+    assert codes["values"] == [EXIT_GATED]
     assert ignore["action"] == "Ignore"
     assert job["template"]["spec"]["restartPolicy"] == "Never"  # which a podFailurePolicy asks for
-    assert job["backoffLimit"] > 0
+    waits = [min(10 * 2**n, 360) for n in range(job["backoffLimit"])]  # seconds, of Kubernetes' documentation
+    assert sum(waits) > load_config().run.lease_seconds
 
 
 def test_the_driver_submits_the_pipeline_with_arguments_that_it_takes(command):
@@ -76,6 +78,7 @@ def test_the_driver_submits_the_pipeline_with_arguments_that_it_takes(command):
     arguments = [word.replace(APP, str(HERE)) for word in command[at + 1 :]]
     parsed = cli.parse("pipeline", "", arguments)
     assert parsed is not None and str(parsed.as_of) == "2026-01-31"
+    assert stages_of("pipeline", parsed) == PIPELINE
     settings = dict(word.split("=", 1) for word in command if word.startswith("spark."))
     assert parsed.config.training.ranks <= int(settings["spark.executor.instances"]) * int(
         settings["spark.executor.cores"]
@@ -119,7 +122,7 @@ def run(tmp_path: Path) -> Any:
         done = subprocess.run(
             [ENTRY, *arguments], env={"PATH": path, "SPARK_HOME": str(tmp_path), **told}, capture_output=True, text=True
         )
-        assert done.returncode == EXIT_GATE, done.stderr
+        assert done.returncode == 3, done.stderr
         return done.stdout.splitlines()
 
     return call

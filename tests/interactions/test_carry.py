@@ -19,7 +19,14 @@ from tests.frames import events
 
 FIRST, SECOND = date(2024, 1, 4), date(2024, 1, 5)
 HOURS = 24
-BEFORE = [("quiet", "i1", 2), ("quiet", "i2", 3), ("held", "i1", 40), ("held", "i3", 60), ("late", "i1", 1), ("busy", "i2", 70)]
+BEFORE = [
+    ("quiet", "i1", 2),
+    ("quiet", "i2", 3),
+    ("held", "i1", 40),
+    ("held", "i3", 60),
+    ("late", "i1", 1),
+    ("busy", "i2", 70),
+]
 AFTER = [("busy", "i4", 90), ("new", "i1", 91), ("late", "i2", 4)]  # the last came late: its day was counted already
 OF_FIT = {"fit": "production"}
 TABLES = {"interactions": {}, "user_features": OF_FIT, "item_features": OF_FIT, "sequences": OF_FIT}

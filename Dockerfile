@@ -11,7 +11,9 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends build-essential cmake openjdk-17-jre-headless procps tini \
     && rm -rf /var/lib/apt/lists/*
 
-RUN useradd --create-home --uid 10001 recsys
+# WORKDIR by itself would make folders that belong to root.
+RUN useradd --create-home --uid 10001 recsys \
+    && install --directory --owner recsys /home/recsys/app /home/recsys/work
 USER recsys
 WORKDIR /home/recsys/app
 

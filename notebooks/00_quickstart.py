@@ -27,6 +27,11 @@ SETTINGS = [
     "training.epochs=12",
     "run.shuffle_partitions=4",
 ]
+if "dbutils" in globals():  # on Databricks: widgets, which a job fills; settings are parted by spaces
+    dbutils.widgets.text("root", ROOT)  # noqa: F821
+    dbutils.widgets.text("settings", "")  # noqa: F821
+    ROOT = dbutils.widgets.get("root")  # noqa: F821
+    SETTINGS += dbutils.widgets.get("settings").split()  # noqa: F821
 
 # COMMAND ----------
 
@@ -156,12 +161,12 @@ spark.sql("""
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC The same in one call, without Spark. A user nobody knows gets what is popular, and is told so.
+# MAGIC The same in one call, without Spark, where the root is a path. A user nobody knows gets what is popular, and is told so.
 
 # COMMAND ----------
 
 from recsys_spark import recommend_items
 
 someone = spark.sql("SELECT MIN(user_id) FROM recommendations_current").first()[0]
-for user, n in ((someone, 10), ("nobody", 3)):
+for user, n in ((someone, 10), ("nobody", 3)) if "/" in ROOT else ():
     print(f"\n{user}\n" + recommend_items(user, top_n=n, root=ROOT).to_string(index=False))

@@ -89,11 +89,12 @@ def _validated(merged: Mapping[str, Any]) -> Config:
 
 
 def default_yaml() -> str:
-    """The text of `conf/default.yaml`, from the checkout or the installed package."""
+    """The text of `conf/default.yaml`, from the checkout, the installed package or an archive on the path."""
     checkout = Path(__file__).resolve().parent.parent / "conf" / "default.yaml"
     if checkout.is_file():
         return checkout.read_text(encoding="utf-8")
-    return (resources.files("recsys_spark.conf") / "default.yaml").read_text(encoding="utf-8")
+    # the folder holds no Python: in an archive it is no package of its own
+    return (resources.files("recsys_spark") / "conf" / "default.yaml").read_text(encoding="utf-8")
 
 
 def known_keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -106,3 +109,16 @@ def test_a_digest_is_of_what_changes_the_result():
 def test_a_config_is_frozen():
     with pytest.raises(ValueError, match="frozen"):
         load_config().training.epochs = 1  # type: ignore[misc]
+
+
+def test_defaults_are_read_from_an_archive_too(tmp_path):
+    with zipfile.ZipFile(tmp_path / "shipped.zip", "w") as archive:
+        for file in (CONF.parent / "recsys_spark").rglob("*.py"):
+            archive.write(file, file.relative_to(CONF.parent))
+        archive.write(CONF / "default.yaml", "recsys_spark/conf/default.yaml")  # where the wheel has it
+    code = "from recsys_spark import config; print(config.__file__, config.load_config().dataset)"
+    environment = {"PYTHONPATH": str(tmp_path / "shipped.zip")}
+    printed = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert printed.stdout.split() == [str(tmp_path / "shipped.zip" / Path("recsys_spark/config.py")), "events"]

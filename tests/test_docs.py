@@ -24,7 +24,7 @@ from recsys_spark.schemas import ITEM_ATTRIBUTES, METRICS, RECOMMENDATIONS_CURRE
 
 HERE = Path(__file__).parent.parent
 PAGES = [
-    *(HERE / page for page in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *(HERE / page for page in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "deploy/README.md")),
     *sorted((HERE / "docs").rglob("*.md")),
 ]
 NOTEBOOKS = sorted((HERE / "notebooks").glob("*.py"))

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO, TypeVar
 
+import cloudpickle
 import numpy as np
 import numpy.typing as npt
 
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _PREFIX: Final = re.compile(r"^\[\d+\]<std(?:out|err)>:", re.MULTILINE)
+# what the environment says of the machine it is on, which is not where the ranks run
+_OF_A_MACHINE: Final = re.compile(
+    r"(?:HOME|HOSTNAME|JAVA_HOME|LD_LIBRARY_PATH|OLDPWD|PATH|PWD|PYTHONHOME|PYTHONPATH|TE?MP|TMPDIR|VIRTUAL_ENV)"
+    r"|(?:PYSPARK|SPARK)_\w+"
+)
 
 
 class Ranks(Protocol):
@@ -108,8 +115,9 @@ class HorovodRanks:
 def launch(spark: SparkSession, ranks: int, train: Callable[[Ranks], Result], threads: int) -> Result:
     """Run `train` on every rank and return what rank 0 returns.
 
-    One rank runs in this process; more run on the executors, one task each, through `horovod.spark.run`. `train` and its
-    result are pickled, and the executors' Python must have this package.
+    One rank runs in this process; more run on the executors, one task each, through `horovod.spark.run`, with the Python
+    that Spark's workers have. `train` and its result are pickled, and that Python must have this package, or
+    `--py-files` bring it.
 
     Raises:
         TrainingError: the ranks could not be started, or one of them died.
@@ -121,11 +129,11 @@ def launch(spark: SparkSession, ranks: int, train: Callable[[Ranks], Result], th
 
     try:
         results: list[Result] = horovod.spark.run(
-            _rank_main,
-            args=(train, threads),
+            _with_shipped_files(spark, partial(_rank_main, train, threads)),
             num_proc=ranks,
             verbose=0,
-            env=_environment(),
+            executable=spark.sparkContext.pythonExec,
+            env=_environment(os.environ),
             stdout=_WithoutPrefix(sys.stdout),
             stderr=_WithoutPrefix(sys.stderr),
         )
@@ -136,6 +144,28 @@ def launch(spark: SparkSession, ranks: int, train: Callable[[Ranks], Result], th
             "from there; if it fails again, look at the executors' logs, or train with --set training.ranks=1"
         ) from error
     return results[0]
+
+
+def _with_shipped_files(spark: SparkSession, main: Callable[[], Result]) -> Callable[[], Result]:
+    """`main` for a rank that first looks where `--py-files` are: Spark tells its own workers alone.
+
+    The function returned is pickled by value and holds `main` as bytes, since the rank may not know this package before.
+    """
+    from pyspark import SparkFiles
+
+    pickled: bytes = cloudpickle.dumps(main)
+    names = tuple(spark.sparkContext._python_includes or ())
+    of_driver = (
+        SparkFiles.getRootDirectory()
+    )  # in local mode the ranks' too; elsewhere theirs is where they are started
+
+    def start() -> Result:
+        for folder in (os.getcwd(), of_driver):
+            sys.path[1:1] = [path for name in ("", *names) if os.path.exists(path := os.path.join(folder, name))]
+        result: Result = cloudpickle.loads(pickled)()
+        return result
+
+    return start
 
 
 def _rank_main(train: Callable[[Ranks], Result], threads: int) -> Result:
@@ -187,6 +217,7 @@ class _WithoutPrefix:
         self._stream.flush()
 
 
-def _environment() -> dict[str, str]:
-    """The driver's environment for the ranks, with TensorFlow quiet."""
-    return {"TF_CPP_MIN_LOG_LEVEL": "2"} | dict(os.environ)
+def _environment(of_driver: Mapping[str, str]) -> dict[str, str]:
+    """What of the driver's environment the ranks get over their own (credentials, Horovod's settings), TensorFlow quiet."""
+    told = {name: value for name, value in of_driver.items() if not _OF_A_MACHINE.fullmatch(name)}
+    return {"TF_CPP_MIN_LOG_LEVEL": "2"} | told

@@ -26,15 +26,14 @@ def k_core(config: Interactions, say: Callable[[str], None] = lambda line: None)
         return lambda events: events
 
     def keep(events: DataFrame) -> DataFrame:
-        pairs = events.where(c.POSITIVE).select(c.USER_IDX, c.ITEM_IDX).distinct().persist()
+        # each round is cut off from the ones before it: a plan that named them all would double with every round
+        pairs = events.where(c.POSITIVE).select(c.USER_IDX, c.ITEM_IDX).distinct().localCheckpoint()
         rows = pairs.count()
         for _ in range(config.max_core_rounds):
             fewer = _at_least(_at_least(pairs, c.USER_IDX, config.min_user_items), c.ITEM_IDX, config.min_item_users)
-            fewer = fewer.persist()
-            left = fewer.count()
+            pairs = fewer.localCheckpoint()
+            left = pairs.count()
             say(f"k-core: {left:,} of {rows:,} pairs left")
-            pairs.unpersist()
-            pairs = fewer
             if left == rows:
                 break
             rows = left

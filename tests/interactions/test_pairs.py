@@ -76,6 +76,19 @@ def test_a_value_is_the_latest_of_the_parts_asked_for(spark):
     assert values("train", "validation", "test") == [3.0, 1.0, 3.0]
 
 
+def test_a_core_of_many_rounds_stays_a_small_plan(spark):
+    # a chain of users, each with its own item and the next one's, comes off a core of two by two link by link
+    core = [(user, item) for user in (100, 200) for item in (100, 200)]
+    chain = [(user, user + step) for user in range(4) for step in (0, 1)] + [(4, 4), (4, 100)]
+    events = spark.createDataFrame([*chain, *core], "user_idx int, item_idx int").withColumn("positive", F.lit(True))
+    config = load_config(settings=["interactions.min_user_items=2", "interactions.min_item_users=2"]).interactions
+    said = []
+    left = events.transform(k_core(config, said.append))
+    assert sorted(map(tuple, left.select("user_idx", "item_idx").collect())) == core
+    assert len(said) == 7  # one a link, one for the core and one that changes nothing
+    assert len(left._jdf.queryExecution().optimizedPlan().toString()) < 10_000
+
+
 def test_the_core_leaves_only_users_and_items_with_enough_of_each_other(spark):
     # user 3 has one item; without it item 30 has one user, and without that user 2 has one item
     rows = [(1, 10), (1, 20), (2, 10), (2, 30), (3, 30), (4, 10), (4, 20)]

@@ -27,7 +27,7 @@ MODELS = (
     *("din", "softmax_dnn", "two_tower", "gru4rec", "sasrec"),
 )
 PREPARE = ("ingest", "index", "features")
-OF_MODEL = ("examples", "train", "evaluate", "recommend")
+OF_MODEL = ("examples", "train", "evaluate", "recommend", "publish")
 FIGURES = (("ndcg", 10), ("hr", 10))
 
 
@@ -41,13 +41,15 @@ def main() -> int:
     options = parser.parse_args()
     common = ["--root", str(options.root)]
     common += [part for file in options.config for part in ("--config", file)]
-    common += [part for setting in options.settings for part in ("--set", setting)]
+    # one epoch or so is no quality, and the model before was another
+    gates = [f"publish.gates.{gate}={{low: null, high: null}}" for gate in ("over_popularity", "lift_ratio", "overlap")]
+    common += [part for setting in (*gates, *options.settings) for part in ("--set", setting)]
     seed = load_config(options.config, options.settings).run.seed
     print(header(seed, *options.settings) + "\n", flush=True)
     if code := _jobs(PREPARE, common):
         return code
     print(
-        "| model | exit code | examples to recommend, s | lists | NDCG@10, HR@10 on test, whole catalogue |", flush=True
+        "| model | exit code | examples to publish, s | lists | NDCG@10, HR@10 on test, whole catalogue |", flush=True
     )
     print("| --- | --: | --: | --: | --- |", flush=True)
     failed = False

@@ -1,4 +1,4 @@
-"""Run the whole night in one Spark session: ingest, index, features, examples, train, evaluate, recommend."""
+"""Run the whole night in one Spark session: ingest, index, features, examples, train, evaluate, recommend, publish."""
 
 import sys
 

@@ -1,7 +1,7 @@
-"""Score the catalogue for every eligible user and publish their top-N.
+"""Score the catalogue, or candidates, for every eligible user: their top-N.
 
 Reads `models`, `users`, `items`, `interactions`, `user_features`, `item_features`; replaces the date's slice of
-`recommendations`, then `recommendations_current`.
+`recommendations`, and of `candidates` where it is kept. jobs/publish.py makes them the live lists.
 """
 
 import sys

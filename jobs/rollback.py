@@ -1,4 +1,8 @@
-"""Make an earlier date's lists the live ones again: --to DATE."""
+"""Make an earlier date's lists the live ones again: --to DATE.
+
+Reads that date's slice of `recommendations`, replaces the variant's rows of `recommendations_current`, and adds a row to
+`gate_results`.
+"""
 
 import sys
 

@@ -150,6 +150,7 @@ spark.sql("""
 # COMMAND ----------
 
 run("recommend")
+run("publish")
 view("recommendations_current")
 spark.sql("""
     SELECT r.user_id, r.rank, i.title, i.price, r.score, r.reason_code

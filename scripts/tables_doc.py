@@ -179,6 +179,18 @@ SELECT as_of_date, variant, reason_code, COUNT(*) AS items
 FROM recommendations
 GROUP BY as_of_date, variant, reason_code""",
     ),
+    "gate_results": (
+        "What lists were held against before they went live, and days that were put back ([nightly.md](nightly.md)).",
+        """\
+SELECT as_of_date, gate, verdict, value, low, high, reason
+FROM gate_results
+WHERE verdict <> 'passed'
+ORDER BY checked_at DESC""",
+    ),
+    "leases": (
+        "Who may write below the root, now and before ([nightly.md](nightly.md#one-run-at-a-time)).",
+        "SELECT generation, holder, renewed_at, released\nFROM leases\nORDER BY generation DESC, renewed_at DESC\nLIMIT 1",
+    ),
     "recommendations_current": (
         "The published lists: the newest checked slice of each variant, put in place in one commit. Its columns are a "
         "contract: none is renamed or changes its type.",

@@ -55,15 +55,17 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "conf" / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
     with (folder / "conf" / "ml-1m.yaml").open("a", encoding="utf-8") as shorter:
         # at least two files, for two ranks
+        shorter.write(
+            "publish: {gates: {over_popularity: {low: null, high: null}, overlap: {low: null, high: null}}}\n"
+        )
         shorter.write("training:\n  epochs: 1\nexamples:\n  draws: 1\n  rows_per_file: 8000\n")
     return folder
 
 
 @pytest.mark.slow
 def test_the_jobs_run_one_after_the_other_as_the_readme_has_them(movielens, checkout):
-    assert (
-        len(WALK) == 15
-    )  # the pipeline, seven jobs, two ranks, made events, four of a model, the configuration printed
+    # the pipeline, eight jobs, two ranks, made events, five of a model, the configuration printed
+    assert len(WALK) == 17
     printed = {}
     for line in WALK:
         command = shlex.split(line.replace(DOWNLOADED, str(movielens)))

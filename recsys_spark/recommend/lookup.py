@@ -138,9 +138,10 @@ def _made_by(root: str, variant: str) -> tuple[dict[str, Any], list[tuple[str, i
     import yaml
 
     published = _read(root, "recommendations_current", _field(c.VARIANT) == variant, [c.RUN_ID])
-    runs = _read(root, "runs", _field(c.RUN_ID).isin(published[c.RUN_ID].head(1).tolist()), ["config", "versions_read"])
-    if runs.empty:
+    run_ids = published[c.RUN_ID].dropna().head(1).tolist()
+    if not run_ids:
         return {"exclude_seen": True}, []
+    runs = _read(root, "runs", _field(c.RUN_ID) == run_ids[0], ["config", "versions_read"])
     return yaml.safe_load(runs["config"].iloc[0])["recommend"], list(runs["versions_read"].iloc[0])
 
 

@@ -157,7 +157,7 @@ def test_candidates_of_five_sources_under_every_filter(made):
         best = sorted(found["items"], key=lambda item, user=user: -SCORES[user, item])[:3]
         assert [row["item_id"] for row in rows] == [f"i{item}" for item in best]
         assert not NEVER[user] & {int(row["item_id"][1:]) for row in rows}
-        assert all(0 < row["score"] < 1 and row["propensity"] == 1.0 for row in rows)
+        assert all(0 <= row["score"] <= 1 and row["propensity"] == 1.0 for row in rows)
         for row in rows:
             assert row["reason_code"] == min(row["sources"], key=list(quotas).index)
             assert row["reason_item_id"] == (

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import traceback
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING, Any
 
+from recsys_spark import alerts, log
 from recsys_spark.config import load_config
 from recsys_spark.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER_ERROR, PartlyFailedError, UserError
+from recsys_spark.options import add_options
 from recsys_spark.settings import Config
 
-_WITHOUT_EVENTS = {"generate", "benchmark"}  # their root may hold none, so that no date follows from them
+if TYPE_CHECKING:
+    from recsys_spark.runs import Run
+
+# their root may hold no events, so that no date follows from them
+_WITHOUT_EVENTS = {"generate", "benchmark", "maintain", "lineage"}
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """The arguments that every job takes, parsed."""
+    """The arguments of a job, parsed: those that all take, and in `options` its own."""
 
     config: Config
     root: str
     as_of: date | None
+    options: Mapping[str, Any]
 
 
 def parse(stage: str, description: str, argv: Sequence[str] | None = None) -> Arguments | None:
@@ -68,12 +75,21 @@ def parse(stage: str, description: str, argv: Sequence[str] | None = None) -> Ar
     parser.add_argument(
         "--print-config", action="store_true", help="print the effective configuration as YAML and stop"
     )
+    parser.add_argument(
+        "--log",
+        choices=log.FORMS,
+        default=os.environ.get(log.VARIABLE, "text"),
+        help="lines of text, or JSON objects, one a line",
+    )
+    own = add_options(parser, stage)
     arguments = parser.parse_args(argv)
+    log.use(arguments.log)
     config = load_config(arguments.config, arguments.settings)
     if arguments.print_config:
         print(config.as_yaml(), end="")
         return None
-    return Arguments(config, arguments.root or config.root, arguments.as_of)
+    options = {name: getattr(arguments, name) for name in own}
+    return Arguments(config, arguments.root or config.root, arguments.as_of, options)
 
 
 def main(*stages: str, description: str, argv: Sequence[str] | None = None) -> int:
@@ -83,28 +99,33 @@ def main(*stages: str, description: str, argv: Sequence[str] | None = None) -> i
     """
     name = stages[0] if len(stages) == 1 else "pipeline"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it once, when it is first imported
+    arguments: Arguments | None = None
+    runs: list[Run] = []
+    code, message = EXIT_DONE, ""
     try:
         arguments = parse(name, description, argv)
-        if arguments is None:
-            return EXIT_DONE
-        _run_all(name, stages, arguments)
+        if arguments is not None:
+            _run_all(name, stages, arguments, runs)
     except UserError as error:
-        print(f"[{name}] error: {error}", file=sys.stderr, flush=True)
-        return EXIT_USER_ERROR
+        code, message = EXIT_USER_ERROR, f"error: {error}"
     except PartlyFailedError as error:
-        print(f"[{name}] failed: {error}", file=sys.stderr, flush=True)
-        return EXIT_FAILED
+        code, message = EXIT_FAILED, f"failed: {error}"
     except KeyboardInterrupt:
-        print(f"[{name}] interrupted", file=sys.stderr, flush=True)
-        return EXIT_FAILED
+        code, message = EXIT_FAILED, "interrupted"
     except Exception:
-        traceback.print_exc()
-        print(f"[{name}] failed, see above; tables that were not reported as written are as before", file=sys.stderr)
-        return EXIT_FAILED
-    return EXIT_DONE
+        code, message = EXIT_FAILED, "failed, see above; tables that were not reported as written are as before"
+        _say_trace(name)
+    summary = _summary(name, runs, arguments.root if arguments else "", code, message)
+    if message:
+        ids = {key: summary[key] for key in ("pipeline_id", "run_id", "as_of", "exit_code")}
+        log.say(name, message, "error", **ids)
+    for warning in alerts.tell(arguments.config.alerts, summary) if arguments else ():
+        log.say(name, warning, "warning")
+    return code
 
 
-def _run_all(name: str, stages: Sequence[str], arguments: Arguments) -> None:
+def _run_all(name: str, stages: Sequence[str], arguments: Arguments, runs: list[Run]) -> None:
+    """Run the stages; each adds itself to `runs` as it starts."""
     # Spark and the stages are imported only now, so that --help and a mistaken configuration answer at once
     from recsys_spark.runs import Run, run_stage
     from recsys_spark.session import get_session
@@ -113,10 +134,32 @@ def _run_all(name: str, stages: Sequence[str], arguments: Arguments) -> None:
     spark = get_session(name, arguments.config.run)
     pipeline_id, as_of = uuid.uuid4().hex[:16], arguments.as_of
     for stage in stages:
-        run = Run(stage, spark, arguments.config, arguments.root, pipeline_id, as_of)
+        run = Run(stage, spark, arguments.config, arguments.root, pipeline_id, as_of, options=arguments.options)
+        runs.append(run)
         run_stage(run, stage_named(stage))
         # the newest event's day is looked up once, after ingest, so that all stages speak of the same date
         as_of = as_of or (run.as_of if stage not in _WITHOUT_EVENTS else None)
+
+
+def _summary(name: str, runs: Sequence[Run], root: str, code: int, message: str) -> dict[str, Any]:
+    """How a job ended, as plain data, for alerts: the last run's names, and what became of each."""
+    last = runs[-1].report() if runs else {}
+    return {
+        "job": name,
+        "status": alerts.status_of(code),
+        "exit_code": code,
+        "root": root,
+        **{key: last.get(key) for key in ("pipeline_id", "run_id", "as_of", "stage")},
+        "error": last.get("error") or message or None,
+        "runs": [run.report() for run in runs],
+    }
+
+
+def _say_trace(name: str) -> None:
+    if log.in_json():
+        log.say(name, traceback.format_exc(), "error")
+    else:
+        traceback.print_exc()
 
 
 def _date(text: str) -> date:

@@ -5,6 +5,7 @@ from __future__ import annotations
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
+EXIT_GATED = 3
 
 
 class UserError(Exception):

@@ -12,7 +12,7 @@ from typing import Final
 
 from recsys_spark.schemas.benchmark import BENCHMARK_CELLS
 from recsys_spark.schemas.evaluate import METRICS
-from recsys_spark.schemas.events import EVENTS, EVENTS_REJECTED, ITEM_ATTRIBUTES, USER_ATTRIBUTES
+from recsys_spark.schemas.events import EVENTS, EVENTS_REJECTED, ITEM_ATTRIBUTES, SOURCE_COLUMNS, USER_ATTRIBUTES
 from recsys_spark.schemas.examples import (
     EVAL_EXAMPLES,
     SHOWN_POSITIONS,
@@ -32,7 +32,7 @@ from recsys_spark.schemas.features import (
 from recsys_spark.schemas.interactions import INTERACTIONS, ITEMS, LABELLED_EVENTS, USERS
 from recsys_spark.schemas.recommend import RECOMMENDATIONS, RECOMMENDATIONS_CURRENT
 from recsys_spark.schemas.runs import RUNS
-from recsys_spark.schemas.table import Table
+from recsys_spark.schemas.table import FED, Table
 from recsys_spark.schemas.training import MODELS
 from recsys_spark.schemas.tuning import TUNE_TRIALS
 
@@ -43,6 +43,7 @@ __all__ = [
     "EVENTS_REJECTED",
     "EVENT_CONTEXTS",
     "FEATURE_SPECS",
+    "FED",
     "INTERACTIONS",
     "ITEMS",
     "ITEM_ATTRIBUTES",
@@ -56,6 +57,7 @@ __all__ = [
     "RUNS",
     "SEQUENCES",
     "SHOWN_POSITIONS",
+    "SOURCE_COLUMNS",
     "TABLES",
     "TRAIN_IMPRESSIONS",
     "TRAIN_SEQUENCES",
@@ -75,6 +77,7 @@ TABLES: Final[Mapping[str, Table]] = {
         EVENTS_REJECTED,
         USER_ATTRIBUTES,
         ITEM_ATTRIBUTES,
+        SOURCE_COLUMNS,
         USERS,
         ITEMS,
         INTERACTIONS,

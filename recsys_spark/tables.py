@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import reduce
@@ -28,6 +29,7 @@ _READ_AS_FILES = ("_examples", "_encoded")  # ends of the names of tables whose 
 _CATALOG = re.compile(r"^[A-Za-z_][\w-]*\.[A-Za-z_][\w-]*$")
 
 _RETENTION_CHECK = "spark.databricks.delta.retentionDurationCheck.enabled"
+_LISTING_TASKS = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
 _LOG_KEPT = ("delta.logRetentionDuration", "delta.deletedFileRetentionDuration")
 
 
@@ -221,9 +223,7 @@ class Tables:
         none that `oldest` does not, as tables have one writer at a time.
         """
         command = f"VACUUM {self.sql_name(name)} RETAIN {hours} HOURS"
-        checked = self.spark.conf.get(_RETENTION_CHECK, "true")
-        self.spark.conf.set(_RETENTION_CHECK, "false")  # the caller answers for the hours
-        try:
+        with self._vacuuming():
             doomed = {shown(row[0]) for row in self.spark.sql(f"{command} DRY RUN").collect()}
             if doomed & {shown(file) for file in self._at(name, oldest).inputFiles()}:
                 return None
@@ -231,8 +231,6 @@ class Tables:
                 before = self.version(name)
                 self.spark.sql(command)
                 self._note_write(name, before)
-        finally:
-            self.spark.conf.set(_RETENTION_CHECK, str(checked))
         return len(doomed)
 
     def keep_log(self, name: str, days: int) -> None:
@@ -277,6 +275,21 @@ class Tables:
             SchemaError: there is one, with a column of another type.
         """
         self._create(table)
+
+    @contextmanager
+    def _vacuuming(self) -> Iterator[None]:
+        """Settings of the session within which VACUUM takes any hours, and lists a folder in as many tasks as there are slots:
+        by default it takes 10,000."""
+        conf = self.spark.conf
+        settings = {_RETENTION_CHECK: "false", _LISTING_TASKS: str(self.spark.sparkContext.defaultParallelism)}
+        before = {key: conf.get(key, None) for key in settings}
+        try:
+            for key, wanted in settings.items():
+                conf.set(key, wanted)
+            yield
+        finally:
+            for key, value in before.items():
+                conf.unset(key) if value is None else conf.set(key, value)
 
     def _at(self, name: str, version: int) -> DataFrame:
         reader = self.spark.read.format("delta").option("versionAsOf", version)

@@ -62,7 +62,7 @@ def _see_to(run: Run, table: Table, oldest: int | None, now: datetime) -> None:
     hours = hours_to_keep(None if oldest is None else since, now, config.least_hours)
     if not config.dry_run:
         tables.keep_log(table.name, days_of_log(max(hours, 24 * config.keep_days)))
-        if config.optimize and not _read_as_files(table):
+        if config.optimize and not read_as_files(table):
             tables.compact(table.name)
     removed = tables.vacuum(table.name, hours, readable, config.dry_run)
     after = before if config.dry_run else tables.size(table.name)
@@ -75,7 +75,7 @@ def _see_to(run: Run, table: Table, oldest: int | None, now: datetime) -> None:
     run.notes.append(f"{table.name}: {_words(before)} before, {_words(after)} after; {what}")
 
 
-def _read_as_files(table: Table) -> bool:
+def read_as_files(table: Table) -> bool:
     """A file of such a table is one row group, the unit that ranks share: joining them would leave some without."""
     return FED.items() <= table.properties.items()
 

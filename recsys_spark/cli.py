@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING, Any
 
+from recsys_spark import alerts, log
 from recsys_spark.config import load_config
+from recsys_spark.dates import day
 from recsys_spark.errors import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -21,22 +23,21 @@ from recsys_spark.errors import (
     PartlyFailedError,
     UserError,
 )
+from recsys_spark.options import add_options
 from recsys_spark.settings import Config
+
+if TYPE_CHECKING:
+    from recsys_spark.runs import Run
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """The arguments that every job takes, parsed."""
+    """The arguments of a job, parsed: those that all take, and in `options` its own."""
 
     config: Config
     root: str
     as_of: date | None
-    force: str = ""
-    first: str | None = None
-    last: str | None = None
-    fresh: bool = False
-    dry_run: bool = False
-    backfill: tuple[date, ...] = field(default=())
+    options: Mapping[str, Any]
 
 
 def parse(stage: str, description: str, argv: Sequence[str] | None = None) -> Arguments | None:
@@ -73,54 +74,28 @@ def parse(stage: str, description: str, argv: Sequence[str] | None = None) -> Ar
     )
     parser.add_argument(
         "--as-of",
-        type=_date,
+        type=day,
         metavar="DATE",
         help="last day whose events count, YYYY-MM-DD (default: the day of the newest event)",
     )
     parser.add_argument(
         "--print-config", action="store_true", help="print the effective configuration as YAML and stop"
     )
-    _add_own(parser, stage)
+    parser.add_argument(
+        "--log",
+        choices=log.FORMS,
+        default=os.environ.get(log.VARIABLE, "text"),
+        help="lines of text, or JSON objects, one a line",
+    )
+    own = add_options(parser, stage)
     arguments = parser.parse_args(argv)
+    log.use(arguments.log)
     config = load_config(arguments.config, arguments.settings)
     if arguments.print_config:
         print(config.as_yaml(), end="")
         return None
-    own = {name: value for name, value in vars(arguments).items() if name in _OWN and value is not None}
-    return Arguments(config, arguments.root or config.root, arguments.as_of, **own)
-
-
-_OWN = ("force", "first", "last", "fresh", "dry_run", "backfill")
-
-
-def _add_own(parser: argparse.ArgumentParser, stage: str) -> None:
-    """The arguments that one job alone takes."""
-    if stage in ("pipeline", "publish"):
-        parser.add_argument(
-            "--force",
-            metavar="REASON",
-            help="publish whatever the gates say, and record why; broken lists are never published",
-        )
-    if stage == "rollback":
-        parser.add_argument(
-            "--to", type=_date, required=True, metavar="DATE", dest="as_of", help="whose lists go live again"
-        )
-    if stage == "pipeline":
-        parser.add_argument(
-            "--from", metavar="STAGE", dest="first", help="begin there, whatever an earlier run has done"
-        )
-        parser.add_argument("--until", metavar="STAGE", dest="last", help="stop after this stage")
-        parser.add_argument(
-            "--fresh", action="store_true", help="begin at the first stage, also after a run that was killed"
-        )
-        parser.add_argument("--dry-run", action="store_true", help="say what would run, on which versions, and stop")
-        parser.add_argument(
-            "--backfill",
-            nargs=2,
-            type=_date,
-            metavar=("FIRST", "LAST"),
-            help="the stages after ingest for each of these days",
-        )
+    options = {name: getattr(arguments, name) for name in own}
+    return Arguments(config, arguments.root or config.root, arguments.as_of, options)
 
 
 def main(*stages: str, description: str, argv: Sequence[str] | None = None) -> int:
@@ -130,56 +105,69 @@ def main(*stages: str, description: str, argv: Sequence[str] | None = None) -> i
     """
     name = stages[0] if len(stages) == 1 else "pipeline"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it once, when it is first imported
+    arguments: Arguments | None = None
+    runs: list[Run] = []
+    code, message = EXIT_DONE, ""
     try:
         arguments = parse(name, description, argv)
-        if arguments is None:
-            return EXIT_DONE
-        _run_all(name, stages, arguments)
+        if arguments is not None:
+            _run_all(name, stages, arguments, runs)
     except UserError as error:
-        print(f"[{name}] error: {error}", file=sys.stderr, flush=True)
-        return EXIT_USER_ERROR
+        code, message = EXIT_USER_ERROR, f"error: {error}"
     except GatedError as error:
-        print(f"[{name}] stopped: {error}", file=sys.stderr, flush=True)
-        return EXIT_GATED
+        code, message = EXIT_GATED, f"stopped: {error}"
     except (PartlyFailedError, LeaseLostError) as error:
-        print(f"[{name}] failed: {error}", file=sys.stderr, flush=True)
-        return EXIT_FAILED
+        code, message = EXIT_FAILED, f"failed: {error}"
     except KeyboardInterrupt:
-        print(f"[{name}] interrupted", file=sys.stderr, flush=True)
-        return EXIT_FAILED
+        code, message = EXIT_FAILED, "interrupted"
     except Exception:
-        traceback.print_exc()
-        print(f"[{name}] failed, see above; tables that were not reported as written are as before", file=sys.stderr)
-        return EXIT_FAILED
-    return EXIT_DONE
+        code, message = EXIT_FAILED, "failed, see above; tables that were not reported as written are as before"
+        _say_trace(name)
+    summary = _summary(name, runs, arguments.root if arguments else "", code, message)
+    if message:
+        ids = {key: summary[key] for key in ("pipeline_id", "run_id", "as_of", "exit_code")}
+        log.say(name, message, "error", **ids)
+    for warning in alerts.tell(arguments.config.alerts, summary) if arguments else ():
+        log.say(name, warning, "warning")
+    return code
 
 
-def _run_all(name: str, stages: Sequence[str], arguments: Arguments) -> None:
+def _run_all(name: str, stages: Sequence[str], arguments: Arguments, runs: list[Run]) -> None:
+    """Run the nights that are asked for; each run adds itself to `runs` as it starts."""
     # Spark and the stages are imported only now, so that --help and a mistaken configuration answer at once
-    from contextlib import nullcontext
-
     from recsys_spark import pipeline
     from recsys_spark.session import get_session
 
-    config, root = arguments.config, arguments.root
-    wanted = pipeline.chosen(stages, arguments.first, arguments.last)
-    spark = get_session(name, config.run)
-    for night in pipeline.nights(spark, config, root, wanted, arguments):
-        if arguments.dry_run:
-            for line in pipeline.dry_run(spark, config, root, night):
-                print(f"[{name}] {line}", flush=True)
+    asked = arguments.options
+    wanted = pipeline.chosen(stages, asked.get("from_stage"), asked.get("until_stage"))
+    spark = get_session(name, arguments.config.run)
+    nights = pipeline.Nights(spark, arguments.config, arguments.root, asked, runs)
+    for night in nights.planned(wanted, arguments.as_of):
+        if asked.get("dry_run"):
+            for line in nights.dry_run(night):
+                log.say(name, line)
             continue
         if night.done:
-            print(
-                f"[{name}] going on after {night.done[-1]}, which an earlier run finished; --fresh begins anew",
-                flush=True,
-            )
-        with pipeline.lease_of(spark, config, root, night) or nullcontext() as lease:
-            pipeline.run_night(spark, config, root, night, lease, arguments.force)
+            log.say(name, f"going on after {night.done[-1]}, which an earlier run finished; --fresh begins anew")
+        nights.run(night)
 
 
-def _date(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a date, expected YYYY-MM-DD") from None
+def _summary(name: str, runs: Sequence[Run], root: str, code: int, message: str) -> dict[str, Any]:
+    """How a job ended, as plain data, for alerts: the last run's names, and what became of each."""
+    last = runs[-1].report() if runs else {}
+    return {
+        "job": name,
+        "status": alerts.status_of(code),
+        "exit_code": code,
+        "root": root,
+        **{key: last.get(key) for key in ("pipeline_id", "run_id", "as_of", "stage")},
+        "error": last.get("error") or message or None,
+        "runs": [run.report() for run in runs],
+    }
+
+
+def _say_trace(name: str) -> None:
+    if log.in_json():
+        log.say(name, traceback.format_exc(), "error")
+    else:
+        traceback.print_exc()

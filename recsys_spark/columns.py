@@ -25,6 +25,11 @@ LINE = "line"
 REASON = "reason"
 DETAIL = "detail"
 
+# source_columns
+SOURCE_COLUMN = "source_column"
+TYPE = "type"
+SEEN_AT = "seen_at"
+
 # attributes
 TITLE = "title"
 CATEGORY = "category"

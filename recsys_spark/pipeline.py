@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark import __version__
 from recsys_spark import columns as c
 from recsys_spark.bounded import collect_rows
 from recsys_spark.errors import UserError
 from recsys_spark.lease import Lease
 from recsys_spark.nights import AFTER_INGEST, OF_TRAINING, how_to_train
-from recsys_spark.runs import How, Run, run_stage
-from recsys_spark.schemas import RUNS
+from recsys_spark.runs import Run, run_stage
+from recsys_spark.schemas import RUNS, TABLES
 from recsys_spark.settings import Config
 from recsys_spark.stages import stage_named
 from recsys_spark.tables import Tables
+from recsys_spark.version import code_version
 
-if TYPE_CHECKING:
-    from recsys_spark.cli import Arguments
-
-_WITHOUT_EVENTS: Final = {"generate", "benchmark"}  # their root may hold none, so that no date follows from them
-_ALONE: Final = {"generate", "benchmark", "tune"}  # they write what no other stage does, or below roots of their own
+_WITHOUT_EVENTS: Final = {
+    "generate",
+    "benchmark",
+    "maintain",
+    "lineage",
+}  # their root may hold none: no date follows from it
+_ALONE: Final = {"generate", "benchmark", "tune", "lineage"}  # they write what no other does, elsewhere, or nothing
 _YOUNG: Final = timedelta(hours=18)
 _LOOKED_AT: Final = 200  # the latest rows of runs that may tell of an unfinished one
 
@@ -62,7 +65,7 @@ def chosen(stages: Sequence[str], first: str | None, last: str | None) -> tuple[
 
 
 def left_by(
-    rows: Iterable[Mapping[str, Any]], stages: Sequence[str], digest: str, as_of: date | None, code: str = __version__
+    rows: Iterable[Mapping[str, Any]], stages: Sequence[str], digest: str, as_of: date | None, code: str
 ) -> Night | None:
     """The night that the latest pipeline left unfinished, if it is this one; None if there is nothing to go on with.
 
@@ -93,65 +96,98 @@ def left_by(
     return Night(tuple(stages[len(whole) :]), as_of or found, whole, latest)
 
 
-def run_night(
-    spark: SparkSession, config: Config, root: str, night: Night, lease: Lease | None, force: str = ""
-) -> None:
-    """Run the stages that are left, in order, each in a run of its own.
+class Nights:
+    """What runs below one root: nights planned by what is there, each under the root's lease.
 
-    Raises:
-        Exception: what a stage raised; the stages after it are not run.
+    Args:
+        asked: the arguments that the job alone takes, see `options`.
+        runs: takes each run as it starts.
     """
-    as_of = night.as_of
-    training: How | None = None
-    for stage in night.stages:
-        if lease is not None:
-            lease.check()
+
+    def __init__(
+        self, spark: SparkSession, config: Config, root: str, asked: Mapping[str, Any], runs: list[Run]
+    ) -> None:
+        self._spark, self._config, self._root = spark, config, root
+        self._asked, self._runs = asked, runs
+        self._tables = Tables(spark, root)
+
+    def planned(self, stages: Sequence[str], as_of: date | None) -> list[Night]:
+        """One night, gone on with where a run was killed, or one for each day of a backfill.
+
+        A backfill has no ingest: the events are there, and each night reads those up to its own day.
+
+        Raises:
+            UserError: the last day of a backfill comes before the first.
+        """
+        if self._asked.get("backfill"):
+            return [
+                Night(tuple(name for name in stages if name != "ingest"), day)
+                for day in dates(*self._asked["backfill"])
+            ]
+        as_of = self._asked.get("to") or as_of
+        anew = self._asked.get("fresh") or self._asked.get("from_stage") or len(stages) == 1
+        left = None if anew else self._left(stages, as_of)
+        return [left or Night(tuple(stages), as_of)]
+
+    def run(self, night: Night) -> None:
+        """Run the stages that are left, in order, each in a run of its own.
+
+        Raises:
+            Exception: what a stage raised; the stages after it are not run.
+        """
+        with self._lease(night) or nullcontext() as lease:
+            self._run(night, lease)
+
+    def dry_run(self, night: Night) -> Iterator[str]:
+        """What a night would run, on which versions of which tables, and how many rows they hold. Nothing is written.
+
+        Reads Delta's logs alone: O(files).
+        """
+        yield f"as of {night.as_of or 'the day of the newest event'}, configuration {self._config.digest()}, root {self._root}"
+        for stage in (*night.done, *night.stages):
+            yield f"{stage}: {'done by an earlier run, left out' if stage in night.done else 'would run'}"
+        there = [name for name in TABLES if self._tables.exists(name)]
+        for name in there:
+            yield f"there is {name}, version {self._tables.version(name)}, {self._tables.rows(name):,} rows"
+        if not there:
+            yield f"there is no table under {self._root} yet"
+
+    def _run(self, night: Night, lease: Lease | None) -> None:
+        as_of, how = night.as_of, None
         turn = lease.turn if lease is not None else None
-        run = Run(stage, spark, config, root, night.pipeline_id, as_of, force=force, turn=turn)
-        if stage in AFTER_INGEST and "train" in (*night.done, *night.stages):
-            training = training or how_to_train(run)
-            run.training = training
-        if stage in OF_TRAINING and training == "keep":
-            run.say("left out: the model of an earlier night is kept, see night.retrain_days")
-            continue
-        run_stage(run, stage_named(stage))
-        # the newest event's day is looked up once, after ingest, so that all stages speak of the same date
-        as_of = as_of or (run.as_of if stage not in _WITHOUT_EVENTS else None)
+        for stage in night.stages:
+            if lease is not None:
+                lease.check()
+            run = Run(
+                stage, self._spark, self._config, self._root, night.pipeline_id, as_of, turn=turn, options=self._asked
+            )
+            if stage in AFTER_INGEST and "train" in (*night.done, *night.stages):
+                how = how or how_to_train(run)
+                run.training = how
+            if stage in OF_TRAINING and how == "keep":
+                run.say("left out: the model of an earlier night is kept, see night.retrain_days")
+                continue
+            self._runs.append(run)
+            run_stage(run, stage_named(stage))
+            # the newest event's day is looked up once, after ingest, so that all stages speak of the same date
+            as_of = as_of or (run.as_of if stage not in _WITHOUT_EVENTS else None)
 
+    def _left(self, stages: Sequence[str], as_of: date | None) -> Night | None:
+        if not self._tables.exists(RUNS.name):
+            return None
+        newest = self._tables.read(RUNS.name).orderBy(F.desc("started_at")).limit(_LOOKED_AT)
+        known = ("pipeline_id", "stage", c.AS_OF_DATE, "status", "started_at", "config_hash", "code_version")
+        rows = collect_rows(newest.select(*known), "the latest runs", self._config.run.driver_bytes)
+        return left_by([row.asDict() for row in rows], stages, self._config.digest(), as_of, code_version())
 
-def planned(
-    spark: SparkSession, config: Config, root: str, stages: Sequence[str], as_of: date | None, fresh: bool
-) -> Night:
-    """The night to run: what the latest pipeline left, or all of the stages."""
-    tables = Tables(spark, root)
-    if fresh or len(stages) == 1 or not tables.exists(RUNS.name):
-        return Night(tuple(stages), as_of)
-    newest = tables.read(RUNS.name).orderBy(F.desc("started_at")).limit(_LOOKED_AT)
-    known = ("pipeline_id", "stage", c.AS_OF_DATE, "status", "started_at", "config_hash", "code_version")
-    rows = collect_rows(newest.select(*known), "the latest runs", config.run.driver_bytes)
-    return left_by([row.asDict() for row in rows], stages, config.digest(), as_of) or Night(tuple(stages), as_of)
-
-
-def lease_of(spark: SparkSession, config: Config, root: str, night: Night) -> Lease | None:
-    """The lease that the stages must be run under; None for those that need none, or where leases are off."""
-    if not config.run.lease_seconds or _ALONE.issuperset(night.stages):
-        return None
-    if night.stages[0] != "ingest" and not Tables(spark, root).exists(RUNS.name):
-        return None  # there is nothing to keep apart, and a mistaken root stays as it was
-    return Lease(spark, root, night.pipeline_id, config.run.lease_seconds)
-
-
-def nights(spark: SparkSession, config: Config, root: str, stages: Sequence[str], asked: Arguments) -> list[Night]:
-    """What is to be run: one night, gone on with where a run was killed, or one for each day of a backfill.
-
-    A backfill has no ingest: the events are there, and each night reads those up to its own day.
-
-    Raises:
-        UserError: the last day of a backfill comes before the first.
-    """
-    if asked.backfill:
-        return [Night(tuple(name for name in stages if name != "ingest"), day) for day in dates(*asked.backfill)]
-    return [planned(spark, config, root, stages, asked.as_of, asked.fresh or asked.first is not None)]
+    def _lease(self, night: Night) -> Lease | None:
+        """None for stages that need none, or where leases are off."""
+        seconds = self._config.run.lease_seconds
+        if not seconds or _ALONE.issuperset(night.stages):
+            return None
+        if night.stages[0] != "ingest" and not self._tables.exists(RUNS.name):
+            return None  # there is nothing to keep apart, and a mistaken root stays as it was
+        return Lease(self._spark, self._root, night.pipeline_id, seconds)
 
 
 def dates(first: date, last: date) -> list[date]:
@@ -163,21 +199,3 @@ def dates(first: date, last: date) -> list[date]:
     if last < first:
         raise UserError(f"--backfill {first} {last}: the last day comes before the first")
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
-
-
-def dry_run(spark: SparkSession, config: Config, root: str, night: Night) -> Iterator[str]:
-    """What the night would run, on which versions of which tables, and how many rows they hold. Nothing is written.
-
-    Reads Delta's logs alone: O(files).
-    """
-    from recsys_spark.schemas import TABLES
-
-    yield f"as of {night.as_of or 'the day of the newest event'}, configuration {config.digest()}, root {root}"
-    for stage in (*night.done, *night.stages):
-        yield f"{stage}: {'done by an earlier run, left out' if stage in night.done else 'would run'}"
-    tables = Tables(spark, root)
-    for name in TABLES:
-        if tables.exists(name):
-            yield f"reads {name} version {tables.version(name)}, {tables.rows(name):,} rows"
-    if not any(tables.exists(name) for name in TABLES):
-        yield f"there is no table under {root} yet"

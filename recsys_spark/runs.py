@@ -8,17 +8,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Literal
+from typing import Any, Final, Literal
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark import __version__
 from recsys_spark import columns as c
+from recsys_spark import log
 from recsys_spark.errors import UserError
 from recsys_spark.schemas import RUNS
 from recsys_spark.settings import Config
 from recsys_spark.tables import Tables
+from recsys_spark.version import code_version
+
+_LEAVES_NO_ROW: Final = {"lineage"}  # it only reads, and may be run where it cannot write
 
 How = Literal["full", "warm", "keep"]  # what a night does with the model
 
@@ -27,8 +30,8 @@ How = Literal["full", "warm", "keep"]  # what a night does with the model
 class Run:
     """One stage's run: its session, configuration and tables, and what it has to say when it is done.
 
-    `counts` go to `runs` and the summary; `notes` are the lines a person reads at the end; `force` is the reason for which
-    lists are to be published whatever the gates say; `turn` is that of the lease that the run writes under.
+    `counts` go to `runs` and the summary; `notes` are the lines a person reads at the end; `options` are the arguments that
+    its job alone takes; `turn` is that of the lease that the run writes under, `training` what the night does with the model.
     """
 
     stage: str
@@ -37,12 +40,15 @@ class Run:
     root: str
     pipeline_id: str
     requested_as_of: date | None = None
-    force: str = ""
     turn: Callable[[], int] | None = None
     training: How = "full"
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
     counts: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    status: str = "started"
+    seconds: float = 0.0
+    error: str | None = None
 
     def __post_init__(self) -> None:
         self.tables = Tables(self.spark, self.root, self.run_id, self.config.storage.examples, self.turn)
@@ -80,9 +86,26 @@ class Run:
             raise UserError(f"the root {self.root} is a catalogue: set storage.artifacts to a path for model artifacts")
         return f"{self.root.rstrip('/')}/artifacts"
 
-    def say(self, line: str) -> None:
-        """A line of progress, at once."""
-        print(f"[{self.stage}] {line}", flush=True)
+    def say(self, line: str, **fields: Any) -> None:
+        """A line of progress, at once; `fields` are for machines, see `log.say`."""
+        log.say(self.stage, line, **self._names(), **fields)
+
+    def report(self) -> dict[str, Any]:
+        """What became of it, as plain data: for logs and alerts."""
+        return {
+            **self._names(),
+            "stage": self.stage,
+            "status": self.status,
+            "seconds": round(self.seconds, 1),
+            "counts": dict(self.counts),
+            "versions_read": dict(self.tables.versions_read),
+            "versions_written": dict(self.tables.versions_written),
+            "notes": list(self.notes),
+            "error": self.error,
+        }
+
+    def _names(self) -> dict[str, Any]:
+        return {"pipeline_id": self.pipeline_id, "run_id": self.run_id, "as_of": self.requested_as_of}
 
 
 Stage = Callable[[Run], None]
@@ -105,15 +128,17 @@ def _recorded(run: Run) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        _leave_row(run, started, time.monotonic() - clock, "failed", f"{type(error).__name__}: {error}")
+        _end(run, started, time.monotonic() - clock, "failed", f"{type(error).__name__}: {error}")
         raise
-    seconds = time.monotonic() - clock
-    _leave_row(run, started, seconds, "done", None)
-    for line in _summary(run.counts, run.notes, run.tables, seconds):
-        run.say(line)
+    _end(run, started, time.monotonic() - clock, "done", None)
+    _say_summary(run)
 
 
-def _leave_row(run: Run, started: datetime, seconds: float, status: str, error: str | None) -> None:
+def _end(run: Run, started: datetime, seconds: float, status: str, error: str | None) -> None:
+    """Note how it went, and leave the row."""
+    run.status, run.seconds, run.error = status, seconds, error
+    if run.stage in _LEAVES_NO_ROW:
+        return
     row = (
         run.run_id,
         run.pipeline_id,
@@ -124,7 +149,7 @@ def _leave_row(run: Run, started: datetime, seconds: float, status: str, error: 
         seconds,
         run.config.digest(),
         run.config.as_yaml(),
-        __version__,
+        code_version(),
         dict(run.tables.versions_read),
         dict(run.tables.versions_written),
         dict(run.counts),
@@ -136,8 +161,17 @@ def _leave_row(run: Run, started: datetime, seconds: float, status: str, error: 
     journal.append(RUNS, run.spark.createDataFrame([row], RUNS.schema))
 
 
-def _summary(counts: Mapping[str, int], notes: list[str], tables: Tables, seconds: float) -> Iterator[str]:
+def _say_summary(run: Run) -> None:
+    """A line for each count, table and note; in JSON one object with all of them."""
+    done = f"done in {run.seconds:.1f} s"
+    if log.in_json():
+        log.say(message=done, **run.report())
+        return
+    for line in (*_summary(run.counts, run.notes, run.tables), done):
+        run.say(line)
+
+
+def _summary(counts: Mapping[str, int], notes: list[str], tables: Tables) -> Iterator[str]:
     yield from (f"{what.replace('_', ' ')}: {count:,}" for what, count in counts.items())
     yield from (f"wrote {name} (version {version})" for name, version in tables.versions_written.items())
     yield from notes
-    yield f"done in {seconds:.1f} s"

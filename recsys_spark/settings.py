@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from recsys_spark.config_base import Dropout, NotNegative, NotNegativeNumber, Positive, Section, Share
 from recsys_spark.feature_settings import DeclaredFeatures
 from recsys_spark.model_settings import Kind, Model, section_of
+from recsys_spark.operation_settings import Alerts, Maintain
 from recsys_spark.publish_settings import Publish
 from recsys_spark.recommend_settings import CandidateSettings, FilterSettings
 
@@ -72,6 +73,7 @@ class Ingest(Section):
     earliest: date
     latest: date | None
     max_rejected_share: Share
+    accept_type_changes: bool
     mapping: Mapped
 
 
@@ -296,6 +298,8 @@ class Config(Section):
     generate: Generate
     tune: Tune
     benchmark: Benchmark
+    maintain: Maintain
+    alerts: Alerts
 
     def as_yaml(self) -> str:
         """The whole configuration as YAML that `--config` reads back."""
@@ -318,11 +322,12 @@ class Config(Section):
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
-_WITHOUT_MEANING = {"root", "run", "night", "storage", "publish", "tune", "benchmark"}
+_WITHOUT_MEANING = {"root", "run", "night", "storage", "publish", "tune", "benchmark", "maintain", "alerts"}
 _NO_MEANING = (
     ("ingest", "path"),
     ("ingest", "items_path"),
     ("ingest", "users_path"),
+    ("ingest", "accept_type_changes"),
     ("training", "threads"),
     ("training", "find_rate"),
     ("training", "find_rate_steps"),

@@ -20,6 +20,8 @@ _STAGES: Final = {
     "evaluate": "recsys_spark.evaluate.stage",
     "tune": "recsys_spark.tuning.stage",
     "benchmark": "recsys_spark.benchmark.stage",
+    "maintain": "recsys_spark.operations.maintain",
+    "lineage": "recsys_spark.operations.trace",
 }
 
 PIPELINE: Final = ("ingest", "index", "features", "examples", "train", "evaluate", "recommend", "publish")

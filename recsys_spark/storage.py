@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -98,6 +99,22 @@ def delete_folder(location: str) -> None:
     filesystem, path = _filesystem(location)
     if filesystem.exists(path):
         filesystem.rm(path, recursive=True)
+
+
+def folders(location: str) -> list[str]:
+    """The names of the folders directly below a location, sorted; none where there is no such location."""
+    filesystem, path = _filesystem(location)
+    if not filesystem.exists(path):
+        return []
+    below = (entry for entry in filesystem.ls(path, detail=True) if entry["type"] == "directory")
+    return sorted(str(entry["name"]).rstrip("/").rpartition("/")[2] for entry in below)
+
+
+def last_changed(location: str) -> datetime | None:
+    """When the newest file below a location was written; None where there is no file. One look at each file."""
+    filesystem, path = _filesystem(location)
+    times = [filesystem.modified(file) for file in filesystem.find(path)]
+    return max((time if time.tzinfo else time.replace(tzinfo=UTC) for time in times), default=None)
 
 
 def local_copy(location: str) -> Path:

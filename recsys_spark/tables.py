@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import reduce
 from pathlib import Path
 from urllib.parse import unquote
@@ -19,12 +20,25 @@ from pyspark.sql import functions as F
 from recsys_spark.errors import LeaseLostError, MissingTableError, UserError
 from recsys_spark.files import LiveFile
 from recsys_spark.schemas import TABLES, Table
-from recsys_spark.transform import conform
+from recsys_spark.spark_errors import shown
+from recsys_spark.transform import Transformer, conform, evolved
 
 SliceKey = Mapping[str, str | int | date]
 
 _FENCE = "recsys-lease"
 _CATALOG = re.compile(r"^[A-Za-z_][\w-]*\.[A-Za-z_][\w-]*$")
+
+_RETENTION_CHECK = "spark.databricks.delta.retentionDurationCheck.enabled"
+_LISTING_TASKS = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
+_LOG_KEPT = ("delta.logRetentionDuration", "delta.deletedFileRetentionDuration")
+
+
+@dataclass(frozen=True)
+class Size:
+    """Files of a table and the bytes in them."""
+
+    files: int
+    bytes: int
 
 
 @dataclass
@@ -108,9 +122,16 @@ class Tables:
         return self.read_version(name, self.pin(name), where)
 
     def read_version(self, name: str, version: int, where: SliceKey | None = None) -> DataFrame:
-        """A table, or one slice of it, as an earlier run saw it; a version that was vacuumed fails when its rows are read."""
-        reader = self.spark.read.format("delta").option("versionAsOf", version)
-        frame = reader.table(f"{self.root}.{name}") if self.in_catalog else reader.load(self.path(name))
+        """A table, or one slice of it, as an earlier run saw it; a version that was vacuumed fails when its rows are read.
+
+        Columns that came to the schema after it was written are null.
+
+        Raises:
+            SchemaError: a column has another type than the schema says.
+        """
+        frame = self._at(name, version)
+        if name in TABLES:
+            frame = frame.transform(self._brought_up(TABLES[name]))
         return frame.where(_matches(where)) if where else frame
 
     def read_or_empty(self, table: Table) -> DataFrame:
@@ -153,7 +174,7 @@ class Tables:
         before = self.version(table.name)
         rows = frame.transform(conform(table.schema, table.name))
         same = " AND ".join(f"old.{key} = new.{key}" for key in table.key)
-        with_newer = self._handle(table.name).alias("old").merge(rows.alias("new"), same)
+        with_newer = self._handle(table.name).alias("old").merge(rows.alias("new"), same).withSchemaEvolution()
         changed = f"new.{newest} >= old.{newest} OR old.{newest} IS NULL"
         with_newer.whenMatchedUpdateAll(condition=changed).whenNotMatchedInsertAll().execute()
         return self._note_write(table.name, before, "numTargetRowsInserted", "numTargetRowsUpdated")
@@ -208,13 +229,106 @@ class Tables:
             raise MissingTableError(f"table `{name}` under {self.root} has no rows for {_words(where)}: {again}")
         return sorted(files, key=lambda file: file.url)
 
+    def delete(self, name: str, rows: Column) -> None:
+        """Delete rows in one commit, which is cheap where they are whole partitions; old versions still hold them."""
+        before = self.version(name)
+        self._handle(name).delete(rows)
+        self._note_write(name, before)
+
+    def compact(self, name: str) -> None:
+        """Join small files; the rows stay as they are."""
+        before = self.version(name)
+        self._handle(name).optimize().executeCompaction()
+        self._note_write(name, before)
+
+    def vacuum(self, name: str, hours: int, oldest: int, dry_run: bool = False) -> int | None:
+        """Remove files that no version of the last `hours` reads; how many, or would be, if it is a dry run.
+
+        None, and nothing removed, where the version `oldest` would lose a file all the same: Delta forgets when a file was
+        removed after `delta.deletedFileRetentionDuration`, see `keep_log`. Of older files a version after `oldest` reads
+        none that `oldest` does not, as tables have one writer at a time.
+        """
+        command = f"VACUUM {self.sql_name(name)} RETAIN {hours} HOURS"
+        with self._vacuuming():
+            doomed = {shown(row[0]) for row in self.spark.sql(f"{command} DRY RUN").collect()}
+            if doomed & {shown(file) for file in self._at(name, oldest).inputFiles()}:
+                return None
+            if doomed and not dry_run:
+                before = self.version(name)
+                self.spark.sql(command)
+                self._note_write(name, before)
+        return len(doomed)
+
+    def keep_log(self, name: str, days: int) -> None:
+        """Have Delta keep the log, and when each file was removed, for so many days, or for as long as it does if longer."""
+        detail = self._handle(name).detail().select("properties").head()
+        assert detail is not None
+        kept = [re.fullmatch(r"interval (\d+) days?", detail[0].get(key, "interval 0 days")) for key in _LOG_KEPT]
+        if all(found is None or int(found[1]) >= days for found in kept):  # None: a person said it in other units
+            return
+        before = self.version(name)
+        values = ", ".join(f"'{key}' = 'interval {days} days'" for key in _LOG_KEPT)
+        self.spark.sql(f"ALTER TABLE {self.sql_name(name)} SET TBLPROPERTIES ({values})")
+        self._note_write(name, before)
+
+    def committed(self, name: str, version: int) -> tuple[int, datetime]:
+        """A version and when it became the newest; where the log no longer holds it, the first after it that it does."""
+        since = self._handle(name).history().where(F.col("version") >= version)
+        first = since.agg(F.min(F.struct("version", F.unix_millis("timestamp").alias("at"))).alias("first")).head()
+        assert first is not None
+        return int(first["first"]["version"]), datetime.fromtimestamp(first["first"]["at"] / 1000, UTC)
+
+    def size(self, name: str) -> Size:
+        """All that lies in the table's folder: the newest version, older ones, the log. One listing."""
+        folder = self.spark._jvm.org.apache.hadoop.fs.Path(self.path(name))  # type: ignore[union-attr]
+        system = folder.getFileSystem(self.spark._jsc.hadoopConfiguration())
+        content = system.getContentSummary(folder)
+        return Size(int(content.getFileCount()), int(content.getLength()))
+
+    def create_view(self, name: str, query: str) -> None:
+        """Put a view into the catalogue, in the place of one of that name; only where the root is one."""
+        self.spark.sql(f"CREATE OR REPLACE VIEW {self.sql_name(name)} AS\n{query}")
+
     def _handle(self, name: str) -> DeltaTable:
         if self.in_catalog:
             return DeltaTable.forName(self.spark, f"{self.root}.{name}")
         return DeltaTable.forPath(self.spark, self.path(name))
 
+    def ensure(self, table: Table) -> None:
+        """Make a table without rows where there is none.
+
+        Raises:
+            SchemaError: there is one, with a column of another type.
+        """
+        self._create(table)
+
+    @contextmanager
+    def _vacuuming(self) -> Iterator[None]:
+        """Settings of the session within which VACUUM takes any hours, and lists a folder in as many tasks as there are slots:
+        by default it takes 10,000."""
+        conf = self.spark.conf
+        settings = {_RETENTION_CHECK: "false", _LISTING_TASKS: str(self.spark.sparkContext.defaultParallelism)}
+        before = {key: conf.get(key, None) for key in settings}
+        try:
+            for key, wanted in settings.items():
+                conf.set(key, wanted)
+            yield
+        finally:
+            for key, value in before.items():
+                conf.unset(key) if value is None else conf.set(key, value)
+
+    def _at(self, name: str, version: int) -> DataFrame:
+        reader = self.spark.read.format("delta").option("versionAsOf", version)
+        return reader.table(f"{self.root}.{name}") if self.in_catalog else reader.load(self.path(name))
+
+    def _brought_up(self, table: Table) -> Transformer:
+        remade = "" if " " in table.made_by else f" and run jobs/{table.made_by}.py again"
+        remedy = f"another version of this package wrote it; go on with that version, or move the table away{remade}"
+        return evolved(table.schema, f"table `{table.name}` under {self.root}", remedy)
+
     def _create(self, table: Table) -> None:
         if self.exists(table.name):
+            self._handle(table.name).toDF().transform(self._brought_up(table))
             return
         builder = DeltaTable.createIfNotExists(self.spark)
         if self.in_catalog:
@@ -282,7 +396,7 @@ def read_outside(spark: SparkSession, path: str, setting: str) -> DataFrame:
     tables = Tables(spark, parent or "/")
     if not name or not tables.exists(name):
         raise UserError(f"{path}: no Delta table here; check the path and {setting}")
-    return tables.read(name)
+    return tables._at(name, tables.pin(name))  # whatever it is called, it is none of ours
 
 
 def _literal(value: str | int | date) -> str:

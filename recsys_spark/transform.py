@@ -35,6 +35,31 @@ def conform(schema: StructType, name: str) -> Transformer:
     return check
 
 
+def evolved(schema: StructType, name: str, remedy: str) -> Transformer:
+    """A transformer that adds what an older table lacks of `schema`, as nulls; further columns stay.
+
+    Args:
+        remedy: what to do about a column of another type, for the message.
+
+    Raises:
+        SchemaError: a column has another type; the message lists each with what was expected.
+    """
+
+    def bring_up(frame: DataFrame) -> DataFrame:
+        came = {field.name: field.dataType.simpleString() for field in frame.schema}
+        problems = [
+            f"column `{field.name}` is {came[field.name]}, expected {field.dataType.simpleString()}"
+            for field in schema
+            if came.get(field.name, field.dataType.simpleString()) != field.dataType.simpleString()
+        ]
+        if problems:
+            raise SchemaError(f"{name}: {'; '.join(problems)}: {remedy}")
+        missing = {field.name: F.lit(None).cast(field.dataType) for field in schema if field.name not in came}
+        return frame.withColumns(missing) if missing else frame
+
+    return bring_up
+
+
 def shuffle_partitions(frame: DataFrame) -> int:
     """The session's shuffle partitions, for a `repartition` whose rows cost more time than their bytes tell.
 

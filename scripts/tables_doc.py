@@ -12,6 +12,7 @@ from pathlib import Path
 
 from recsys_spark.config import load_config
 from recsys_spark.schemas import TABLES, Table, train_examples
+from recsys_spark.views import VIEWS, View, view_query
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "tables.md"
 
@@ -24,8 +25,17 @@ Below a root that is a path, a table lies at `ROOT/TABLE`; below a root `catalog
 All are Delta tables. Times are UTC. A *slice* is what one run replaces: a date, and within it a fit, a part or a
 variant. `*_id` is what the business calls a thing, `*_idx` the dense integer that stands for it. The queries run as
 they are in Spark SQL and in DuckDB, over views of the tables' names. `jobs/generate.py` makes events and attributes in
-the place of `jobs/ingest.py`.
+the place of `jobs/ingest.py`. [Views](#views) for those who read the lists stand at the end.
 """
+
+VIEWS_INTRODUCTION = """
+## Views
+For those who read the lists. Below a root that is a catalogue, `jobs/maintain.py` registers them in it. Paths hold no views:
+there, put `` delta.`ROOT/TABLE` `` in the place of each table's name, or take the text that
+`recsys_spark.views.register_views(Tables(spark, ROOT))` gives.
+
+| view | what it is |
+| --- | --- |"""
 
 # What a table is, and a query that shows it, by the table's name.
 PURPOSE = {
@@ -226,6 +236,13 @@ FROM benchmark_cells
 WHERE error IS NULL
 GROUP BY dataset, model_name, subject""",
     ),
+    "source_columns": (
+        "The columns of sources that are read by a mapping, and of tables of vectors, with the types last accepted.",
+        """\
+SELECT source, source_column, type, seen_at
+FROM source_columns
+ORDER BY source, source_column""",
+    ),
     "runs": (
         "One row a run of a stage, failed ones too: what it read, wrote and counted, under which configuration.",
         """\
@@ -243,9 +260,10 @@ def page() -> str:
     tables = [train_examples(negatives) if name == "train_examples" else table for name, table in TABLES.items()]
     overview = ["| table | made by | what it is |", "| --- | --- | --- |"]
     for table in tables:
-        first_sentence = PURPOSE[table.name][0].split(". ")[0].rstrip(".")
-        overview.append(f"| [{table.name}](#{table.name}) | {_maker(table)} | {first_sentence} |")
-    return "\n".join([INTRODUCTION, *overview, *(line for table in tables for line in _section(table))]) + "\n"
+        purpose = _first_sentence(PURPOSE[table.name][0])
+        overview.append(f"| [{table.name}](#{table.name}) | {_maker(table)} | {purpose} |")
+    sections = [line for table in tables for line in _section(table)]
+    return "\n".join([INTRODUCTION, *overview, *sections, *_views()]) + "\n"
 
 
 def _section(table: Table) -> Iterator[str]:
@@ -260,6 +278,22 @@ def _section(table: Table) -> Iterator[str]:
         comment = column.metadata["comment"].replace("|", "&#124;")
         yield f"| `{column.name}` | `{column.dataType.simpleString()}` | {comment} |"
     yield from ("", "```sql", query, "```")
+
+
+def _views() -> Iterator[str]:
+    yield VIEWS_INTRODUCTION
+    yield from (f"| [{view.name}](#{view.name}) | {_first_sentence(view.purpose)} |" for view in VIEWS.values())
+    for view in VIEWS.values():
+        yield from ("", f"### {view.name}", view.purpose, "", "```sql", _definition(view), "```")
+        yield from ("", "```sql", view.example, "```")
+
+
+def _definition(view: View) -> str:
+    return f"CREATE OR REPLACE VIEW {view.name} AS\n" + view_query(view, lambda table: table)
+
+
+def _first_sentence(text: str) -> str:
+    return text.split(". ")[0].rstrip(".")
 
 
 def _maker(table: Table) -> str:

@@ -87,7 +87,7 @@ def rows(frame: DataFrame) -> list[tuple[object, ...]]:
 def test_every_job_explains_itself_and_its_exit_codes_without_spark(job):
     printed = subprocess.run([sys.executable, JOBS / f"{job}.py", "--help"], capture_output=True, text=True, check=True)
     assert f"spark-submit jobs/{job}.py" in printed.stdout
-    for option in ("--config", "--root", "--set", "--as-of", "--print-config", "exit codes"):
+    for option in ("--config", "--root", "--set", "--as-of", "--print-config", "--log", "exit codes"):
         assert option in printed.stdout
 
 

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.errors import MissingTableError, SchemaError, UserError
 from recsys_spark.schemas import EVAL_EXAMPLES, MODELS, USERS, train_examples
-from recsys_spark.tables import Tables
+from recsys_spark.tables import Tables, read_outside
 
 DAY = date(2024, 1, 31)
 
@@ -132,3 +132,33 @@ def test_a_relative_root_is_below_the_working_folder(spark, tmp_path, monkeypatc
     tables.append(USERS, users(spark, ("a", 0)))
     assert tables.root == str(tmp_path / ".data/root") and (tmp_path / ".data/root/users/_delta_log").is_dir()
     assert not Tables(spark, "main.shop").root.startswith("/")
+
+
+def test_a_table_of_an_older_version_reads_new_columns_as_null_and_gets_them_when_written(spark, tables):
+    older = users(spark, ("a", 0)).drop("run_id")
+    older.write.format("delta").save(tables.path("users"))
+    assert [tuple(row) for row in tables.read("users").select("user_id", "run_id").collect()] == [("a", None)]
+    tables.append(USERS, users(spark, ("b", 1)))
+    assert sorted(tuple(row) for row in tables.read("users").collect()) == [("a", 0, None), ("b", 1, "run")]
+
+
+def test_a_merge_adds_new_columns_too(spark, tables):
+    row = ("a", "neumf", DAY, "evaluate", "p", None, 1, None, "h", None, "run")
+    made = spark.createDataFrame([row], MODELS.schema).withColumn("created_at", F.timestamp_seconds(F.lit(60)))
+    made.drop("epochs").write.format("delta").save(tables.path("models"))
+    assert tables.upsert_latest(MODELS, made.withColumn("epochs", F.lit(7)), "created_at") == 1
+    assert [row["epochs"] for row in tables.read("models").collect()] == [7]
+
+
+def test_a_column_of_another_type_in_a_table_is_refused(spark, tables):
+    users(spark, ("a", 0)).withColumn("user_idx", F.lit("0")).write.format("delta").save(tables.path("users"))
+    message = r"table `users` under .*: column `user_idx` is string, expected int: .*jobs/index\.py again"
+    with pytest.raises(SchemaError, match=message):
+        tables.read("users")
+    with pytest.raises(SchemaError, match=message):
+        tables.append(USERS, users(spark, ("b", 1)))
+
+
+def test_a_table_of_others_may_be_called_like_ours(spark, tmp_path):
+    spark.range(2).write.format("delta").save(str(tmp_path / "users"))
+    assert read_outside(spark, str(tmp_path / "users"), "a setting").columns == ["id"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -24,6 +25,7 @@ from recsys_spark.events.fields import (
     without_header,
 )
 from recsys_spark.events.lines import Lines, read_lines
+from recsys_spark.events.source_columns import Shape
 from recsys_spark.settings import Ingest, Mapped
 from recsys_spark.spark_errors import explained
 from recsys_spark.tables import read_outside
@@ -46,17 +48,18 @@ def read(spark: SparkSession, config: Ingest) -> Source:
     if mapping.time_unit == "format":
         times.check_format(spark, mapping.time_format)
     keys = config.event_id or [columns[name] for name in (c.EVENT_ID,) if name in columns]
-    rows = _rows(spark, mapping, config.path, [*columns.values(), *mapping.context, *keys])
+    rows, shape = _rows(spark, mapping, config.path, [*columns.values(), *mapping.context, *keys])
+    shapes = {c.EVENTS: shape}
     events = _events(rows, columns, config, keys)
     if mapping.file_format == "delta":
         # a table's files come and go: its rows have an order, but no number that lasts
         events = events.withColumn(c.LINE, F.lit(None).cast("long"))
-    return Source(
-        events,
-        items=_items(spark, config) if config.items_path else None,
-        users=_users(spark, config) if config.users_path else None,
-        keyed=bool(keys),
-    )
+    items = _items(spark, config, shapes) if config.items_path else None
+    users = _users(spark, config, shapes) if config.users_path else None
+    # another mapping is another source: it may take another column, or the same one for something else
+    mapped_by = hashlib.sha256(mapping.model_dump_json().encode()).hexdigest()[:8]
+    named = {f"{what} by mapping {mapped_by}": shape for what, shape in shapes.items()}
+    return Source(events, items, users, keyed=bool(keys), shapes=named)
 
 
 def _events(rows: DataFrame, columns: Mapping[str, str], config: Ingest, keys: list[str]) -> DataFrame:
@@ -77,18 +80,18 @@ def _events(rows: DataFrame, columns: Mapping[str, str], config: Ingest, keys: l
     )
 
 
-def _items(spark: SparkSession, config: Ingest) -> DataFrame:
+def _items(spark: SparkSession, config: Ingest, shapes: dict[str, Shape]) -> DataFrame:
     columns = config.mapping.item_columns
     _require_keys(columns, [c.ITEM_ID], "item_columns")
-    rows = _rows(spark, config.mapping, config.items_path, columns.values())
+    rows, shapes[c.ITEMS] = _rows(spark, config.mapping, config.items_path, columns.values())
     known, others = _parted(rows, columns, _ITEM)
     return item_drafts(rows, **known, attributes=others)
 
 
-def _users(spark: SparkSession, config: Ingest) -> DataFrame:
+def _users(spark: SparkSession, config: Ingest, shapes: dict[str, Shape]) -> DataFrame:
     columns = config.mapping.user_columns
     _require_keys(columns, [c.USER_ID], "user_columns")
-    rows = _rows(spark, config.mapping, config.users_path, columns.values())
+    rows, shapes[c.USERS] = _rows(spark, config.mapping, config.users_path, columns.values())
     known, others = _parted(rows, columns, _USER)
     return user_drafts(rows, **known, attributes=others)
 
@@ -102,8 +105,8 @@ def _parted(
     return known, found
 
 
-def _rows(spark: SparkSession, mapping: Mapped, path: str, wanted: Iterable[str]) -> DataFrame:
-    """A source of any form -> rows `(source, line, raw, fault, fields)` that have the wanted fields."""
+def _rows(spark: SparkSession, mapping: Mapped, path: str, wanted: Iterable[str]) -> tuple[DataFrame, Shape]:
+    """A source of any form -> rows `(source, line, raw, fault, fields)` that have the wanted fields, and all its columns."""
     names = list(dict.fromkeys(wanted))
     if mapping.file_format in {"parquet", "delta"}:
         return _columnar(spark, mapping, path, names)
@@ -113,21 +116,22 @@ def _rows(spark: SparkSession, mapping: Mapped, path: str, wanted: Iterable[str]
         if keys:  # without any, no line is JSON, and each will be rejected for that
             require_fields(names, keys, path)
         outer = dict.fromkeys(name if name in keys else name.partition(".")[0] for name in names)
-        return lines.rows.transform(json_fields(list(outer)))
+        return lines.rows.transform(json_fields(list(outer))), Shape.of_texts(keys, names)
     present = (header_names if mapping.header else numbered_names)(lines.heads, mapping.delimiter)
     require_fields(names, present, path)
     rows = lines.rows.transform(without_header) if mapping.header else lines.rows
-    return rows.transform(csv_fields(present, mapping.delimiter))
+    return rows.transform(csv_fields(present, mapping.delimiter)), Shape.of_texts(present, names)
 
 
-def _columnar(spark: SparkSession, mapping: Mapped, path: str, names: list[str]) -> DataFrame:
+def _columnar(spark: SparkSession, mapping: Mapped, path: str, names: list[str]) -> tuple[DataFrame, Shape]:
     with explained(path):
         if mapping.file_format == "parquet":
             frame = spark.read.parquet(path)
         else:
             frame = read_outside(spark, path, "ingest.mapping.file_format")
     require_fields(names, frame.columns, path)
-    return columnar_rows(frame, names, source=path if mapping.file_format == "delta" else "")
+    rows = columnar_rows(frame, names, source=path if mapping.file_format == "delta" else "")
+    return rows, Shape.of(frame.schema, names)
 
 
 def _json_keys(lines: Lines) -> list[str]:

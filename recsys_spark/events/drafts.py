@@ -7,7 +7,7 @@ cut into fields, and the texts that time and value were read from.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from pyspark.sql import Column, DataFrame
@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.events.fields import FAULT
+from recsys_spark.events.source_columns import Shape
 
 TIME_TEXT: Final = "time_text"
 VALUE_TEXT: Final = "value_text"
@@ -28,12 +29,14 @@ class Source:
 
     Args:
         keyed: events bring their own `event_id`; otherwise it is null, to be made of their content.
+        shapes: the columns that were found, of readers that take them as they come, see `source_columns.hold`.
     """
 
     events: DataFrame
     items: DataFrame | None = None
     users: DataFrame | None = None
     keyed: bool = False
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
 
 
 def event_drafts(

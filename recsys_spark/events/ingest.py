@@ -24,6 +24,7 @@ from recsys_spark.events.drafts import Source
 from recsys_spark.events.event_ids import IS_NEW, identified_by_content, judge_by_key, not_stored
 from recsys_spark.events.reading import reading
 from recsys_spark.events.rejection import Tally, gate, judge_attributes, judge_events, raw_of_rejected, tally
+from recsys_spark.events.source_columns import hold
 from recsys_spark.runs import Run
 from recsys_spark.schemas import EVENTS, EVENTS_REJECTED, ITEM_ATTRIBUTES, USER_ATTRIBUTES, Table
 from recsys_spark.spark_errors import explained, quiet
@@ -57,6 +58,7 @@ def run(run: Run) -> None:
     with reading(run.spark, config), _kept() as keep:
         with quiet(run.spark), explained(what):
             source = open_source(run.spark, config)
+            seen = hold(run, source.shapes)
             events = _judge_events(run, source, keep)
             attributes = _judge_attributes(run, source, keep)
         for judged in (events, *attributes):
@@ -66,6 +68,7 @@ def run(run: Run) -> None:
         for judged in attributes:
             run.counts[judged.table.name] = _upsert(run, judged, events.counts.last_time or 0)
         appended = run.tables.append(EVENTS, _new_events(run, source, events))
+    seen.remember(run)
     run.counts["events_appended"] = appended
     run.counts["events_already_there"] = events.counts.accepted - appended
 

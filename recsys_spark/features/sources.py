@@ -21,6 +21,7 @@ from recsys_spark import columns as c
 from recsys_spark.errors import UserError
 from recsys_spark.events.drafts import text_or_none
 from recsys_spark.events.fields import require_fields
+from recsys_spark.events.source_columns import Shape
 from recsys_spark.feature_settings import AnyFeature, Of, VectorFeature
 from recsys_spark.schemas import ITEM_ATTRIBUTES, ITEMS, USER_ATTRIBUTES, USERS, Table
 from recsys_spark.spark_errors import explained
@@ -73,6 +74,19 @@ def values(of: Of, declared: Sequence[AnyFeature], attributes: DataFrame, counte
         return known.select(IDX[of], ID[of], F.coalesce(TRAINED, F.lit(False)).alias(TRAINED), *chosen)
 
     return join
+
+
+def shapes_of_vectors(declared: Sequence[AnyFeature], spark: SparkSession) -> dict[str, Shape]:
+    """The columns of each table of vectors, see `source_columns.hold`.
+
+    Raises:
+        UserError: there is no such table.
+    """
+    return {
+        f"vectors of feature {feature.name}": Shape.of(_table(feature, spark).schema, (ID[feature.of], c.VECTOR))
+        for feature in declared
+        if isinstance(feature, VectorFeature)
+    }
 
 
 def value_of(name: str) -> str:
@@ -146,10 +160,7 @@ def _days_before(cut: int) -> Column:
 
 def _vectors(feature: VectorFeature, spark: SparkSession) -> DataFrame:
     """`(id, value, rows)`: one row an id, whatever the table has. One shuffle by id."""
-    setting = f"features.declared, feature `{feature.name}`"
-    with explained(feature.path):
-        table = read_outside(spark, feature.path, setting)
-    key = ID[feature.of]
+    table, key = _table(feature, spark), ID[feature.of]
     require_fields((key, c.VECTOR), table.columns, feature.path)
     kind = table.schema[c.VECTOR].dataType
     if not (isinstance(kind, ArrayType) and isinstance(kind.elementType, FloatType | DoubleType)):
@@ -160,3 +171,8 @@ def _vectors(feature: VectorFeature, spark: SparkSession) -> DataFrame:
         .agg(vector.alias(value_of(feature.name)), F.count("*").alias(rows_of(feature.name)))
         .select(key, value_of(feature.name), rows_of(feature.name))
     )
+
+
+def _table(feature: VectorFeature, spark: SparkSession) -> DataFrame:
+    with explained(feature.path):
+        return read_outside(spark, feature.path, f"features.declared, feature `{feature.name}`")

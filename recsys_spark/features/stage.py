@@ -9,6 +9,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 
 from recsys_spark import columns as c
+from recsys_spark.events.source_columns import hold
 from recsys_spark.feature_settings import Of
 from recsys_spark.features.carry import carry_features, earlier_features
 from recsys_spark.features.context_sources import carried
@@ -16,6 +17,7 @@ from recsys_spark.features.contexts import learnt_contexts, write_contexts
 from recsys_spark.features.counts import item_features, segments, user_features
 from recsys_spark.features.declared import learnt_features, write_encoded
 from recsys_spark.features.sequences import sequences
+from recsys_spark.features.sources import shapes_of_vectors
 from recsys_spark.interactions.split import PARTS_OF_FIT, in_parts
 from recsys_spark.interactions.stage import labelled_events
 from recsys_spark.runs import Run
@@ -33,6 +35,7 @@ def run(run: Run) -> None:
         carry_features(run, earlier)
         return
     config = run.config
+    seen = hold(run, shapes_of_vectors(config.features.declared, run.spark))
     attributes = run.tables.read_or_empty(USER_ATTRIBUTES)
     of_user = segments(run.tables.read("users"), attributes, config.recommend.segment)
     labelled = labelled_events(run, carried(config.features)).where(c.POSITIVE).persist()
@@ -53,6 +56,7 @@ def run(run: Run) -> None:
             )
             where = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
             run.counts[f"sequences_{fit}"] = run.tables.replace(SEQUENCES, in_order, where)
+        seen.remember(run)
     finally:
         labelled.unpersist()
 

@@ -11,13 +11,13 @@ from pydantic import ValidationError
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark import __version__
 from recsys_spark import columns as c
 from recsys_spark.bounded import collect_rows
 from recsys_spark.interactions.split import end_of, until
 from recsys_spark.runs import Run
 from recsys_spark.settings import Config, Split
 from recsys_spark.tables import SliceKey
+from recsys_spark.version import code_version
 
 _BY_ORDER = ("leave_last_one", "leave_last_two")
 _NIGHTS = 60  # so many of the latest runs of a stage are looked at
@@ -40,7 +40,7 @@ def earlier_run(run: Run, *sections: str) -> Earlier | None:
     wanted = (c.AS_OF_DATE, "started_at", "code_version", "config")
     rows = collect_rows(newest.select(*wanted), "earlier runs", run.config.run.driver_bytes)
     for row in sorted(rows, key=lambda row: (row[c.AS_OF_DATE], row["started_at"]), reverse=True):
-        if row["code_version"] == __version__ and _digest(row["config"], sections) == run.config.digest(*sections):
+        if row["code_version"] == code_version() and _digest(row["config"], sections) == run.config.digest(*sections):
             return Earlier(row[c.AS_OF_DATE], row["started_at"])
     return None
 

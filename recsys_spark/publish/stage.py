@@ -17,6 +17,7 @@ from recsys_spark.recommend.publish import problems
 from recsys_spark.runs import Run
 from recsys_spark.schemas import GATE_RESULTS, RECOMMENDATIONS_CURRENT
 from recsys_spark.tables import SliceKey
+from recsys_spark.views import register_views
 
 
 def run(run: Run) -> None:
@@ -34,8 +35,9 @@ def run(run: Run) -> None:
         whole(problems(written, run.config.recommend.n, made["counts"]["users_due"])),
         *judged(figures(run, where, version), run.config.publish.gates),
     ]
-    if run.force:
-        checked = forced(checked, run.force)
+    force = str(run.options.get("force") or "")
+    if force:
+        checked = forced(checked, force)
     _record(run, checked)
     _tell(run, checked)
     stopped = [f"{one.gate}: {one.reason}" for one in checked if one.stops]
@@ -57,6 +59,7 @@ def move(run: Run, where: SliceKey, model_version: str) -> None:
     )
     if run.config.publish.champion:
         crown(run, model_version)
+    register_views(run.tables)
     live = run.tables.sql_name(RECOMMENDATIONS_CURRENT.name)
     run.notes.append("one user's list in Python: from recsys_spark import recommend_items; recommend_items(user_id)")
     run.notes.append(f"or with SQL: SELECT * FROM {live} WHERE user_id = '...'")
@@ -94,4 +97,4 @@ def _tell(run: Run, checked: list[Checked]) -> None:
     if unknown:
         run.notes.append(f"not measured, and so not held against anything: {', '.join(unknown)}")
     if any(one.verdict == FORCED for one in checked):
-        run.notes.append(f"published by force: {run.force}")
+        run.notes.append(f"published by force: {run.options['force']}")

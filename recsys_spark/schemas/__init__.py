@@ -12,7 +12,7 @@ from typing import Final
 
 from recsys_spark.schemas.benchmark import BENCHMARK_CELLS
 from recsys_spark.schemas.evaluate import METRICS
-from recsys_spark.schemas.events import EVENTS, EVENTS_REJECTED, ITEM_ATTRIBUTES, USER_ATTRIBUTES
+from recsys_spark.schemas.events import EVENTS, EVENTS_REJECTED, ITEM_ATTRIBUTES, SOURCE_COLUMNS, USER_ATTRIBUTES
 from recsys_spark.schemas.examples import (
     EVAL_EXAMPLES,
     SHOWN_POSITIONS,
@@ -69,6 +69,7 @@ __all__ = [
     "RUNS",
     "SEQUENCES",
     "SHOWN_POSITIONS",
+    "SOURCE_COLUMNS",
     "TABLES",
     "TRAIN_IMPRESSIONS",
     "TRAIN_SEQUENCES",
@@ -88,6 +89,7 @@ TABLES: Final[Mapping[str, Table]] = {
         EVENTS_REJECTED,
         USER_ATTRIBUTES,
         ITEM_ATTRIBUTES,
+        SOURCE_COLUMNS,
         USERS,
         ITEMS,
         INTERACTIONS,

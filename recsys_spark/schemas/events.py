@@ -79,3 +79,18 @@ ITEM_ATTRIBUTES: Final = Table(
     ),
     key=(c.ITEM_ID,),
 )
+
+SOURCE_COLUMNS: Final = Table(
+    "source_columns",
+    "ingest",
+    StructType(
+        [
+            column(c.SOURCE, STRING, "data set, what it tells of, and a hash of how it is read"),
+            column(c.SOURCE_COLUMN, STRING, "the source's own name; a.b is within a struct"),
+            column(c.TYPE, STRING, "its type in Spark, as it was last accepted"),
+            column(c.SEEN_AT, TIME, "when it first came with that type"),
+            RUN,
+        ]
+    ),
+    key=(c.SOURCE, c.SOURCE_COLUMN),
+)

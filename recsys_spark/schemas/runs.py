@@ -23,7 +23,11 @@ RUNS: Final = Table(
             column("seconds", DOUBLE, "how long it took"),
             column("config_hash", STRING, "hash of the effective configuration"),
             column("config", STRING, "that configuration, as YAML"),
-            column("code_version", STRING, "version of the package"),
+            column(
+                "code_version",
+                STRING,
+                "version of the package, and the commit where it ran from a checkout",
+            ),
             column("versions_read", MapType(STRING, LONG), "table -> Delta version read"),
             column("versions_written", MapType(STRING, LONG), "table -> Delta version written"),
             column("counts", MapType(STRING, LONG), "rows by what they are"),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from recsys_spark import log
 from recsys_spark.errors import TrainingError
 from recsys_spark.feed.batches import dataset
 from recsys_spark.feed.shards import Plan, plan_epoch
@@ -129,7 +130,7 @@ def _line(epoch: Epoch, epochs: int, is_best: bool) -> str:
 
 
 def _speaker(title: str) -> Callable[[str], None]:
-    return lambda line: print(f"[train] {title}: {line}", flush=True)
+    return lambda line: log.say("train", f"{title}: {line}")
 
 
 def _silent(line: str) -> None:

@@ -186,3 +186,24 @@ def test_the_job_exits_with_2_and_without_a_stack_trace(spark, tmp_path, capsys)
     assert error == (
         "[ingest] error: /no/such/file: nothing matches this path; check its spelling, or where the job runs\n"
     )
+
+
+def test_a_new_column_is_noted_and_another_type_refused(spark, tmp_path, ingested):
+    def write_orders(name, columns, *rows):
+        spark.createDataFrame(rows, columns).write.parquet(str(tmp_path / name))
+        return tmp_path / name
+
+    settings = ("mapping.file_format=parquet",)
+    plain = "who long, sku string, at long, paid double"
+    first = ingested(write_orders("1", plain, (5, "a", 1714979280, 1.0)), *settings)
+    assert first.notes == []
+    second = ingested(write_orders("2", f"{plain}, shop string", (5, "b", 1714979281, 1.0, "north")), *settings)
+    (note,) = second.notes
+    assert note.endswith("new column `shop` (string), which is not read")
+    as_number = write_orders("3", plain.replace("who long", "who double"), (5.0, "c", 1714979282, 1.0))
+    with pytest.raises(UserError, match=r"column `who` is double, expected bigint as before"):
+        ingested(as_number, *settings)
+    assert second.tables.read("events").count() == 2
+    third = ingested(as_number, *settings, "accept_type_changes=true")
+    assert len(third.notes) == 1
+    assert ingested(as_number, *settings).notes == []

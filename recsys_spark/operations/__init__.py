@@ -1,0 +1,1 @@
+"""What is done beside the nights: keeping tables small and readable, following a row back to its events."""

@@ -1,0 +1,107 @@
+"""The maintain stage: small files joined, files that nobody needs removed, of tables and of artifacts.
+
+What a run within `maintain.keep_days` read or wrote stays readable, and what the live lists stem from.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from pyspark.sql import functions as F
+
+from recsys_spark import columns as c
+from recsys_spark import storage
+from recsys_spark.bounded import collect_rows
+from recsys_spark.operations.records import known_models, listed, live, past_runs
+from recsys_spark.operations.retention import Kept, days_of_log, hours_to_keep, kept, outdated
+from recsys_spark.runs import Run
+from recsys_spark.schemas import RECOMMENDATIONS, RECOMMENDATIONS_CURRENT, TABLES, Table
+from recsys_spark.tables import Size
+from recsys_spark.views import register_views
+
+_KINDS = (("models", 2), ("checkpoints", 1), ("grown", 2))  # of artifacts, and how many folders deep each one lies
+
+
+def run(run: Run) -> None:
+    """Drop old lists, then see to each table, then to the artifacts. With `maintain.dry_run` it only says what it would do."""
+    started = datetime.now(UTC)
+    since = started - timedelta(days=run.config.maintain.keep_days)
+    keeping = kept(past_runs(run), known_models(run), listed(run), live(run), since)
+    run.counts |= {"runs_kept": len(keeping.runs), "models_kept": len(keeping.models)}
+    _drop_dates(run)
+    oldest = keeping.oldest_versions()
+    for table in TABLES.values():
+        if run.tables.exists(table.name):
+            _see_to(run, table, oldest.get(table.name), started)
+    _remove_artifacts(run, keeping, since)
+    if run.tables.in_catalog and not run.config.maintain.dry_run:
+        run.notes.append(f"views: {', '.join(register_views(run.tables))}")
+
+
+def _drop_dates(run: Run) -> None:
+    """Delete the lists of all but the newest dates and the live ones; old versions keep them as long as any other row."""
+    most, name = run.config.maintain.keep_dates, RECOMMENDATIONS.name
+    if not most or not run.tables.exists(name):
+        return
+    published = run.tables.read_or_empty(RECOMMENDATIONS_CURRENT).select(c.AS_OF_DATE)
+    spared, there = (
+        {row[0] for row in collect_rows(rows.distinct(), f"the dates of `{name}`", run.config.run.driver_bytes)}
+        for rows in (published, run.tables.read(name).select(c.AS_OF_DATE))
+    )
+    dropped = sorted(set(sorted(there, reverse=True)[most:]) - spared)
+    run.counts["dates_dropped"] = len(dropped)
+    if dropped and not run.config.maintain.dry_run:
+        run.tables.delete(name, F.col(c.AS_OF_DATE).isin(dropped))
+
+
+def _see_to(run: Run, table: Table, oldest: int | None, now: datetime) -> None:
+    """Compact and vacuum one table, so that the version `oldest` and all after it stay readable."""
+    tables, config = run.tables, run.config.maintain
+    before = tables.size(table.name)
+    readable, since = tables.committed(table.name, tables.version(table.name) if oldest is None else oldest)
+    hours = hours_to_keep(None if oldest is None else since, now, config.least_hours)
+    if not config.dry_run:
+        tables.keep_log(table.name, days_of_log(max(hours, 24 * config.keep_days)))
+        if config.optimize and not table.read_as_files:
+            tables.compact(table.name)
+    removed = tables.vacuum(table.name, hours, readable, config.dry_run)
+    after = before if config.dry_run else tables.size(table.name)
+    _count(run, before, after, removed or 0)
+    what = (
+        "not vacuumed: a version that is needed would lose files"
+        if removed is None
+        else f"{removed:,} old files {'would be ' if config.dry_run else ''}removed, versions from {readable} on readable"
+    )
+    run.notes.append(f"{table.name}: {_words(before)} before, {_words(after)} after; {what}")
+
+
+def _count(run: Run, before: Size, after: Size, removed: int) -> None:
+    counts = {"files_before": before.files, "files_after": after.files, "files_vacuumed": removed}
+    counts |= {"bytes_before": before.bytes, "bytes_after": after.bytes}
+    for name, count in counts.items():
+        run.counts[name] = run.counts.get(name, 0) + count
+
+
+def _words(size: Size) -> str:
+    return f"{size.files:,} files of {size.bytes / 1e6:,.1f} MB"
+
+
+def _remove_artifacts(run: Run, keeping: Kept, since: datetime) -> None:
+    """Delete artifacts, checkpoints and grown copies that no kept model names and nobody wrote to since."""
+    gone = 0
+    for kind, depth in _KINDS:
+        root = storage.join(run.artifacts, kind)
+        found = [root]
+        for _ in range(depth):
+            found = [storage.join(above, name) for above in found for name in storage.folders(above)]
+        # by version and run, not by the path in `models`: the root may be called by another name today
+        staying = {storage.join(root, model.version, model.run_id) for model in keeping.models}
+        old = outdated({folder: storage.last_changed(folder) for folder in found}, staying, since)
+        for folder in old if not run.config.maintain.dry_run else ():
+            storage.delete_folder(folder)
+            above = folder.rpartition("/")[0]
+            if depth > 1 and not storage.folders(above):
+                storage.delete_folder(above)
+        run.notes += [f"artifact {'to be ' if run.config.maintain.dry_run else ''}removed: {folder}" for folder in old]
+        gone += len(old)
+    run.counts["artifacts_removed"] = gone

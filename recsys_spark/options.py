@@ -1,0 +1,44 @@
+"""Arguments that one job alone takes, beside those that all do; its stage finds them in `run.options`, None if not given."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any, Final
+
+from recsys_spark.dates import day
+
+_FORCE: Final = {
+    "--force": {
+        "metavar": "REASON",
+        "default": "",
+        "help": "publish whatever the gates say, and record why; broken lists are never published",
+    }
+}
+_OPTIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
+    "pipeline": {
+        **_FORCE,
+        "--from": {"metavar": "STAGE", "dest": "from_stage", "help": "begin there, whatever an earlier run has done"},
+        "--until": {"metavar": "STAGE", "dest": "until_stage", "help": "stop after this stage"},
+        "--fresh": {"action": "store_true", "help": "begin at the first stage, also after a run that was killed"},
+        "--dry-run": {"action": "store_true", "help": "say what would run, on which versions, and stop"},
+        "--backfill": {
+            "nargs": 2,
+            "type": day,
+            "metavar": ("FIRST", "LAST"),
+            "help": "the stages after ingest for each of these days",
+        },
+    },
+    "publish": _FORCE,
+    "rollback": {"--to": {"type": day, "required": True, "metavar": "DATE", "help": "whose lists go live again"}},
+    "lineage": {
+        "--user-id": {"metavar": "USER", "help": "whose list (default: the runs behind the current lists)"},
+        "--rank": {"metavar": "RANK", "type": int, "default": 1, "help": "which place of it (default: 1)"},
+        "--run-id": {"metavar": "RUN", "help": "start from this run instead, as the run_id of any row says it"},
+    },
+}
+
+
+def add_options(parser: ArgumentParser, job: str) -> list[str]:
+    """Let a job's parser take what is its own; the names that the values will have."""
+    taken = _OPTIONS.get(job, {})
+    return [parser.add_argument(flag, **how).dest for flag, how in taken.items()]

@@ -105,6 +105,7 @@ REASON_ITEM_ID = "reason_item_id"
 SOURCES = "sources"
 PROPENSITY = "propensity"
 MODEL_VERSION = "model_version"
+STEP = "step"
 
 # models
 STARTED_FROM = "started_from"

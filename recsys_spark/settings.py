@@ -14,6 +14,7 @@ from recsys_spark.config_base import Dropout, NotNegative, NotNegativeNumber, Po
 from recsys_spark.feature_settings import DeclaredFeatures
 from recsys_spark.model_settings import Kind, Model, section_of
 from recsys_spark.publish_settings import Publish
+from recsys_spark.rerank_settings import Rerank
 
 Fit = Literal["evaluate", "refit", "production"]
 Baseline = Literal[
@@ -168,6 +169,7 @@ class Recommend(Section):
     block_users: Positive
     users_per_task: Positive
     variant: Annotated[str, Field(min_length=1)]
+    rerank: Rerank
 
 
 class Evaluate(Section):

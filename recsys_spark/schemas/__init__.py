@@ -32,7 +32,7 @@ from recsys_spark.schemas.features import (
 from recsys_spark.schemas.interactions import INTERACTIONS, ITEMS, LABELLED_EVENTS, USERS
 from recsys_spark.schemas.leases import LEASES
 from recsys_spark.schemas.publish import GATE_RESULTS
-from recsys_spark.schemas.recommend import RECOMMENDATIONS, RECOMMENDATIONS_CURRENT
+from recsys_spark.schemas.recommend import RECOMMENDATIONS, RECOMMENDATIONS_CURRENT, RERANK_EFFECTS
 from recsys_spark.schemas.runs import RUNS
 from recsys_spark.schemas.table import Table
 from recsys_spark.schemas.training import MODELS
@@ -57,6 +57,7 @@ __all__ = [
     "MODELS",
     "RECOMMENDATIONS",
     "RECOMMENDATIONS_CURRENT",
+    "RERANK_EFFECTS",
     "RUNS",
     "SEQUENCES",
     "SHOWN_POSITIONS",
@@ -97,6 +98,7 @@ TABLES: Final[Mapping[str, Table]] = {
         MODELS,
         RECOMMENDATIONS,
         RECOMMENDATIONS_CURRENT,
+        RERANK_EFFECTS,
         METRICS,
         GATE_RESULTS,
         TUNE_TRIALS,

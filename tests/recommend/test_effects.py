@@ -16,7 +16,7 @@ from recsys_spark.errors import UserError
 from recsys_spark.recommend.effects import Measuring, effects_pass, measure_effects
 from recsys_spark.recommend.item_facts import facts_of_items, hold_vectors, item_vectors
 from recsys_spark.recommend.rerank import ItemFacts, policy_of
-from tests.evaluate.conftest import AS_OF, NOON, SCORES, World, make_world
+from tests.evaluate.conftest import AS_OF, NOON, SCORES, make_world
 
 # user 0 has 2 held out and lists 3, 4 (5, 4), user 1 has 4 held out and lists 2, 4 (7, 2); both had 0 and 1
 GENRES = {0: "Drama|War", 1: "Comedy", 2: "Drama", 3: "Comedy", 4: "Comedy|Drama"}

@@ -113,6 +113,7 @@ MODEL_VERSION = "model_version"
 BECAUSE = "because"
 AVAILABLE_FROM = "available_from"
 AVAILABLE_TO = "available_to"
+STEP = "step"
 
 # models
 STARTED_FROM = "started_from"

@@ -16,6 +16,7 @@ from recsys_spark.model_settings import Kind, Model, section_of
 from recsys_spark.operation_settings import Alerts, Maintain
 from recsys_spark.publish_settings import Publish
 from recsys_spark.recommend_settings import CandidateSettings, FilterSettings
+from recsys_spark.rerank_settings import Rerank
 
 Fit = Literal["evaluate", "refit", "production"]
 Baseline = Literal[
@@ -175,6 +176,7 @@ class Recommend(Section):
     block_users: Positive
     users_per_task: Positive
     variant: Annotated[str, Field(min_length=1)]
+    rerank: Rerank
 
 
 class Evaluate(Section):

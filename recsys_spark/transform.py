@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from recsys_spark.errors import SchemaError
 
 Transformer = Callable[[DataFrame], DataFrame]
+
+_HASH_STEPS: Final = 1 << 20
 
 
 def conform(schema: StructType, name: str) -> Transformer:
@@ -66,3 +69,8 @@ def shuffle_partitions(frame: DataFrame) -> int:
     Without a number Spark would join small partitions into few, and Python work on them would use few cores.
     """
     return int(frame.sparkSession.conf.get("spark.sql.shuffle.partitions") or 1)
+
+
+def in_sample(share: float, seed: int, *columns: str) -> Column:
+    """Whether a row is in the sample of that share, by a hash of the seed and the row's columns."""
+    return F.pmod(F.xxhash64(F.lit(seed), *columns), F.lit(_HASH_STEPS)) < int(share * _HASH_STEPS)

@@ -211,6 +211,14 @@ LEFT JOIN item_attributes AS a ON a.item_id = r.item_id
 WHERE r.variant = 'default' AND r.user_id = '1'
 ORDER BY r.rank""",
     ),
+    "rerank_effects": (
+        "What each step of [re-ranking](reranking.md) does to the lists, on validation. A run replaces its date and variant.",
+        """\
+SELECT step, metric, segment, value
+FROM rerank_effects
+WHERE variant = 'default'
+ORDER BY as_of_date DESC, metric, segment, position""",
+    ),
     "metrics": (
         "Models beside popularity and chance on held-out events. A run replaces what it measured of its date.",
         """\

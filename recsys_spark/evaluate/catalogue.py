@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 from pyspark.sql import DataFrame
@@ -13,6 +12,7 @@ from recsys_spark import columns as c
 from recsys_spark.bounded import collect_columns
 from recsys_spark.interactions.index import next_index
 from recsys_spark.ranking import Bools, Floats
+from recsys_spark.recommend.item_facts import in_head
 from recsys_spark.runs import Run
 from recsys_spark.tables import SliceKey
 
@@ -57,15 +57,3 @@ def catalogue_of(run: Run, known_users: DataFrame) -> Catalogue:
     users_of_item[taken[c.ITEM_IDX]] = taken[c.USERS]
     head = in_head(users_of_item, run.config.evaluate.head_share)
     return Catalogue(users_of_item, head, known_users.where(F.col(c.ITEMS) > 0).count())
-
-
-def in_head(users_of_item: Floats, share: float) -> Bools:
-    """The most popular `share` of the items that anyone took; of equals the lower index is first.
-
-    >>> in_head(np.array([5.0, 0.0, 9.0, 5.0, 1.0]), 0.5)
-    array([ True, False,  True, False, False])
-    """
-    most_popular = np.argsort(-users_of_item, kind="stable")[: ceil(share * np.count_nonzero(users_of_item))]
-    head = np.zeros(len(users_of_item), bool)
-    head[most_popular] = True
-    return head

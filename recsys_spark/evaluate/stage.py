@@ -28,7 +28,6 @@ from recsys_spark.evaluate.subjects import Loader, Plan, Subject, load_model, su
 from recsys_spark.evaluate.summary import covered, summarised
 from recsys_spark.evaluate.users import (
     USER_SEGMENT,
-    in_sample,
     spread,
     with_context,
     with_history,
@@ -42,7 +41,7 @@ from recsys_spark.recommend.newer import with_newer
 from recsys_spark.runs import Run
 from recsys_spark.schemas import METRICS, train_examples
 from recsys_spark.tables import SliceKey
-from recsys_spark.transform import conform
+from recsys_spark.transform import conform, in_sample
 
 
 def run(run: Run) -> None:

@@ -19,8 +19,6 @@ VALIDATION_ITEMS: Final = "validation_items"
 
 NEW, LIGHT, HEAVY = "users_new", "users_light", "users_heavy"
 
-_HASH_STEPS: Final = 1 << 20
-
 
 def with_segment(user_features: DataFrame, light: int) -> Transformer:
     """Eval examples -> the same with `user_segment`, by how many different items the user took in train."""
@@ -79,11 +77,6 @@ def with_context(contexts: DataFrame) -> Transformer:
 def spread(partitions: int) -> Transformer:
     """Rows of a user beside each other, and users over so many tasks: a small frame may be long work."""
     return lambda frame: frame.repartition(partitions, c.USER_IDX).sortWithinPartitions(c.USER_IDX, c.PART)
-
-
-def in_sample(share: float, seed: int, *columns: str) -> Column:
-    """Whether a row is in the sample of that share, by a hash of the seed and the row's columns."""
-    return F.pmod(F.xxhash64(F.lit(seed), *columns), F.lit(_HASH_STEPS)) < int(share * _HASH_STEPS)
 
 
 def _items_in(part: str) -> Column:

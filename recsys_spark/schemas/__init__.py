@@ -38,6 +38,7 @@ from recsys_spark.schemas.recommend import (
     ITEM_AVAILABILITY,
     RECOMMENDATIONS,
     RECOMMENDATIONS_CURRENT,
+    RERANK_EFFECTS,
 )
 from recsys_spark.schemas.runs import RUNS
 from recsys_spark.schemas.table import Table
@@ -66,6 +67,7 @@ __all__ = [
     "MODELS",
     "RECOMMENDATIONS",
     "RECOMMENDATIONS_CURRENT",
+    "RERANK_EFFECTS",
     "RUNS",
     "SEQUENCES",
     "SHOWN_POSITIONS",
@@ -111,6 +113,7 @@ TABLES: Final[Mapping[str, Table]] = {
         CANDIDATES,
         RECOMMENDATIONS,
         RECOMMENDATIONS_CURRENT,
+        RERANK_EFFECTS,
         METRICS,
         GATE_RESULTS,
         TUNE_TRIALS,

@@ -1,4 +1,4 @@
-"""Tables of candidates and of the lists, those of every date and the published ones, and what a shop tells of its items."""
+"""Tables of candidates, of every date's lists, the published ones and what re-ranking did, and what a shop tells of items."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 from pyspark.sql.types import ArrayType, FloatType, StructType
 
 from recsys_spark import columns as c
-from recsys_spark.schemas.table import AS_OF, DOUBLE, INT, RUN, STRING, TIME, USER_IDX, Table, column
+from recsys_spark.schemas.table import AS_OF, DOUBLE, INT, LONG, RUN, STRING, TIME, USER_IDX, Table, column
 
 _VARIANT = column(c.VARIANT, STRING, "experiment variant; 'default' where there is none")
 
@@ -96,4 +96,26 @@ RECOMMENDATIONS_CURRENT: Final = Table(
     StructType(_RECOMMENDATION_COLUMNS),
     key=(c.VARIANT, c.USER_ID, c.RANK),
     fenced=True,
+)
+
+RERANK_EFFECTS: Final = Table(
+    "rerank_effects",
+    "recommend",
+    StructType(
+        [
+            AS_OF,
+            column(c.VARIANT, STRING, "experiment variant, as of recommendations"),
+            column(c.STEP, STRING, "scores: the model's alone; else the last step of those that made the lists"),
+            column(c.POSITION, INT, "of the step, from 0: each comes on top of those before it"),
+            column(c.METRIC, STRING, "ndcg, diversity, category_diversity, coverage, gini or exposure"),
+            column(c.SEGMENT, STRING, "all; for exposure, the group of items"),
+            column(c.K, INT, "length of the lists"),
+            column(c.VALUE, DOUBLE, "the figure"),
+            column(c.N, LONG, "users it is taken over"),
+            column(c.MODEL_VERSION, STRING, "the evaluate fit whose lists they are"),
+            RUN,
+        ]
+    ),
+    key=(c.AS_OF_DATE, c.VARIANT, c.STEP, c.METRIC, c.SEGMENT),
+    partitioned_by=(c.AS_OF_DATE,),
 )

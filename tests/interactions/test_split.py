@@ -11,10 +11,10 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
-from recsys_spark.evaluate.users import in_sample
 from recsys_spark.hashing import hash_of, uniform
 from recsys_spark.interactions import split as split_module
 from recsys_spark.interactions.split import labelled, positive
+from recsys_spark.transform import in_sample
 from tests.frames import events
 
 AS_OF = date(2024, 1, 31)

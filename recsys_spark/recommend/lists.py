@@ -20,8 +20,10 @@ from recsys_spark.ragged import NO_ITEM
 from recsys_spark.recommend.barring import Catalogue, within
 from recsys_spark.recommend.blocks import BLOCKED, RULES, SEEN, Block, blocks
 from recsys_spark.recommend.fallback import Popular
+from recsys_spark.recommend.item_facts import with_vectors
 from recsys_spark.recommend.pools import Pool, Sigmoid, of_candidates, reason_items, reasons_of, whole_catalogue
 from recsys_spark.recommend.reasons import BITS, MODEL, POPULAR, POPULAR_SEGMENT, REPEAT
+from recsys_spark.recommend.rerank import ItemFacts, RerankPolicy, Scored, rerank
 from recsys_spark.recommend.scorer import load_scorer
 from recsys_spark.recommend.sources import Sources
 from recsys_spark.transform import Transformer
@@ -56,6 +58,12 @@ class Policy:
     exclude_seen: bool
     block_users: int
     calibration: Sigmoid | None = None
+    rerank: RerankPolicy | None = None
+
+    @property
+    def pool(self) -> int:
+        """How many of a user's best a list is made of."""
+        return self.n if self.rerank is None else self.rerank.pool(self.n)
 
 
 @dataclass
@@ -75,6 +83,7 @@ def top_n_lists(
     popular: Broadcast[Popular],
     known: Broadcast[Catalogue] | None = None,
     sources: Broadcast[Sources] | None = None,
+    facts: Broadcast[ItemFacts] | None = None,
 ) -> Transformer:
     """`(user_idx, segment, seen array<int>, items array<int>)` -> lists in indices, N rows a user; `seen` is all that the
     user had, `items` the latest of it in order, for models that read that, and `context`, if there, what the user is
@@ -89,7 +98,7 @@ def top_n_lists(
 
     def to_lists(users: DataFrame) -> DataFrame:
         return users.select([name for name in _READ if name in users.columns]).mapInArrow(
-            _lister(policy, popular, known, sources), _LISTS
+            _lister(policy, popular, known, sources, facts), _LISTS
         )
 
     return to_lists
@@ -100,20 +109,25 @@ def _lister(
     popular: Broadcast[Popular],
     known: Broadcast[Catalogue] | None = None,
     sources: Broadcast[Sources] | None = None,
+    facts: Broadcast[ItemFacts] | None = None,
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def make(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         catalogue = Catalogue.open() if known is None else known.value
+        of_items = None if facts is None else with_vectors(facts.value, policy.artifact)
         for block in blocks(batches, policy.block_users, catalogue, policy.exclude_seen):
-            yield _block_of_lists(block, policy, popular.value, None if sources is None else sources.value)
+            yield _block_of_lists(block, policy, popular.value, None if sources is None else sources.value, of_items)
 
     return make
 
 
-def _block_of_lists(block: Block, policy: Policy, popular: Popular, sources: Sources | None) -> pa.RecordBatch:
+def _block_of_lists(
+    block: Block, policy: Policy, popular: Popular, sources: Sources | None, facts: ItemFacts | None = None
+) -> pa.RecordBatch:
     scorer = load_scorer(policy.artifact)
-    pool = whole_catalogue(scorer, block, policy.n) if sources is None else of_candidates(scorer, block, sources)
+    pool = whole_catalogue(scorer, block, policy.pool) if sources is None else of_candidates(scorer, block, sources)
     scores = pool.scores if policy.calibration is None else pool.calibrated(policy.calibration)
-    lists = _listed(pool, *best_first(pool.items, scores, policy.n), (MODEL,) if sources is None else sources.quotas)
+    shown = best_first(block.batch.column(c.USER_IDX).to_numpy(), pool.items, scores, policy, facts)
+    lists = _listed(pool, *shown, (MODEL,) if sources is None else sources.quotas)
     if sources is None and not policy.exclude_seen:
         again = within(lists.items, block.seen)
         lists.reasons[again], lists.reason_items[again] = REPEAT, lists.items[again]
@@ -122,13 +136,18 @@ def _block_of_lists(block: Block, policy: Policy, popular: Popular, sources: Sou
     return _rows(block, lists)
 
 
-def best_first(items: Ints, scores: Floats, n: int) -> tuple[Ints, Floats, Doubles]:
+def best_first(
+    user_idx: Ints, items: Ints, scores: Floats, policy: Policy, facts: ItemFacts | None
+) -> tuple[Ints, Floats, Doubles]:
     """Items (U, C), best first, -1 behind, and scores (U, C) -> the n that are shown, their scores, and how likely each was
-    shown by the policy: (U, n) each. Here re-ranking comes in; without it they are the first n, certainly.
+    shown by the policy: (U, n) each. Without re-ranking they are the first n, certainly.
     """
-    chosen = np.full((len(items), n), NO_ITEM, np.int32)
+    if policy.rerank is not None and facts is not None:
+        ranked = rerank(Scored(user_idx, items, scores), facts, policy.rerank, policy.n)
+        return ranked.items, np.where(ranked.items >= 0, ranked.scores, np.float32(0.0)), ranked.propensity
+    chosen = np.full((len(items), policy.n), NO_ITEM, np.int32)
     best = np.zeros(chosen.shape, np.float32)
-    width = min(n, items.shape[1])
+    width = min(policy.n, items.shape[1])
     chosen[:, :width], best[:, :width] = items[:, :width], scores[:, :width]
     return chosen, best, np.ones(chosen.shape)
 

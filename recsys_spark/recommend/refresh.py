@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from recsys_spark import columns as c
 from recsys_spark.interactions.carry import acted, earlier_run
 from recsys_spark.recommend.reasons import POPULAR, POPULAR_SEGMENT
+from recsys_spark.recommend.rerank import steps_of
 from recsys_spark.runs import Run
 from recsys_spark.schemas import BLOCKED_PAIRS, ITEM_AVAILABILITY, RECOMMENDATIONS
 from recsys_spark.tables import SliceKey
@@ -55,4 +56,5 @@ def _hangs_on_others(run: Run) -> bool:
     config = run.config.recommend
     filters = config.filters
     by_settings = bool(config.candidates.sources or filters.rules or filters.blocked_categories or config.active_days)
+    by_settings |= bool(steps_of(config.rerank))
     return by_settings or any(run.tables.exists(table.name) for table in (ITEM_AVAILABILITY, BLOCKED_PAIRS))

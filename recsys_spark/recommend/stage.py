@@ -15,14 +15,17 @@ from recsys_spark.interactions.index import index_sizes
 from recsys_spark.recommend import candidates
 from recsys_spark.recommend.barring import Catalogue
 from recsys_spark.recommend.calibration import calibration
+from recsys_spark.recommend.effects import measure_effects
 from recsys_spark.recommend.eligible import eligible, in_context, with_latest_items
 from recsys_spark.recommend.fallback import popular
 from recsys_spark.recommend.filters import Effect, catalogue, effect, with_filters
+from recsys_spark.recommend.item_facts import facts_of_items, hold_vectors
 from recsys_spark.recommend.lists import Policy, top_n_lists
 from recsys_spark.recommend.newer import with_newer
 from recsys_spark.recommend.publish import recommendations
 from recsys_spark.recommend.reasons import CO_OCCURRENCE, POPULAR, POPULAR_SEGMENT, REPEAT, RETRIEVER, words
 from recsys_spark.recommend.refresh import kept_lists
+from recsys_spark.recommend.rerank import ItemFacts, RerankPolicy, policy_of, steps_of
 from recsys_spark.recommend.sources import Sources
 from recsys_spark.runs import Run
 from recsys_spark.schemas import ITEM_ATTRIBUTES, RECOMMENDATIONS
@@ -41,6 +44,7 @@ def run(run: Run) -> None:
     where: SliceKey = {c.AS_OF_DATE: run.as_of, c.VARIANT: run.config.recommend.variant}
     with with_newer(run, model["path"]) as path:
         _write_lists(run, where, model, path)
+    measure_effects(run)
     _report(run, where)
 
 
@@ -66,12 +70,13 @@ def _write_lists(run: Run, where: SliceKey, model: Row, path: str) -> None:
     tasks = max(run.spark.sparkContext.defaultParallelism, ceil(filtered.users / config.users_per_task))
     sources = _sources(run, path, retriever, interactions, features)
     barred = run.spark.sparkContext.broadcast(known)
-    policy = Policy(path, config.n, config.exclude_seen, config.block_users, calibration(run, model))
+    reranking, facts = _reranking(run, path)
+    policy = Policy(path, config.n, config.exclude_seen, config.block_users, calibration(run, model), reranking)
     grown = path != model["path"]  # newer users and items are scored: anyone's list may change
     kept = None if grown else kept_lists(run, where, model[c.MODEL_VERSION], bool(load_manifest(path).get("context")))
     anew = users if kept is None else users.join(kept.users, on=c.USER_IDX, how="left_anti")
     lists = _with_candidates(run, anew, where, sources, barred, tasks).transform(
-        top_n_lists(policy, run.spark.sparkContext.broadcast(most_popular), barred, sources)
+        top_n_lists(policy, run.spark.sparkContext.broadcast(most_popular), barred, sources, facts)
     )
     in_ids = recommendations(
         run.as_of,
@@ -88,6 +93,18 @@ def _write_lists(run: Run, where: SliceKey, model: Row, path: str) -> None:
         run.counts["users_made_anew"] = filtered.users - kept.users.count()
     users.unpersist()
     _tell(run, filtered, rows)
+
+
+def _reranking(run: Run, path: str) -> tuple[RerankPolicy | None, Broadcast[ItemFacts] | None]:
+    """How lists are re-ranked, and what that needs to know of the items; nothing of it where no step is on."""
+    settings = run.config.recommend.rerank
+    if not steps_of(settings):
+        return None, None
+    if settings.diversity.by == "vectors" and "diversity" in steps_of(settings):
+        hold_vectors(load_manifest(path))
+    facts = facts_of_items(run, run.as_of, "production")
+    policy = policy_of(settings, facts.group_names, run.seed, run.as_of.toordinal())
+    return policy, run.spark.sparkContext.broadcast(facts)
 
 
 def _with_candidates(

@@ -129,6 +129,11 @@ GATE = "gate"
 VERDICT = "verdict"
 CHECKED_AT = "checked_at"
 
+# who was forgotten
+KEYED_HASH = "keyed_hash"
+KEY_ID = "key_id"
+ERROR = "error"  # of runs, trials and cells: text that may hold anything
+
 # metrics
 MODEL_NAME = "model_name"
 DATASET = "dataset"

@@ -14,6 +14,12 @@ _FORCE: Final = {
         "help": "publish whatever the gates say, and record why; broken lists are never published",
     }
 }
+# People are named here or in a table, never in the configuration, which `runs` keeps.
+_PEOPLE: Final[dict[str, dict[str, Any]]] = {
+    "--user-id": {"action": "append", "default": [], "metavar": "ID", "help": "whom; may be given again"},
+    "--table": {"metavar": "PATH", "help": "or all ids of a Delta table, a path or catalog.schema.table"},
+    "--column": {"default": "user_id", "help": "the table's column of ids (default: user_id)"},
+}
 _OPTIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "pipeline": {
         **_FORCE,
@@ -30,6 +36,11 @@ _OPTIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     },
     "publish": _FORCE,
     "rollback": {"--to": {"type": day, "required": True, "metavar": "DATE", "help": "whose lists go live again"}},
+    "forget": {
+        **_PEOPLE,
+        "--allow-unknown": {"action": "store_true", "help": "also keep out ids that no table holds"},
+    },
+    "check_forgotten": _PEOPLE,
     "lineage": {
         "--user-id": {"metavar": "USER", "help": "whose list (default: the runs behind the current lists)"},
         "--rank": {"metavar": "RANK", "type": int, "default": 1, "help": "which place of it (default: 1)"},

@@ -29,8 +29,11 @@ _WITHOUT_EVENTS: Final = {
     "benchmark",
     "maintain",
     "lineage",
+    "forget",
+    "check_forgotten",
 }  # their root may hold none: no date follows from it
-_ALONE: Final = {"generate", "benchmark", "tune", "lineage"}  # they write what no other does, elsewhere, or nothing
+# they write what no other does, elsewhere, or nothing
+_ALONE: Final = {"generate", "benchmark", "tune", "lineage", "check_forgotten"}
 _YOUNG: Final = timedelta(hours=18)
 _LOOKED_AT: Final = 200  # the latest rows of runs that may tell of an unfinished one
 

@@ -22,6 +22,8 @@ _STAGES: Final = {
     "benchmark": "recsys_spark.benchmark.stage",
     "maintain": "recsys_spark.operations.maintain",
     "lineage": "recsys_spark.operations.trace",
+    "forget": "recsys_spark.forget.stage",
+    "check_forgotten": "recsys_spark.forget.check",
 }
 
 PIPELINE: Final = ("ingest", "index", "features", "examples", "train", "evaluate", "recommend", "publish")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -92,6 +92,67 @@ def load_arrays(location: str) -> dict[str, npt.NDArray[Any]]:
         folder = Path(tempfile.mkdtemp(prefix="recsys-arrays-"))
         filesystem.get(join(path, _ARRAYS) + "/", str(folder / _ARRAYS) + "/", recursive=True)
     return {name: np.load(folder / _ARRAYS / file, mmap_mode="r") for file, name in names.items()}
+
+
+def blank_rows(location: str, name: str, rows: npt.NDArray[Any], fill: float) -> int:
+    """Overwrite rows of one array of a folder, in its file; how many were not blank before.
+
+    Where the file is local the rows alone are written, else all of it, in its place. Rows that the array has not are no matter.
+    """
+    file = next(file for file, kept in load_manifest(location)["arrays"].items() if kept == name)
+    filesystem, path = _filesystem(join(location, _ARRAYS, file))
+    if _is_local(filesystem):
+        array = np.load(path, mmap_mode="r+")
+    else:
+        with filesystem.open(path, "rb") as reader:
+            array = np.load(reader)
+    known = rows[rows < len(array)]
+    blanked = int((~is_blank(array[known])).sum())
+    if not blanked:
+        return 0
+    array[known] = fill
+    if isinstance(array, np.memmap):
+        array.flush()
+    else:
+        with filesystem.open(path, "wb") as writer:
+            np.save(writer, array, allow_pickle=False)
+    return blanked
+
+
+def is_blank(rows: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which rows hold nothing: zeros or NaN throughout."""
+    blank: npt.NDArray[np.bool_] = ((rows == 0) | (rows != rows)).all(axis=tuple(range(1, rows.ndim)))
+    return blank
+
+
+def folders_below(location: str) -> tuple[list[str], list[str]]:
+    """The folders of arrays somewhere below a location, in path order: whole ones, and unfinished ones."""
+    files = list_files(location)
+    whole = {file.removesuffix(MANIFEST).rstrip("/") for file in files if file.rpartition("/")[2] == MANIFEST}
+    begun = {file.rpartition(f"{_ARRAYS}/")[0].rstrip("/") for file in files if file.endswith(".npy")}
+    return [join(location, one) for one in sorted(whole)], [join(location, one) for one in sorted(begun - whole)]
+
+
+def list_files(location: str) -> list[str]:
+    """Every file below a location, by its path from there, in order; none where there is no such folder."""
+    filesystem, path = _filesystem(location)
+    if not filesystem.exists(path):
+        return []
+    root = path.rstrip("/") + "/"
+    return sorted(str(file).removeprefix(root) for file in filesystem.find(path))
+
+
+def delete_files(location: str, names: Iterable[str]) -> None:
+    """Remove some of the files that `list_files` lists."""
+    filesystem, path = _filesystem(location)
+    for name in names:
+        filesystem.rm(join(path, name))
+
+
+def opened(location: str) -> Any:
+    """A file, opened for reading its bytes."""
+    filesystem, path = _filesystem(location)
+    return filesystem.open(path, "rb")
 
 
 def delete_folder(location: str) -> None:

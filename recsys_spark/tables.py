@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -13,19 +13,24 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pyarrow
-from delta.tables import DeltaTable
+from delta.tables import DeltaMergeBuilder, DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from recsys_spark import storage
 from recsys_spark.errors import LeaseLostError, MissingTableError, UserError
 from recsys_spark.files import LiveFile
 from recsys_spark.schemas import TABLES, Table
 from recsys_spark.spark_errors import shown
-from recsys_spark.transform import Transformer, conform, evolved
+from recsys_spark.transform import Transformer, conform, evolved, same_row
 
 SliceKey = Mapping[str, str | int | date]
 
 _FENCE = "recsys-lease"
+_LOG = "_delta_log"
+_DELETION_VECTORS = "delta.enableDeletionVectors"
+# a commit, checkpoint or checksum, and what a file system keeps beside them
+_OF_VERSION = re.compile(r"^\.?(\d{20})\.")
 _CATALOG = re.compile(r"^[A-Za-z_][\w-]*\.[A-Za-z_][\w-]*$")
 
 _RETENTION_CHECK = "spark.databricks.delta.retentionDurationCheck.enabled"
@@ -194,6 +199,48 @@ class Tables:
         """Leave an empty commit, after which fenced writes of lower numbers to this table are refused."""
         self._commit(table, self.spark.createDataFrame([], table.schema), "append", number=number)
 
+    def delete_matching(self, name: str, rows: DataFrame, on: Sequence[str]) -> int:
+        """Delete the rows whose columns `on` are those of one of `rows`, nulls being equal; the number deleted.
+
+        By a join, so that the log names no value. O(table), and the files with such rows are written anew.
+        """
+        before = self.version(name)
+        found = self._matching(name, rows, on)
+        found.whenMatchedDelete().execute()
+        return self._note_write(name, before, "numTargetRowsDeleted")
+
+    def set_matching(self, name: str, rows: DataFrame, on: Sequence[str], values: Mapping[str, Column]) -> int:
+        """Set columns of the rows that `delete_matching` would delete; `values` may speak of `new.column` of `rows`."""
+        before = self.version(name)
+        found = self._matching(name, rows, on)
+        found.whenMatchedUpdate(set=dict(values)).execute()
+        return self._note_write(name, before, "numTargetRowsUpdated")
+
+    def drop_history(self, name: str) -> int:
+        """Leave a table its newest version alone; that version.
+
+        Deletes the data files that it does not need, at once and without a grace period, then the log of all versions before
+        it, whose statistics hold values of rows. Whoever reads an earlier version fails, also those who are at it. O(files).
+        """
+        self._rewrite_deletion_vectors(name)
+        with self._vacuuming():
+            self._handle(name).vacuum(0.0)
+        # a commit that holds no rows: the log begins with it, and it says why
+        self._set_property(name, "recsys.historyDroppedBy", self.run_id)
+        from deltalake import DeltaTable as DeltaLog
+
+        log = DeltaLog(self.path(name))
+        log.create_checkpoint()
+        folder = storage.join(self.path(name), _LOG)
+        storage.delete_files(folder, older_logs(storage.list_files(folder), log.version()))
+        self.versions_written[name] = int(log.version())
+        return self.versions_written[name]
+
+    def all_files(self, name: str) -> list[str]:
+        """Every file below a table's folder, in path order: those of no version, and the log's, among them."""
+        folder = self.path(name)
+        return [storage.join(folder, file) for file in storage.list_files(folder)]
+
     def live_files(self, name: str, where: SliceKey) -> list[LiveFile]:
         """The data files of one slice in the pinned version, with the rows that the log counts, in path order.
 
@@ -326,6 +373,20 @@ class Tables:
         remedy = f"another version of this package wrote it; go on with that version, or move the table away{remade}"
         return evolved(table.schema, f"table `{table.name}` under {self.root}", remedy)
 
+    def _matching(self, name: str, rows: DataFrame, on: Sequence[str]) -> DeltaMergeBuilder:
+        return self._handle(name).alias("old").merge(rows.distinct().alias("new"), same_row(on, "old", "new"))
+
+    def _rewrite_deletion_vectors(self, name: str) -> None:
+        """Write anew the files of which some rows are marked as deleted, where the table may have such."""
+        detail = self._handle(name).detail().select("properties").head()
+        assert detail is not None
+        if detail[0].get(_DELETION_VECTORS, "false") == "true":
+            self._set_property(name, _DELETION_VECTORS, "false")
+            self.spark.sql(f"REORG TABLE {self.sql_name(name)} APPLY (PURGE)")
+
+    def _set_property(self, name: str, key: str, value: str) -> None:
+        self.spark.sql(f"ALTER TABLE {self.sql_name(name)} SET TBLPROPERTIES ('{key}' = '{value}')")
+
     def _create(self, table: Table) -> None:
         if self.exists(table.name):
             self._handle(table.name).toDF().transform(self._brought_up(table))
@@ -382,6 +443,17 @@ class Tables:
             return 0  # Delta commits nothing where nothing changed
         self.versions_written[name] = int(newest["version"])
         return sum(int(newest["operationMetrics"].get(metric, 0)) for metric in metrics)
+
+
+def older_logs(names: Iterable[str], version: int) -> list[str]:
+    """Of the files of a Delta log those that only versions before `version` need.
+
+    >>> older_logs(["00000000000000000003.json", "00000000000000000004.checkpoint.parquet", "_last_checkpoint"], 4)
+    ['00000000000000000003.json']
+    """
+    found = [(name, _OF_VERSION.match(name)) for name in names]
+    # a checkpoint just made by delta-rs is one file: parts that lie beside the log are of older ones
+    return [name for name, of in found if (of and int(of[1]) < version) or name.startswith("_sidecars/")]
 
 
 def read_outside(spark: SparkSession, path: str, setting: str) -> DataFrame:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Final
 
 from pyspark.sql import Column, DataFrame
@@ -74,3 +75,9 @@ def shuffle_partitions(frame: DataFrame) -> int:
 def in_sample(share: float, seed: int, *columns: str) -> Column:
     """Whether a row is in the sample of that share, by a hash of the seed and the row's columns."""
     return F.pmod(F.xxhash64(F.lit(seed), *columns), F.lit(_HASH_STEPS)) < int(share * _HASH_STEPS)
+
+
+def same_row(key: Sequence[str], left: str, right: str) -> Column:
+    """The condition that two aliased frames' rows are equal in the columns of a key, nulls being equal to each other."""
+    same = [F.col(f"{left}.{name}").eqNullSafe(F.col(f"{right}.{name}")) for name in key]
+    return reduce(lambda all_before, one: all_before & one, same)

@@ -251,6 +251,24 @@ SELECT source, source_column, type, seen_at
 FROM source_columns
 ORDER BY source, source_column""",
     ),
+    "suppressed": (
+        "Who is kept out at ingest, by keyed hash ([forgetting.md](forgetting.md)). Append-only.",
+        "SELECT COUNT(*) AS people, MAX(suppressed_at) AS latest\nFROM suppressed",
+    ),
+    "forgotten": (
+        "One row a person and run of the forget job: what the run removed, and its certificate. Append-only.",
+        """\
+SELECT run_id, MAX(forgotten_at) AS forgotten_at, COUNT(*) AS people, MAX(certificate) AS certificate
+FROM forgotten
+GROUP BY run_id""",
+    ),
+    "broken_runs": (
+        "Runs that can no longer be reproduced, as versions that they read were removed with somebody. Append-only.",
+        """\
+SELECT r.run_id, r.stage, r.as_of_date, b.table_name, b.version
+FROM broken_runs AS b
+JOIN runs AS r ON r.run_id = b.run_id AND r.stage = b.stage""",
+    ),
     "runs": (
         "One row a run of a stage, failed ones too: what it read, wrote and counted, under which configuration.",
         """\

@@ -1,8 +1,8 @@
 """Source files -> `events`, `events_rejected`, `user_attributes`, `item_attributes`; the same files again add nothing.
 
 Bad rows are counted before anything is written: over the configured share the job stops and every table stays as it
-was. Files are read twice (once to count lines), judged rows are kept for the ids, and of what is stored only the
-batch's own span of time is read.
+was. Rows of people on the suppression list are counted and kept nowhere. Files are read twice (once to count lines), judged
+rows are kept for the ids, and of what is stored only the batch's own span of time is read.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from recsys_spark.events.source_columns import hold
 from recsys_spark.runs import Run
 from recsys_spark.schemas import EVENTS, EVENTS_REJECTED, ITEM_ATTRIBUTES, USER_ATTRIBUTES, Table
 from recsys_spark.spark_errors import explained, quiet
+from recsys_spark.suppression import IS_SUPPRESSED, Suppression, suppression
+from recsys_spark.transform import same_row
 
 Keep = Callable[[DataFrame], DataFrame]
 
@@ -54,17 +56,18 @@ def run(run: Run) -> None:
     """
     config = run.config.ingest
     what = config.path or config.format
+    kept_out = suppression(run.tables)
     run.say(f"reading {what}")
     with reading(run.spark, config), _kept() as keep:
         with quiet(run.spark), explained(what):
             source = open_source(run.spark, config)
             seen = hold(run, source.shapes)
-            events = _judge_events(run, source, keep)
-            attributes = _judge_attributes(run, source, keep)
+            events = _judge_events(run, source, keep, kept_out)
+            attributes = _judge_attributes(run, source, keep, kept_out)
         for judged in (events, *attributes):
             gate(judged.rows, judged.counts, f"{judged.table.name} from {what}", config)
         run.counts |= _counts(events, *attributes)
-        _append_rejected(run, events, *attributes)
+        _append_rejected(run, kept_out, events, *attributes)
         for judged in attributes:
             run.counts[judged.table.name] = _upsert(run, judged, events.counts.last_time or 0)
         appended = run.tables.append(EVENTS, _new_events(run, source, events))
@@ -73,49 +76,54 @@ def run(run: Run) -> None:
     run.counts["events_already_there"] = events.counts.accepted - appended
 
 
-def _judge_events(run: Run, source: Source, keep: Keep) -> Judged:
+def _judge_events(run: Run, source: Source, keep: Keep, kept_out: Suppression | None) -> Judged:
     judge = judge_events(run.config.ingest, datetime.now(UTC), source.keyed)
+    rows = _marked(source.events.transform(judge), kept_out)
     if source.keyed:
-        rows = keep(source.events.transform(judge)).transform(judge_by_key(_stored(run, EVENTS)))
-    else:
-        rows = source.events.transform(judge)
+        rows = keep(rows).transform(judge_by_key(_stored(run, EVENTS)))
     kept = keep(rows.transform(raw_of_rejected))
     return Judged(EVENTS, kept, tally(kept))
 
 
-def _judge_attributes(run: Run, source: Source, keep: Keep) -> list[Judged]:
+def _judge_attributes(run: Run, source: Source, keep: Keep, kept_out: Suppression | None) -> list[Judged]:
     found = [(ITEM_ATTRIBUTES, source.items), (USER_ATTRIBUTES, source.users)]
-    kept = [
-        (table, keep(drafts.transform(judge_attributes(table.key[0])).transform(raw_of_rejected)))
+    judged = [
+        (table, _marked(drafts.transform(judge_attributes(table.key[0])), kept_out))
         for table, drafts in found
         if drafts is not None
     ]
+    kept = [(table, keep(rows.transform(raw_of_rejected))) for table, rows in judged]
     return [Judged(table, rows, tally(rows)) for table, rows in kept]
 
 
+def _marked(judged: DataFrame, kept_out: Suppression | None) -> DataFrame:
+    return judged if kept_out is None else kept_out.mark(judged)
+
+
 def _counts(events: Judged, *attributes: Judged) -> dict[str, int]:
-    """Rows of events read, and rows of all inputs rejected, by reason."""
+    """Rows of events read, rows of all inputs rejected, by reason, and those of people who are kept out, if any."""
     rejected: Counter[str] = Counter()
     for judged in (events, *attributes):
         rejected.update(judged.counts.rejected)
-    return {"rows_read": events.counts.rows, **{f"rejected_{reason}": n for reason, n in rejected.items()}}
+    suppressed = sum(judged.counts.suppressed for judged in (events, *attributes))
+    counts = {"rows_read": events.counts.rows, **{f"rejected_{reason}": n for reason, n in rejected.items()}}
+    return counts | ({IS_SUPPRESSED: suppressed} if suppressed else {})
 
 
-def _append_rejected(run: Run, *inputs: Judged) -> None:
-    """Keep the bad rows that are not kept yet, with their reasons."""
+def _append_rejected(run: Run, kept_out: Suppression | None, *inputs: Judged) -> None:
+    """Keep the bad rows that are not kept yet, with their reasons; none whose text names someone who is kept out."""
     bad = [judged for judged in inputs if judged.counts.rejected]
     if not bad:
         return
     names = [c.RAW, c.SOURCE, c.LINE, c.REASON, c.DETAIL]
     rows = reduce(
         DataFrame.unionByName,
-        [judged.rows.where(F.col(c.REASON).isNotNull()).select(names) for judged in bad],
+        [judged.rows.where(F.col(c.REASON) != IS_SUPPRESSED).select(names) for judged in bad],
     )
+    if kept_out is not None:
+        rows = kept_out.without_named(rows, EVENTS_REJECTED.key)
     stored = _stored(run, EVENTS_REJECTED).alias("stored")
-    same = reduce(
-        lambda left, right: left & right,
-        [F.col(f"new.{name}").eqNullSafe(F.col(f"stored.{name}")) for name in EVENTS_REJECTED.key],
-    )
+    same = same_row(EVENTS_REJECTED.key, "new", "stored")
     unseen = rows.alias("new").join(stored, on=same, how="left_anti").withColumn(c.RUN_ID, F.lit(run.run_id))
     if not unseen.isEmpty():
         run.tables.append(EVENTS_REJECTED, unseen)

@@ -17,6 +17,7 @@ from recsys_spark.errors import UserError
 from recsys_spark.events.drafts import TIME_TEXT, VALUE_TEXT
 from recsys_spark.events.fields import FAULT
 from recsys_spark.settings import Ingest
+from recsys_spark.suppression import IS_SUPPRESSED
 from recsys_spark.transform import Transformer
 
 _VERDICT: Final = "_verdict"
@@ -48,17 +49,19 @@ class Rule:
 
 @dataclass(frozen=True)
 class Tally:
-    """One input's rows: how many, how many rejected for what, and the times of the good ones (microseconds)."""
+    """One input's rows: how many, how many rejected for what, the times of the good ones (microseconds), and how many are
+    of people who are kept out, which are neither."""
 
     rows: int
     rejected: Mapping[str, int]
     first_time: int | None = None
     last_time: int | None = None
+    suppressed: int = 0
 
     @property
     def accepted(self) -> int:
         """How many are good."""
-        return self.rows - sum(self.rejected.values())
+        return self.rows - self.suppressed - sum(self.rejected.values())
 
 
 def judge_events(config: Ingest, now: datetime, keyed: bool) -> Transformer:
@@ -114,12 +117,14 @@ def tally(judged: DataFrame) -> Tally:
         F.count(F.lit(1)).alias("rows"), F.min(times).alias("first"), F.max(times).alias("last")
     )
     by_reason = {row[c.REASON]: row for row in counted.collect()}
-    good = by_reason.get(None)
+    rows = sum(row["rows"] for row in by_reason.values())
+    good, suppressed = by_reason.get(None), by_reason.pop(IS_SUPPRESSED, None)
     return Tally(
-        rows=sum(row["rows"] for row in by_reason.values()),
+        rows=rows,
         rejected={reason: row["rows"] for reason, row in sorted(by_reason.items(), key=str) if reason},
         first_time=good["first"] if good else None,
         last_time=good["last"] if good else None,
+        suppressed=suppressed["rows"] if suppressed else 0,
     )
 
 
@@ -131,10 +136,10 @@ def gate(judged: DataFrame, counts: Tally, what: str, config: Ingest) -> None:
     """
     if not counts.rows:
         raise UserError(f"{what}: no rows; expected at least one beside any header")
-    bad = counts.rows - counts.accepted
+    bad = sum(counts.rejected.values())
     if bad <= config.max_rejected_share * counts.rows:
         return
-    samples = judged.where(F.col(c.REASON).isNotNull()).orderBy(c.SOURCE, c.LINE).limit(_SAMPLES)
+    samples = judged.where(F.col(c.REASON) != IS_SUPPRESSED).orderBy(c.SOURCE, c.LINE).limit(_SAMPLES)
     shown = samples.select(c.SOURCE, c.LINE, c.REASON, c.DETAIL, F.substring(c.RAW, 1, _SAMPLE_LENGTH).alias(c.RAW))
     raise UserError(
         f"{what}: {bad:,} of {counts.rows:,} rows rejected ({bad / counts.rows:.1%}), more than "

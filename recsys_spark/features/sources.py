@@ -25,6 +25,7 @@ from recsys_spark.events.source_columns import Shape
 from recsys_spark.feature_settings import AnyFeature, Of, VectorFeature
 from recsys_spark.schemas import ITEM_ATTRIBUTES, ITEMS, USER_ATTRIBUTES, USERS, Table
 from recsys_spark.spark_errors import explained
+from recsys_spark.suppression import TOMBSTONE
 from recsys_spark.tables import read_outside
 from recsys_spark.transform import Transformer
 
@@ -47,7 +48,8 @@ _DAY: Final = 86_400_000_000  # microseconds
 
 
 def values(of: Of, declared: Sequence[AnyFeature], attributes: DataFrame, counted: DataFrame) -> Transformer:
-    """The index of users or items -> `(idx, id, trained, value_of(name)...)`: a row each, blank texts as null.
+    """The index of users or items -> `(idx, id, trained, value_of(name)...)`: a row each, blank texts as null; none for
+    users who were forgotten.
 
     Three joins by id or index, O(entities). `trained` says whether the entity has events in the fit's parts.
 
@@ -62,7 +64,8 @@ def values(of: Of, declared: Sequence[AnyFeature], attributes: DataFrame, counte
         of_fit = of_fit.withColumn(c.RECENCY_DAYS, _days_before(_newest(counted)))
 
     def join(index: DataFrame) -> DataFrame:
-        known = index.select(ID[of], IDX[of]).join(attributes.drop(*_NO_FEATURES), on=ID[of], how="left")
+        people = index.where(~F.col(ID[of]).startswith(TOMBSTONE)) if of == "user" else index
+        known = people.select(ID[of], IDX[of]).join(attributes.drop(*_NO_FEATURES), on=ID[of], how="left")
         known = known.join(of_fit, on=IDX[of], how="left")
         chosen = []
         for feature in declared:

@@ -29,6 +29,7 @@ from recsys_spark.schemas.features import (
     USER_ENCODED,
     USER_FEATURES,
 )
+from recsys_spark.schemas.forget import BROKEN_RUNS, FORGOTTEN, SUPPRESSED
 from recsys_spark.schemas.interactions import INTERACTIONS, ITEMS, LABELLED_EVENTS, USERS
 from recsys_spark.schemas.leases import LEASES
 from recsys_spark.schemas.publish import GATE_RESULTS
@@ -48,12 +49,14 @@ from recsys_spark.schemas.tuning import TUNE_TRIALS
 __all__ = [
     "BENCHMARK_CELLS",
     "BLOCKED_PAIRS",
+    "BROKEN_RUNS",
     "CANDIDATES",
     "EVAL_EXAMPLES",
     "EVENTS",
     "EVENTS_REJECTED",
     "EVENT_CONTEXTS",
     "FEATURE_SPECS",
+    "FORGOTTEN",
     "GATE_RESULTS",
     "INTERACTIONS",
     "ITEMS",
@@ -72,6 +75,7 @@ __all__ = [
     "SEQUENCES",
     "SHOWN_POSITIONS",
     "SOURCE_COLUMNS",
+    "SUPPRESSED",
     "TABLES",
     "TRAIN_IMPRESSIONS",
     "TRAIN_SEQUENCES",
@@ -119,6 +123,9 @@ TABLES: Final[Mapping[str, Table]] = {
         TUNE_TRIALS,
         BENCHMARK_CELLS,
         LEASES,
+        SUPPRESSED,
+        FORGOTTEN,
+        BROKEN_RUNS,
         RUNS,
     )
 }

@@ -12,6 +12,7 @@ from recsys_spark.errors import UserError
 from recsys_spark.training.job import Outcome
 
 _LONGEST_VALUE = 500
+_ARTIFACTS = "mlflow-artifacts"
 _MIGRATIONS = "alembic"  # says a line for each of the store's tables, the first time
 
 
@@ -43,9 +44,7 @@ def record(
     quiet()
     mlflow.set_tracking_uri(uri)
     if mlflow.get_experiment_by_name(experiment) is None:
-        files = (
-            Path(uri.removeprefix("sqlite:///")).parent / "mlflow-artifacts" if uri.startswith("sqlite:///") else None
-        )
+        files = Path(uri.removeprefix("sqlite:///")).parent / _ARTIFACTS if uri.startswith("sqlite:///") else None
         mlflow.create_experiment(experiment, artifact_location=files.as_uri() if files else None)
     mlflow.set_experiment(experiment)
     with mlflow.start_run(run_name=name) as run:
@@ -68,6 +67,26 @@ def quiet() -> None:
     """MLflow says what goes wrong, and nothing of how its store is laid out."""
     for name in (_MIGRATIONS, "mlflow"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def artifact_locations(uri: str, experiment: str) -> list[str]:
+    """Where the store keeps artifacts: the folder that `record` makes beside a SQLite file, else each run's own."""
+    if uri.startswith("sqlite:///"):
+        return [str(Path(uri.removeprefix("sqlite:///")).parent / _ARTIFACTS)]
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        return []
+    locations: list[str] = []
+    token: str | None = None
+    while True:
+        page = client.search_runs([found.experiment_id], page_token=token)
+        locations += [run.info.artifact_uri for run in page]
+        token = page.token
+        if not token:
+            return locations
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

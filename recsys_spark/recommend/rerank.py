@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 Step = Literal["freshness", "diversity", "category_cap", "exposure", "exploration"]
 
-_CHUNK_FLOATS: Final = 1 << 19  # of vectors that are compared at a time: 2 MiB stay in a core's cache
+_CHUNK_FLOATS: Final = 1 << 18  # that are worked on at a time: 1 MiB stays in a core's cache
 
 
 @dataclass(frozen=True)
@@ -183,14 +183,14 @@ def _diversified(
     order: npt.NDArray[Any], relevance: Floats, pool: Ints, items: ItemFacts, policy: RerankPolicy, n: int
 ) -> npt.NDArray[Any]:
     """The order (U, C) with the picked in front."""
-    setting, width = policy.settings.diversity, 1
-    pick = mmr if setting.kind == "mmr" else dpp
+    setting = policy.settings.diversity
+    pick, width = (mmr, 1) if setting.kind == "mmr" else (dpp, n)
     if setting.by == "vectors":
         if items.vectors is None:
             raise ValueError(
                 "diversity by vectors, and the items have none: take recommend.rerank.diversity.by=category"
             )
-        width = items.vectors.shape[1] + 1
+        width = max(width, items.vectors.shape[1] + 1)
     ordered, after = np.take_along_axis(pool, order, axis=1), np.empty(pool.shape, np.int64)
     values = np.take_along_axis(relevance, order, axis=1)
     wide = max(1, _CHUNK_FLOATS // max(1, pool.shape[1] * width))

@@ -104,3 +104,25 @@ def test_lists_longer_than_the_vectors_have_dimensions():
         relevance[0], half_cosine(vectors[0]), 20, 0.2
     )
     assert sorted(dpp(relevance, ByVectors(vectors), 40, 0.2)[0]) == list(range(40))
+
+
+@pytest.mark.parametrize("share", [0.2, 0.8])
+@pytest.mark.parametrize(("pick", "slow"), [(mmr, slow_mmr), (dpp, slow_dpp)])
+def test_users_with_few_candidates_beside_others_with_many(pick, slow, share):
+    rng = np.random.default_rng(4)
+    relevance = np.sort(rng.random((3, 200)), axis=1)[:, ::-1].astype(np.float32)
+    relevance[1, 30:] = -np.inf
+    vectors, codes = unit(rng, 3, 200, 6), rng.integers(-1, 30, (3, 200))
+    by_vectors, by_category = (pick(relevance, alike, 40, share) for alike in (ByVectors(vectors), ByCategory(codes)))
+    for user, many in enumerate((200, 30, 200)):
+        same = (codes[user][:, None] == codes[user]) & (codes[user][:, None] >= 0)
+        for made, alike in ((by_vectors, half_cosine(vectors[user])), (by_category, same.astype(float))):
+            expected = slow(relevance[user][:many], alike[:many, :many], 40, share)
+            assert made[user][: len(expected)].tolist() == expected
+            assert (made[user][len(expected) :] == -1).all()
+
+
+@pytest.mark.parametrize("pick", [mmr, dpp])
+def test_of_equals_the_first_is_picked(pick):
+    relevance = np.zeros((2, 150), np.float32)
+    assert pick(relevance, ByCategory(np.full((2, 150), -1)), 70, 0.5).tolist() == [list(range(70))] * 2

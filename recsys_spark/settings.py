@@ -275,6 +275,13 @@ class Benchmark(Section):
     set: list[str]
 
 
+class Doctor(Section):
+    seconds: Positive
+    least_memory_mib: NotNegative
+    least_shared_mib: NotNegative
+    least_disk_mib: NotNegative
+
+
 class Config(Section):
     """The effective configuration of a run."""
 
@@ -296,6 +303,7 @@ class Config(Section):
     generate: Generate
     tune: Tune
     benchmark: Benchmark
+    doctor: Doctor
 
     def as_yaml(self) -> str:
         """The whole configuration as YAML that `--config` reads back."""
@@ -318,7 +326,7 @@ class Config(Section):
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
-_WITHOUT_MEANING = {"root", "run", "night", "storage", "publish", "tune", "benchmark"}
+_WITHOUT_MEANING = {"root", "run", "night", "storage", "publish", "tune", "benchmark", "doctor"}
 _NO_MEANING = (
     ("ingest", "path"),
     ("ingest", "items_path"),

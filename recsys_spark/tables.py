@@ -16,8 +16,9 @@ from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from recsys_spark import columns as c
 from recsys_spark.errors import LeaseLostError, MissingTableError, UserError
-from recsys_spark.files import LiveFile
+from recsys_spark.files import LiveFile, Size
 from recsys_spark.schemas import TABLES, Table
 from recsys_spark.transform import conform
 
@@ -207,6 +208,19 @@ class Tables:
         if not files:
             raise MissingTableError(f"table `{name}` under {self.root} has no rows for {_words(where)}: {again}")
         return sorted(files, key=lambda file: file.url)
+
+    def size(self, name: str, version: int | None = None) -> Size:
+        """How large a version of a table is (the pinned one if none is given), from the log alone: no row is read.
+
+        Rows that deletion vectors hide are counted. Complexity: the number of files.
+
+        Raises:
+            MissingTableError: there is no such table.
+        """
+        from deltalake import DeltaTable as DeltaLog
+
+        log = DeltaLog(self.path(name), version=self.pin(name) if version is None else version)
+        return Size.of(pyarrow.table(log.get_add_actions(flatten=True)).to_pylist(), f"partition.{c.AS_OF_DATE}")
 
     def _handle(self, name: str) -> DeltaTable:
         if self.in_catalog:

@@ -97,7 +97,9 @@ def test_a_root_that_cannot_be_written_or_deleted(monkeypatch, tmp_path):
 
     fake = SimpleNamespace(range=lambda rows: SimpleNamespace(toDF=lambda name: None))
     monkeypatch.setattr(Tables, "append", refuse)
-    with pytest.raises(BrokenError, match=r"cannot be written and read: PermissionError: .*Permission denied") as broken:
+    with pytest.raises(
+        BrokenError, match=r"cannot be written and read: PermissionError: .*Permission denied"
+    ) as broken:
         cluster.root(context(fake, str(tmp_path / "file")))
     assert "let the user of the job write" in broken.value.mend
     monkeypatch.setattr(Tables, "append", lambda self, table, frame: 10)

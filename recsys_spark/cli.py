@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import TYPE_CHECKING
 
 from recsys_spark.config import load_config
 from recsys_spark.errors import (
@@ -23,6 +24,9 @@ from recsys_spark.errors import (
 )
 from recsys_spark.settings import Config
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -36,6 +40,7 @@ class Arguments:
     last: str | None = None
     fresh: bool = False
     dry_run: bool = False
+    plan: bool = False
     backfill: tuple[date, ...] = field(default=())
 
 
@@ -90,7 +95,7 @@ def parse(stage: str, description: str, argv: Sequence[str] | None = None) -> Ar
     return Arguments(config, arguments.root or config.root, arguments.as_of, **own)
 
 
-_OWN = ("force", "first", "last", "fresh", "dry_run", "backfill")
+_OWN = ("force", "first", "last", "fresh", "dry_run", "plan", "backfill")
 
 
 def _add_own(parser: argparse.ArgumentParser, stage: str) -> None:
@@ -114,6 +119,9 @@ def _add_own(parser: argparse.ArgumentParser, stage: str) -> None:
             "--fresh", action="store_true", help="begin at the first stage, also after a run that was killed"
         )
         parser.add_argument("--dry-run", action="store_true", help="say what would run, on which versions, and stop")
+        parser.add_argument(
+            "--plan", action="store_true", help="estimate hours, disk and memory from the tables' counts, and stop"
+        )
         parser.add_argument(
             "--backfill",
             nargs=2,
@@ -164,6 +172,9 @@ def _run_all(name: str, stages: Sequence[str], arguments: Arguments) -> None:
     config, root = arguments.config, arguments.root
     wanted = pipeline.chosen(stages, arguments.first, arguments.last)
     spark = get_session(name, config.run)
+    if arguments.plan:
+        _print_plan(name, spark, config, root)
+        return
     for night in pipeline.nights(spark, config, root, wanted, arguments):
         if arguments.dry_run:
             for line in pipeline.dry_run(spark, config, root, night):
@@ -176,6 +187,14 @@ def _run_all(name: str, stages: Sequence[str], arguments: Arguments) -> None:
             )
         with pipeline.lease_of(spark, config, root, night) or nullcontext() as lease:
             pipeline.run_night(spark, config, root, night, lease, arguments.force)
+
+
+def _print_plan(name: str, spark: SparkSession, config: Config, root: str) -> None:
+    from recsys_spark.capacity.root import plan_of
+    from recsys_spark.tables import Tables
+
+    for line in plan_of(Tables(spark, root), config).lines():
+        print(f"[{name}] {line}", flush=True)
 
 
 def _date(text: str) -> date:

@@ -79,10 +79,7 @@ class Tables:
 
     def rows(self, name: str) -> int:
         """How many rows the newest version has, by the counts in its log: O(files), nothing is scanned."""
-        from deltalake import DeltaTable as DeltaLog
-
-        actions = pyarrow.table(DeltaLog(self.path(name)).get_add_actions(flatten=True))
-        return sum(count or 0 for count in actions["num_records"].to_pylist())
+        return self.size(name, self.version(name)).rows
 
     def pin(self, name: str) -> int:
         """The version that this run reads of a table.

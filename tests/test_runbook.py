@@ -7,22 +7,27 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from recsys_spark import errors
+from recsys_spark.publish.gates import WHOLE
+from recsys_spark.publish_settings import GateName
 from recsys_spark.spark_errors import _CAUSES
 
 HERE = Path(__file__).parent.parent
 PACKAGE = HERE / "recsys_spark"
 RUNBOOK = (HERE / "docs" / "runbook.md").read_text(encoding="utf-8")
-ERRORS = {"UserError", "MissingTableError", "SchemaError", "TrainingError", "PartlyFailedError", "InstallError"}
+ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}
+ERRORS |= {"InstallError"}
 LEAST_LETTERS = 6
 # Errors without words of their own: what they say comes from elsewhere, as said here.
 WORDLESS = {
     "benchmark/cells.py": "another error's, with where it was met before it",
     "config.py": "another error's, likewise",
     "events/lines.py": "spark_errors._CAUSES",
+    "lease.py": "lease.py, where the lease is found lost",
     "spark_errors.py": "spark_errors._CAUSES",
     "training/stage.py": "training/loop.py and training/validation.py",
     "transform.py": ": expected ..., missing",
@@ -117,8 +122,13 @@ def test_every_exit_code_is_explained():
     assert {str(value) for name, value in vars(errors).items() if name.startswith("EXIT_")} <= rows
 
 
+def test_every_gate_is_explained():
+    rows = set(re.findall(r"^\| `(\w+)` \|", RUNBOOK, re.MULTILINE))
+    assert {WHOLE, *get_args(GateName)} <= rows
+
+
 def test_every_row_says_cause_and_what_mends():
-    for table in re.findall(r"^\| (?:message|seen) \|.*\n\| [-| ]+\|\n((?:\|.*\n)+)", RUNBOOK, re.MULTILINE):
+    for table in re.findall(r"^\| (?:message|seen|gate) \|.*\n\| [-| ]+\|\n((?:\|.*\n)+)", RUNBOOK, re.MULTILINE):
         for row in table.splitlines():
             cells = [cell.strip() for cell in row.strip("|").split(" | ")]
             assert len(cells) in (3, 4) and cells[0] and cells[1] and cells[-1].strip("| "), row

@@ -69,8 +69,8 @@ def table_widths(config: Config) -> tuple[int, int]:
             each = settings.gmf_width
         case "mlp":
             each = settings.mlp_width
-        case "matrix_factorization":
-            each = settings.width + 1  # the bias
+        case "matrix_factorization" | "din" | "two_tower":
+            each = settings.width + 1  # a bias, or whether it is known
         case _:
             each = settings.width
     return (0 if name in _ITEMS_ONLY else each), each

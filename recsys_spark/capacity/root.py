@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import yaml
 from pydantic import ValidationError
@@ -57,7 +57,7 @@ def observed(tables: Tables, config: Config, today: Counts) -> list[Observed]:
     """The latest runs that were done, newest first, each with what it had to do.
 
     The counts are those of the versions that the run, or its pipeline, read or wrote; where these are not known or not in the
-    log any more, today's. A run whose configuration this version does not know is left out.
+    log any more, today's. A run whose configuration cannot be had any more is left out.
     """
     if not tables.exists(RUNS.name):
         return []
@@ -82,7 +82,7 @@ def observed(tables: Tables, config: Config, today: Counts) -> list[Observed]:
             pairs=then.get("interactions") or today.pairs,
         )
 
-    runs = ((row, _config_of(row["config"])) for row in rows)
+    runs = ((row, _config_of(row["config"], config)) for row in rows)
     return [
         Observed(row["stage"], row["seconds"], counts_at(versions[row["pipeline_id"]]), then)
         for row, then in runs
@@ -98,8 +98,15 @@ def _versions_of_pipelines(rows: list[Row]) -> Mapping[str, dict[str, int]]:
     return versions
 
 
-def _config_of(text: str) -> Config | None:
+def _config_of(text: str, today: Config) -> Config | None:
+    """The configuration of a run: keys that its version did not have are as today, keys that today's has not are left out."""
     try:
-        return Config.model_validate(yaml.safe_load(text))
+        return Config.model_validate(_laid_over(today.model_dump(mode="json"), yaml.safe_load(text)))
     except ValidationError:
         return None
+
+
+def _laid_over(now: Any, then: Any) -> Any:
+    if not isinstance(now, dict) or not isinstance(then, dict):
+        return then
+    return {key: _laid_over(value, then[key]) if key in then else value for key, value in now.items()}

@@ -180,7 +180,7 @@ def test_what_reading_windows_ahead_takes():
         ("embedding_mlp", 15_000 * 50),
         ("multitask", 15_000 * 32),
         ("sasrec", 5_000 * 64),
-        ("din", 5_000 * 32),
+        ("din", 5_000 * 33),
     ],
 )
 def test_weights_of_the_embedding_tables(name, weights):
@@ -263,7 +263,7 @@ def test_models_grow_by_the_widths_that_are_reckoned_with(name):
     from recsys_spark.models import _MODELS, build_model
 
     chosen = config(f"model.name={name}")
-    settings = chosen.model.chosen.arguments()
+    settings = chosen.model.chosen.arguments() | ({"length": 20} if chosen.model.chosen.examples == "sequences" else {})
 
     def weights(n_users, n_items):
         model = build_model(name, settings, n_users, n_items)

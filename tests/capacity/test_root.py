@@ -71,14 +71,15 @@ def test_runs_that_were_done_count_with_what_they_saw(spark, root):
     rows = [
         run(1, "index", 14.0, old, {"events": 0}, {"users": 0}),
         run(2, "index", 1.0, old, {"events": 0}, {}, status="failed"),
-        run(3, "features", 2.0, "dataset: of another version\n", {"events": 0}, {}),
+        run(3, "features", 2.0, "training: {epochs: none}\n", {"events": 0}, {}),
         run(4, "generate", 5.0, old, {}, {}),
-        run(5, "recommend", 3.0, old, {"items": 77}, {}),
+        run(5, "recommend", 3.0, "dataset: of an older version\nof_old: 1\n", {"items": 77}, {}),
     ]
     write(root, "runs", rows)
     tables = Tables(spark, str(root))
     found = observed(tables, config, today)
     assert [(each.stage, each.seconds) for each in found] == [("recommend", 3.0), ("index", 14.0)]
+    assert found[0].config == config.model_copy(update={"dataset": "of an older version"})
     assert found[1].counts == Counts(events=4, users=2, items=9, pairs=9)  # version 77 of the items is not there
     plan = plan_of(tables, config)
     assert [stage.name for stage in plan.stages if stage.observed] == ["index", "recommend"]

@@ -112,6 +112,8 @@ def _warnings(counts: Counts, config: Config, coefficients: Coefficients) -> Ite
             f"{' and '.join(asked)} take {square:,} bytes on the driver: leave them out of evaluate.baselines, or raise "
             f"run.driver_bytes (now {limit:,})"
         )
+    if config.recommend.candidates.sources:
+        yield "finding candidates, and the table of them, are not reckoned with"
     files = config.training.ranks * config.examples.rows_per_file
     if config.training.ranks > 1 and positives(counts, config) < files:
         yield (

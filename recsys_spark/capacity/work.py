@@ -40,7 +40,8 @@ def work_of(counts: Counts, config: Config) -> dict[str, Work]:
     - train: samples of an epoch x epochs x fits, three times for NeuMF with `pretrain`
     - evaluate: items scored for users: (users x parts x (1 + `examples.eval_negatives`) of the sampled protocol, and
       `evaluate.full_users` x items of the full one) x the fits that are measured; baselines are not counted
-    - recommend: users x items
+    - recommend: users x items, or, with `recommend.candidates.sources`, users x the sum of their quotas: finding them is
+      not counted
     """
     fits = len(config.examples.fits)
     epochs = fits * config.training.epochs * (3 if config.model.name == "neumf" and config.model.neumf.pretrain else 1)
@@ -51,7 +52,7 @@ def work_of(counts: Counts, config: Config) -> dict[str, Work]:
         "examples": Work(fits * sum(made_samples(kind, counts, config) for kind in kinds_of(config)), "samples"),
         "train": Work(epochs * epoch_samples(config.model.chosen.examples, counts, config), "samples"),
         "evaluate": Work(_measured(counts, config), "scores"),
-        "recommend": Work(counts.users * counts.items, "scores"),
+        "recommend": Work(counts.users * min(counts.items, _scored(config) or counts.items), "scores"),
     }
 
 
@@ -78,6 +79,10 @@ def epoch_samples(kind: Kind, counts: Counts, config: Config) -> int:
 def made_samples(kind: Kind, counts: Counts, config: Config) -> int:
     """Samples that `jobs/examples.py` writes for one fit: those of an epoch, in as many draws of negatives."""
     return epoch_samples(kind, counts, config) * (config.examples.draws if kind == PAIRS else 1)
+
+
+def _scored(config: Config) -> int:
+    return sum(config.recommend.candidates.sources.values())
 
 
 def _measured(counts: Counts, config: Config) -> int:

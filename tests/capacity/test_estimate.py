@@ -72,6 +72,8 @@ def test_what_each_stage_counts():
         (["model.neumf.objective=clicks"], "train", 2 * 20 * 2_000_000),
         (["model.name=sasrec", "training.epochs=10"], "train", 2 * 10 * 10_000 * 3 * 200),
         (["model.name=sasrec"], "examples", 2 * 10_000 * 3 * 200),
+        (["recommend.candidates.sources={model: 400, repeat: 100}"], "recommend", 10_000 * 500),
+        (["recommend.candidates.sources={model: 9000}"], "recommend", 10_000 * 5_000),
         (["examples.kinds=[pairs,ratings,sequences]"], "examples", 40_000_000 + 2 * 10_000 * 200),
     ],
 )
@@ -208,6 +210,7 @@ def test_only_the_latest_five_runs_of_a_stage_count():
         (Counts(20_000_000, 10, 10, 10), [], ["no more than 10,000,000 events"]),
         (COUNTS, ["run.driver_bytes=79999"], ["5,000 items take 80,000 bytes on the driver"]),
         (COUNTS, ["evaluate.baselines=[ease]", "run.driver_bytes=199999999"], ["ease take 200,000,000 bytes"]),
+        (COUNTS, ["recommend.candidates.sources={model: 400}"], ["finding candidates"]),
         (COUNTS, ["training.ranks=8"], ["fewer rows than 8 ranks"]),
     ],
 )

@@ -11,13 +11,16 @@ unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYTHONPA
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo nightly test test-slow test-all lint format types check lock mlflow clean
+.PHONY: help setup doctor demo nightly test test-slow test-all lint format types check lock mlflow clean
 
 help: ## List every target with what it does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Make .venv: locked packages, Java 17, Spark with Delta, Horovod; needs Python 3.11 and g++.
 	@scripts/setup.sh
+
+doctor: setup ## Check Java, Delta, Horovod, Petastorm, executors, disk and a write to ROOT; say what mends what.
+	$(BIN)/recsys-doctor --root $(ROOT)
 
 demo: setup ## Recommend groceries from a year of real purchases, from the events to the published table.
 	$(BIN)/spark-submit jobs/pipeline.py --config $(CONFIG) --root $(ROOT)

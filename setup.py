@@ -21,6 +21,7 @@ RUNTIME = [
     "mlflow>=3.0,<4",
     "numpy>=1.26,<2",
     "optuna>=5.0,<6",
+    "packaging>=23",
     "pandas>=2.0,<3",
     "petastorm>=0.13.1,<0.14",
     "psutil>=5.9",
@@ -90,7 +91,12 @@ setup(
     package_data={"recsys_spark": ["py.typed"]},
     install_requires=RUNTIME,
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["recsys-install-horovod = recsys_spark.install_horovod:main"]},
+    entry_points={
+        "console_scripts": [
+            "recsys-doctor = recsys_spark.doctor.main:main",
+            "recsys-install-horovod = recsys_spark.install_horovod:main",
+        ]
+    },
     cmdclass={"build_py": BuildWithConf},
     zip_safe=False,
 )

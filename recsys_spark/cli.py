@@ -27,6 +27,8 @@ from recsys_spark.options import add_options
 from recsys_spark.settings import Config
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from recsys_spark.runs import Run
 
 
@@ -141,6 +143,9 @@ def _run_all(name: str, stages: Sequence[str], arguments: Arguments, runs: list[
     asked = arguments.options
     wanted = pipeline.chosen(stages, asked.get("from_stage"), asked.get("until_stage"))
     spark = get_session(name, arguments.config.run)
+    if asked.get("plan"):
+        _say_plan(name, spark, arguments)
+        return
     nights = pipeline.Nights(spark, arguments.config, arguments.root, asked, runs)
     for night in nights.planned(wanted, arguments.as_of):
         if asked.get("dry_run"):
@@ -171,3 +176,11 @@ def _say_trace(name: str) -> None:
         log.say(name, traceback.format_exc(), "error")
     else:
         traceback.print_exc()
+
+
+def _say_plan(name: str, spark: SparkSession, arguments: Arguments) -> None:
+    from recsys_spark.capacity.root import plan_of
+    from recsys_spark.tables import Tables
+
+    for line in plan_of(Tables(spark, arguments.root), arguments.config).lines():
+        log.say(name, line)

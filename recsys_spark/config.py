@@ -90,11 +90,16 @@ def _validated(merged: Mapping[str, Any]) -> Config:
 
 def default_yaml() -> str:
     """The text of `conf/default.yaml`, from the checkout, the installed package or an archive on the path."""
-    checkout = Path(__file__).resolve().parent.parent / "conf" / "default.yaml"
+    return conf_text("default.yaml")
+
+
+def conf_text(name: str) -> str:
+    """The text of a file under `conf/`, likewise."""
+    checkout = Path(__file__).resolve().parent.parent / "conf" / name
     if checkout.is_file():
         return checkout.read_text(encoding="utf-8")
     # the folder holds no Python: in an archive it is no package of its own
-    return (resources.files("recsys_spark") / "conf" / "default.yaml").read_text(encoding="utf-8")
+    return (resources.files("recsys_spark") / "conf" / name).read_text(encoding="utf-8")
 
 
 def known_keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:

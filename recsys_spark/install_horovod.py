@@ -37,6 +37,13 @@ if {nccl} and tf.test.is_built_with_cuda():
     assert hvd.nccl_built(), "built without NCCL although CUDA is here"
 """
 
+_START = """
+hvd.init()
+assert hvd.size() == 1, "one process started as " + str(hvd.size()) + " ranks: unset the variables HOROVOD_* and OMPI_*"
+assert float(hvd.allreduce(tf.constant(2.0))) == 2.0, "the average over one rank is another number"
+hvd.shutdown()
+"""
+
 
 class InstallError(Exception):
     """Something on this machine keeps Horovod from being built; the message says what mends it."""
@@ -95,14 +102,14 @@ def build(environment: Mapping[str, str], *, nccl: bool, use_cache: bool) -> str
     return problem
 
 
-def problem_with_horovod(*, nccl: bool) -> str | None:
-    """Why the installed Horovod cannot be used, or None where its native operations load.
+def problem_with_horovod(*, nccl: bool, start: bool = False) -> str | None:
+    """Why the installed Horovod cannot be used, or None where its native operations load; with `start`, also on one rank.
 
     Asked of a new interpreter: a failed import would leave this one half loaded.
     """
     if find_spec("horovod") is None:
         return "not installed"
-    check = _CHECK.format(version=HOROVOD.partition("==")[2], nccl=nccl)
+    check = _CHECK.format(version=HOROVOD.partition("==")[2], nccl=nccl) + (_START if start else "")
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return None

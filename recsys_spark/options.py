@@ -27,6 +27,7 @@ _OPTIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
         "--until": {"metavar": "STAGE", "dest": "until_stage", "help": "stop after this stage"},
         "--fresh": {"action": "store_true", "help": "begin at the first stage, also after a run that was killed"},
         "--dry-run": {"action": "store_true", "help": "say what would run, on which versions, and stop"},
+        "--plan": {"action": "store_true", "help": "estimate hours, disk and memory from the tables' counts, and stop"},
         "--backfill": {
             "nargs": 2,
             "type": day,

@@ -151,7 +151,7 @@ class Nights:
             yield f"{stage}: {'done by an earlier run, left out' if stage in night.done else 'would run'}"
         there = [name for name in TABLES if self._tables.exists(name)]
         for name in there:
-            yield f"there is {name}, version {self._tables.version(name)}, {self._tables.rows(name):,} rows"
+            yield f"there is {name}, version {self._tables.version(name)}, {self._tables.size(name).rows:,} rows"
         if not there:
             yield f"there is no table under {self._root} yet"
 

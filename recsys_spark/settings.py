@@ -279,6 +279,13 @@ class Benchmark(Section):
     set: list[str]
 
 
+class Doctor(Section):
+    seconds: Positive
+    least_memory_mib: NotNegative
+    least_shared_mib: NotNegative
+    least_disk_mib: NotNegative
+
+
 class Config(Section):
     """The effective configuration of a run."""
 
@@ -302,6 +309,7 @@ class Config(Section):
     benchmark: Benchmark
     maintain: Maintain
     alerts: Alerts
+    doctor: Doctor
 
     def as_yaml(self) -> str:
         """The whole configuration as YAML that `--config` reads back."""
@@ -324,7 +332,7 @@ class Config(Section):
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
-_WITHOUT_MEANING = {"root", "run", "night", "storage", "publish", "tune", "benchmark", "maintain", "alerts"}
+_WITHOUT_MEANING = {"root", "run", "night", "storage", "publish", "tune", "benchmark", "maintain", "alerts", "doctor"}
 _NO_MEANING = (
     ("ingest", "path"),
     ("ingest", "items_path"),

@@ -17,9 +17,10 @@ from delta.tables import DeltaMergeBuilder, DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from recsys_spark import columns as c
 from recsys_spark import storage
 from recsys_spark.errors import LeaseLostError, MissingTableError, UserError
-from recsys_spark.files import LiveFile
+from recsys_spark.files import LiveFile, Size
 from recsys_spark.schemas import TABLES, Table
 from recsys_spark.spark_errors import shown
 from recsys_spark.transform import Transformer, conform, evolved, same_row
@@ -39,7 +40,7 @@ _LOG_KEPT = ("delta.logRetentionDuration", "delta.deletedFileRetentionDuration")
 
 
 @dataclass(frozen=True)
-class Size:
+class OnDisk:
     """Files of a table and the bytes in them."""
 
     files: int
@@ -94,13 +95,6 @@ class Tables:
         newest = self._handle(name).history(1).select("version").head()
         assert newest is not None
         return int(newest[0])
-
-    def rows(self, name: str) -> int:
-        """How many rows the newest version has, by the counts in its log: O(files), nothing is scanned."""
-        from deltalake import DeltaTable as DeltaLog
-
-        actions = pyarrow.table(DeltaLog(self.path(name)).get_add_actions(flatten=True))
-        return sum(count or 0 for count in actions["num_records"].to_pylist())
 
     def pin(self, name: str) -> int:
         """The version that this run reads of a table.
@@ -325,16 +319,29 @@ class Tables:
         assert first is not None
         return int(first["first"]["version"]), datetime.fromtimestamp(first["first"]["at"] / 1000, UTC)
 
-    def size(self, name: str) -> Size:
+    def on_disk(self, name: str) -> OnDisk:
         """All that lies in the table's folder: the newest version, older ones, the log. One listing."""
         folder = self.spark._jvm.org.apache.hadoop.fs.Path(self.path(name))  # type: ignore[union-attr]
         system = folder.getFileSystem(self.spark._jsc.hadoopConfiguration())
         content = system.getContentSummary(folder)
-        return Size(int(content.getFileCount()), int(content.getLength()))
+        return OnDisk(int(content.getFileCount()), int(content.getLength()))
 
     def create_view(self, name: str, query: str) -> None:
         """Put a view into the catalogue, in the place of one of that name; only where the root is one."""
         self.spark.sql(f"CREATE OR REPLACE VIEW {self.sql_name(name)} AS\n{query}")
+
+    def size(self, name: str, version: int | None = None) -> Size:
+        """How large a version of a table is (the pinned one if none is given), from the log alone: no row is read.
+
+        Rows that deletion vectors hide are counted. Complexity: the number of files.
+
+        Raises:
+            MissingTableError: there is no such table.
+        """
+        from deltalake import DeltaTable as DeltaLog
+
+        log = DeltaLog(self.path(name), version=self.pin(name) if version is None else version)
+        return Size.of(pyarrow.table(log.get_add_actions(flatten=True)).to_pylist(), f"partition.{c.AS_OF_DATE}")
 
     def _handle(self, name: str) -> DeltaTable:
         if self.in_catalog:

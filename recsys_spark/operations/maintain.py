@@ -16,7 +16,7 @@ from recsys_spark.operations.records import known_models, listed, live, past_run
 from recsys_spark.operations.retention import Kept, days_of_log, hours_to_keep, kept, outdated
 from recsys_spark.runs import Run
 from recsys_spark.schemas import RECOMMENDATIONS, RECOMMENDATIONS_CURRENT, TABLES, Table
-from recsys_spark.tables import Size
+from recsys_spark.tables import OnDisk
 from recsys_spark.views import register_views
 
 _KINDS = (("models", 2), ("checkpoints", 1), ("grown", 2))  # of artifacts, and how many folders deep each one lies
@@ -57,7 +57,7 @@ def _drop_dates(run: Run) -> None:
 def _see_to(run: Run, table: Table, oldest: int | None, now: datetime) -> None:
     """Compact and vacuum one table, so that the version `oldest` and all after it stay readable."""
     tables, config = run.tables, run.config.maintain
-    before = tables.size(table.name)
+    before = tables.on_disk(table.name)
     readable, since = tables.committed(table.name, tables.version(table.name) if oldest is None else oldest)
     hours = hours_to_keep(None if oldest is None else since, now, config.least_hours)
     if not config.dry_run:
@@ -65,7 +65,7 @@ def _see_to(run: Run, table: Table, oldest: int | None, now: datetime) -> None:
         if config.optimize and not table.read_as_files:
             tables.compact(table.name)
     removed = tables.vacuum(table.name, hours, readable, config.dry_run)
-    after = before if config.dry_run else tables.size(table.name)
+    after = before if config.dry_run else tables.on_disk(table.name)
     _count(run, before, after, removed or 0)
     what = (
         "not vacuumed: a version that is needed would lose files"
@@ -75,14 +75,14 @@ def _see_to(run: Run, table: Table, oldest: int | None, now: datetime) -> None:
     run.notes.append(f"{table.name}: {_words(before)} before, {_words(after)} after; {what}")
 
 
-def _count(run: Run, before: Size, after: Size, removed: int) -> None:
+def _count(run: Run, before: OnDisk, after: OnDisk, removed: int) -> None:
     counts = {"files_before": before.files, "files_after": after.files, "files_vacuumed": removed}
     counts |= {"bytes_before": before.bytes, "bytes_after": after.bytes}
     for name, count in counts.items():
         run.counts[name] = run.counts.get(name, 0) + count
 
 
-def _words(size: Size) -> str:
+def _words(size: OnDisk) -> str:
     return f"{size.files:,} files of {size.bytes / 1e6:,.1f} MB"
 
 

@@ -396,7 +396,7 @@ class Tables:
 
     def _create(self, table: Table) -> None:
         if self.exists(table.name):
-            self._handle(table.name).toDF().transform(self._brought_up(table))
+            self.spark.table(self.sql_name(table.name)).transform(self._brought_up(table))
             return
         builder = DeltaTable.createIfNotExists(self.spark)
         if self.in_catalog:

@@ -87,7 +87,9 @@ def test_every_default_stands_in_the_file_and_nowhere_else():
     assert all(field.is_required() for field in Config.model_fields.values())
 
 
-@pytest.mark.parametrize("file", sorted(file for file in CONF.glob("*.yaml") if file.name != "capacity.yaml"), ids=lambda file: file.name)
+@pytest.mark.parametrize(
+    "file", sorted(file for file in CONF.glob("*.yaml") if file.name != "capacity.yaml"), ids=lambda file: file.name
+)
 def test_every_configuration_of_ours_holds_and_reads_back(file, tmp_path):
     config = load_config([file])
     (tmp_path / "back.yaml").write_text(config.as_yaml())

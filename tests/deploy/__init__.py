@@ -14,4 +14,8 @@ HERE = Path(__file__).parent.parent.parent
 def stages_of(job: str, arguments: Arguments) -> tuple[str, ...]:
     """The stages that a job runs when it is given these arguments."""
     assert (HERE / "jobs" / f"{job}.py").is_file()
-    return chosen(PIPELINE, arguments.first, arguments.last) if job == "pipeline" else (job,)
+    return (
+        chosen(PIPELINE, arguments.options["from_stage"], arguments.options["until_stage"])
+        if job == "pipeline"
+        else (job,)
+    )

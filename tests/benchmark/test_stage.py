@@ -40,6 +40,7 @@ def rows(root: Path) -> list[dict[str, object]]:
     return DeltaTable(str(root / "benchmark_cells")).to_pyarrow_table().to_pylist()
 
 
+@pytest.mark.slow
 def test_finished_cells_are_kept_failed_ones_named_and_tried_again(make_run, tmp_path):
     root = tmp_path / "root"
     first = Stub(broken="shop / gmf / seed 1")

@@ -126,7 +126,7 @@ def _block_of_lists(
     scorer = load_scorer(policy.artifact)
     pool = whole_catalogue(scorer, block, policy.pool) if sources is None else of_candidates(scorer, block, sources)
     scores = pool.scores if policy.calibration is None else pool.calibrated(policy.calibration)
-    shown = best_first(block.batch.column(c.USER_IDX).to_numpy(), pool.items, scores, policy, facts)
+    shown = best_first(block.batch.column(c.USER_IDX).to_numpy(), pool, scores, policy, facts)
     lists = _listed(pool, *shown, (MODEL,) if sources is None else sources.quotas)
     if sources is None and not policy.exclude_seen:
         again = within(lists.items, block.seen)
@@ -137,18 +137,21 @@ def _block_of_lists(
 
 
 def best_first(
-    user_idx: Ints, items: Ints, scores: Floats, policy: Policy, facts: ItemFacts | None
+    user_idx: Ints, pool: Pool, scores: Floats, policy: Policy, facts: ItemFacts | None
 ) -> tuple[Ints, Floats, Doubles]:
-    """Items (U, C), best first, -1 behind, and scores (U, C) -> the n that are shown, their scores, and how likely each was
-    shown by the policy: (U, n) each. Without re-ranking they are the first n, certainly.
+    """A pool, best first, and its scores as they are shown (U, C) -> the n items that are shown, their scores, and how
+    likely each was shown by the policy: (U, n) each. Without re-ranking they are the first n, certainly.
+
+    What is re-ranked by is the pool's own score, calibrated or not.
     """
-    if policy.rerank is not None and facts is not None:
-        ranked = rerank(Scored(user_idx, items, scores), facts, policy.rerank, policy.n)
-        return ranked.items, np.where(ranked.items >= 0, ranked.scores, np.float32(0.0)), ranked.propensity
-    chosen = np.full((len(items), policy.n), NO_ITEM, np.int32)
+    chosen = np.full((len(pool.items), policy.n), NO_ITEM, np.int32)
     best = np.zeros(chosen.shape, np.float32)
-    width = min(policy.n, items.shape[1])
-    chosen[:, :width], best[:, :width] = items[:, :width], scores[:, :width]
+    if policy.rerank is not None and facts is not None and pool.items.shape[1]:
+        ranked = rerank(Scored(user_idx, pool.items, pool.scores), facts, policy.rerank, policy.n)
+        of_places = np.take_along_axis(scores, np.maximum(ranked.places, 0), axis=1)
+        return ranked.items, np.where(ranked.items >= 0, of_places, best), ranked.propensity
+    width = min(policy.n, pool.items.shape[1])
+    chosen[:, :width], best[:, :width] = pool.items[:, :width], scores[:, :width]
     return chosen, best, np.ones(chosen.shape)
 
 

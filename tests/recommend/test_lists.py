@@ -4,9 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from recsys_spark.config import load_config
 from recsys_spark.recommend import lists
 from recsys_spark.recommend.fallback import Popular
 from recsys_spark.recommend.lists import Policy
+from recsys_spark.recommend.rerank import ItemFacts, policy_of
 
 # users 0 and 1 are known to the model, which knows items 0..4; 5 is newer
 SCORES = np.array([[0.5, 0.4, 0.3, 0.2, 0.1], [0.1, 0.2, 0.3, 0.4, 0.5]], dtype=np.float32)
@@ -87,3 +89,21 @@ def test_a_user_who_had_nearly_everything_still_gets_a_whole_list():
 
 def test_items_newer_than_the_model_in_a_history_do_no_harm():
     assert make([(0, None, [0, 5])], n=1, exclude_seen=True) == {0: [(1, "model")]}
+
+
+def test_a_block_is_re_ranked_by_what_the_model_scored_and_its_chances_are_kept(monkeypatch):
+    monkeypatch.setattr(lists, "with_vectors", lambda facts, path: facts)
+    chosen = load_config(settings=["recommend.rerank={category_cap: 1, exploration: {epsilon: 0.5, places: 1}}"])
+    facts = ItemFacts(np.zeros(5, np.float32), np.array([7, 7, 8, 8, 9], np.int32), np.full(5, -1, np.int32))
+    reranking = policy_of(chosen.recommend.rerank, (), seed=0, day=0)
+    policy = Policy("path", 3, True, 2, calibration=lambda scores: scores + np.float32(10.0), rerank=reranking)
+    batch = pa.RecordBatch.from_arrays(
+        [pa.array([0, 7], pa.int32()), pa.array([None, None], pa.string()), pa.array([[0], []], pa.list_(pa.int32()))],
+        ["user_idx", "segment", "seen"],
+    )
+    popular, shared = (type("B", (), {"value": value})() for value in (POPULAR, facts))
+    made = [row for out in lists._lister(policy, popular, facts=shared)([batch]) for row in out.to_pylist()]
+    # without item 0: 1 of category 7, 2 of 8, and then only 4 is of another
+    assert [(row["item_idx"], row["propensity"]) for row in made[:3]] == [(1, 1.0), (2, 1.0), (4, 1.0)]
+    assert [row["score"] for row in made[:3]] == pytest.approx([10.4, 10.3, 10.1])
+    assert [(row["reason_code"], row["propensity"]) for row in made[3:]] == [("popular", 1.0)] * 3

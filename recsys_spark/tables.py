@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 import pyarrow
 from delta.tables import DeltaMergeBuilder, DeltaTable
+from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -285,14 +286,18 @@ class Tables:
     def vacuum(self, name: str, hours: int, oldest: int, dry_run: bool = False) -> int | None:
         """Remove files that no version of the last `hours` reads; how many, or would be, if it is a dry run.
 
-        None, and nothing removed, where the version `oldest` would lose a file all the same: Delta forgets when a file was
-        removed after `delta.deletedFileRetentionDuration`, see `keep_log`. Of older files a version after `oldest` reads
-        none that `oldest` does not, as tables have one writer at a time.
+        None, and nothing removed, where the version `oldest` would lose a file all the same, or the log no longer tells: Delta
+        forgets when a file was removed after `delta.deletedFileRetentionDuration`, see `keep_log`. Of older files a version
+        after `oldest` reads none that `oldest` does not, as tables have one writer at a time.
         """
         command = f"VACUUM {self.sql_name(name)} RETAIN {hours} HOURS"
         with self._vacuuming():
             doomed = {shown(row[0]) for row in self.spark.sql(f"{command} DRY RUN").collect()}
-            if doomed & {shown(file) for file in self._at(name, oldest).inputFiles()}:
+            try:
+                spared = {shown(file) for file in self._at(name, oldest).inputFiles()}
+            except AnalysisException:  # Delta's word for a version that its log does not reach back to
+                return None
+            if doomed & spared:
                 return None
             if doomed and not dry_run:
                 before = self.version(name)

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
+from types import SimpleNamespace
 
 import pytest
 
-from recsys_spark import cli, log
+from recsys_spark import cli, log, runs
 from recsys_spark.cli import main
+from recsys_spark.config import load_config
 from recsys_spark.errors import TrainingError
 
 
@@ -35,6 +37,36 @@ def test_json_is_one_object_a_line():
         "as_of": "2024-01-30",
         "counts": {"rows": 3},
         "message": 'two\nlines "ü"',
+    }
+
+
+def test_the_summary_of_a_stage_is_one_object_with_its_counts(monkeypatch, capsys):
+    tables = SimpleNamespace(root="root", versions_read={"events": 3}, versions_written={"users": 4})
+    monkeypatch.setattr(runs, "Tables", lambda *_: tables)
+    run = runs.Run("index", None, load_config(), "root", "p", date(2024, 1, 31), run_id="r", counts={"new_users": 2})
+    run.notes, run.status, run.seconds = ["a note"], "done", 1.26
+    runs._say_summary(run)
+    assert capsys.readouterr().out.splitlines() == [
+        "[index] new users: 2", "[index] wrote users (version 4)", "[index] a note", "[index] done in 1.3 s",
+    ]  # fmt: skip
+    monkeypatch.setenv(log.VARIABLE, "json")
+    runs._say_summary(run)
+    said = json.loads(capsys.readouterr().out)
+    del said["time"]
+    assert said == {
+        "level": "info",
+        "stage": "index",
+        "pipeline_id": "p",
+        "run_id": "r",
+        "as_of": "2024-01-31",
+        "status": "done",
+        "seconds": 1.3,
+        "counts": {"new_users": 2},
+        "versions_read": {"events": 3},
+        "versions_written": {"users": 4},
+        "notes": ["a note"],
+        "error": None,
+        "message": "done in 1.3 s",
     }
 
 

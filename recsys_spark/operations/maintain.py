@@ -28,12 +28,13 @@ def run(run: Run) -> None:
     since = started - timedelta(days=run.config.maintain.keep_days)
     keeping = kept(past_runs(run), known_models(run), listed(run), live(run), since)
     run.counts |= {"runs_kept": len(keeping.runs), "models_kept": len(keeping.models)}
+    artifacts = run.artifacts  # where none can be, better said before anything is removed
     _drop_dates(run)
     oldest = keeping.oldest_versions()
     for table in TABLES.values():
         if run.tables.exists(table.name):
             _see_to(run, table, oldest.get(table.name), started)
-    _remove_artifacts(run, keeping, since)
+    _remove_artifacts(run, artifacts, keeping, since)
     if run.tables.in_catalog and not run.config.maintain.dry_run:
         run.notes.append(f"views: {', '.join(register_views(run.tables))}")
 
@@ -68,7 +69,7 @@ def _see_to(run: Run, table: Table, oldest: int | None, now: datetime) -> None:
     after = before if config.dry_run else tables.on_disk(table.name)
     _count(run, before, after, removed or 0)
     what = (
-        "not vacuumed: a version that is needed would lose files"
+        f"not vacuumed: version {readable} is needed, and would lose files or cannot be told from the log"
         if removed is None
         else f"{removed:,} old files {'would be ' if config.dry_run else ''}removed, versions from {readable} on readable"
     )
@@ -86,11 +87,11 @@ def _words(size: OnDisk) -> str:
     return f"{size.files:,} files of {size.bytes / 1e6:,.1f} MB"
 
 
-def _remove_artifacts(run: Run, keeping: Kept, since: datetime) -> None:
+def _remove_artifacts(run: Run, artifacts: str, keeping: Kept, since: datetime) -> None:
     """Delete artifacts, checkpoints and grown copies that no kept model names and nobody wrote to since."""
     gone = 0
     for kind, depth in _KINDS:
-        root = storage.join(run.artifacts, kind)
+        root = storage.join(artifacts, kind)
         found = [root]
         for _ in range(depth):
             found = [storage.join(above, name) for above in found for name in storage.folders(above)]

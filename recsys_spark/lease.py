@@ -25,6 +25,7 @@ from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
+from recsys_spark import log
 from recsys_spark.errors import LeaseHeldError, LeaseLostError
 from recsys_spark.schemas import LEASES, TABLES
 from recsys_spark.tables import Tables
@@ -94,7 +95,7 @@ class Lease:
                     return
                 self._tables.append(LEASES, self._sign(released=False))
             except Exception as error:  # the next sign may get through; if none does, the fence holds
-                print(f"[lease] no sign of life could be left: {type(error).__name__}: {error}", flush=True)
+                log.say("lease", f"no sign of life could be left: {type(error).__name__}: {error}", "warning")
 
     def _newest(self) -> Row | None:
         if not self._tables.exists(LEASES.name):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
@@ -35,7 +35,8 @@ _WITHOUT_EVENTS: Final = {
 # they write what no other does, elsewhere, or nothing
 _ALONE: Final = {"generate", "benchmark", "tune", "lineage", "check_forgotten"}
 _YOUNG: Final = timedelta(hours=18)
-_LOOKED_AT: Final = 200  # the latest rows of runs that may tell of an unfinished one
+_OF_SEVERAL: Final = "night-"  # how the pipeline_id of a run of several stages begins
+_LOOKED_AT: Final = 50  # the latest rows of runs that may tell of an unfinished one
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,12 @@ class Night:
     stages: tuple[str, ...]
     as_of: date | None = None
     done: tuple[str, ...] = ()
-    pipeline_id: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
+    pipeline_id: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.pipeline_id:
+            start = _OF_SEVERAL if len(self.stages) > 1 else ""
+            object.__setattr__(self, "pipeline_id", f"{start}{uuid.uuid4().hex[:16]}")
 
 
 def chosen(stages: Sequence[str], first: str | None, last: str | None) -> tuple[str, ...]:
@@ -68,13 +74,13 @@ def chosen(stages: Sequence[str], first: str | None, last: str | None) -> tuple[
 
 
 def left_by(
-    rows: Iterable[Mapping[str, Any]], stages: Sequence[str], digest: str, as_of: date | None, code: str
+    rows: Iterable[Mapping[str, Any]], stages: Sequence[str], config: str, as_of: date | None, code: str
 ) -> Night | None:
     """The night that the latest pipeline left unfinished, if it is this one; None if there is nothing to go on with.
 
-    It is this one if configuration and code are the same, and the date, where one is asked for. Only the latest pipeline
-    counts: what ran since may have changed what the stages read. Where no date is asked for it must be younger than half a
-    day or so: a new night has events of its own.
+    It is this one if the whole configuration, where files lie included, and the code are the same, and the date, where one
+    is asked for. Only the latest run of several stages counts: what ran since may have changed what they read. Where no
+    date is asked for it must be younger than half a day or so: a new night has events of its own.
 
     Args:
         rows: of `runs`, in any order.
@@ -82,14 +88,14 @@ def left_by(
     since = datetime.now() - _YOUNG  # Spark hands times over in the machine's own zone
     young = [row for row in rows if row["stage"] in stages and (as_of is not None or row["started_at"] > since)]
     ordered = sorted(young, key=lambda row: row["started_at"])
-    if not ordered:
-        return None
-    latest = ordered[-1]["pipeline_id"]
+    latest = ordered[-1]["pipeline_id"] if ordered else ""
+    if not latest.startswith(_OF_SEVERAL):
+        return None  # a job by itself
     own = [row for row in ordered if row["pipeline_id"] == latest]
     done = [row for row in own if row["status"] == "done"]
     names = {row["stage"] for row in done}
     whole = tuple(name for place, name in enumerate(stages) if names.issuperset(stages[: place + 1]))
-    same = all(row["config_hash"] == digest and row["code_version"] == code for row in own)
+    same = all(row["config"] == config and row["code_version"] == code for row in own)
     dates = {row[c.AS_OF_DATE] for row in done} - {None}
     if not whole or stages[-1] in names or not same or len(dates) > 1:
         return None
@@ -179,9 +185,9 @@ class Nights:
         if not self._tables.exists(RUNS.name):
             return None
         newest = self._tables.read(RUNS.name).orderBy(F.desc("started_at")).limit(_LOOKED_AT)
-        known = ("pipeline_id", "stage", c.AS_OF_DATE, "status", "started_at", "config_hash", "code_version")
+        known = ("pipeline_id", "stage", c.AS_OF_DATE, "status", "started_at", "config", "code_version")
         rows = collect_rows(newest.select(*known), "the latest runs", self._config.run.driver_bytes)
-        return left_by([row.asDict() for row in rows], stages, self._config.digest(), as_of, code_version())
+        return left_by([row.asDict() for row in rows], stages, self._config.as_yaml(), as_of, code_version())
 
     def _lease(self, night: Night) -> Lease | None:
         """None for stages that need none, or where leases are off."""

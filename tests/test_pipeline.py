@@ -19,9 +19,9 @@ DAY = date(2024, 5, 1)
 NOW = datetime.now()
 
 
-def row(stage, minutes, pipeline="p", status="done", as_of=DAY, digest="d", code="1"):
+def row(stage, minutes, pipeline="night-p", status="done", as_of=DAY, config="d", code="1"):
     return {
-        "pipeline_id": pipeline, "stage": stage, "as_of_date": as_of, "status": status, "config_hash": digest,
+        "pipeline_id": pipeline, "stage": stage, "as_of_date": as_of, "status": status, "config": config,
         "started_at": NOW - timedelta(hours=1) + timedelta(minutes=minutes), "code_version": code,
     }  # fmt: skip
 
@@ -38,7 +38,12 @@ def test_stages_are_chosen_from_one_to_another():
 def test_a_killed_night_goes_on_after_its_last_whole_stage():
     night = left_by([row("ingest", 0, as_of=None), row("index", 1)], STAGES, "d", None, "1")
     assert night is not None
-    assert (night.stages, night.done, night.as_of, night.pipeline_id) == (("features",), ("ingest", "index"), DAY, "p")
+    assert (night.stages, night.done, night.as_of, night.pipeline_id) == (
+        ("features",),
+        ("ingest", "index"),
+        DAY,
+        "night-p",
+    )
     failed = [row("ingest", 0), row("index", 1, status="failed")]
     assert left_by(failed, STAGES, "d", DAY, "1").stages == ("index", "features")
 
@@ -50,10 +55,11 @@ def test_a_killed_night_goes_on_after_its_last_whole_stage():
         [row(stage, place) for place, stage in enumerate(STAGES)],  # whole
         [row("ingest", 0), row("features", 2)],  # whole, the model was kept
         [row("index", 0)],  # began in the middle
-        [row("ingest", 0, digest="other")],
+        [row("ingest", 0, pipeline="p")],  # a job by itself
+        [row("ingest", 0, config="other")],
         [row("ingest", 0, code="0")],
         [row("ingest", 0, as_of=date(2024, 4, 30))],
-        [row("ingest", 0), row("ingest", 1, pipeline="q", digest="other")],  # another ran since
+        [row("ingest", 0), row("ingest", 1, pipeline="night-q", config="other")],  # another ran since
     ],
 )
 def test_nothing_is_gone_on_with_but_the_latest_run_of_the_same_night(rows):

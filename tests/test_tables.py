@@ -70,7 +70,7 @@ def test_a_frame_of_another_schema_says_what_came(spark, tables):
 
 def test_upserts_keep_the_latest(spark, tables):
     def model(version, epochs, minute):
-        row = (version, "neumf", DAY, "evaluate", "p", None, epochs, None, "h", None, "run")
+        row = (version, "neumf", DAY, "evaluate", "p", None, None, epochs, None, "h", None, "run")
         made = F.timestamp_seconds(F.lit(60 * minute))
         return spark.createDataFrame([row], MODELS.schema).withColumn("created_at", made)
 
@@ -143,7 +143,7 @@ def test_a_table_of_an_older_version_reads_new_columns_as_null_and_gets_them_whe
 
 
 def test_a_merge_adds_new_columns_too(spark, tables):
-    row = ("a", "neumf", DAY, "evaluate", "p", None, 1, None, "h", None, "run")
+    row = ("a", "neumf", DAY, "evaluate", "p", None, None, 1, None, "h", None, "run")
     made = spark.createDataFrame([row], MODELS.schema).withColumn("created_at", F.timestamp_seconds(F.lit(60)))
     made.drop("epochs").write.format("delta").save(tables.path("models"))
     assert tables.upsert_latest(MODELS, made.withColumn("epochs", F.lit(7)), "created_at") == 1

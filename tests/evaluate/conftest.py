@@ -79,7 +79,7 @@ class World:
         """Enter a model that scores as the matrix says; a refit is vouched for by the evaluate fit `of`."""
         path = str(self.folder / version)
         matrix_scorer.save(path, scores)
-        self.append(schemas.MODELS, [(version, "neumf", AS_OF, fit, path, of, 1, 0.0, "hash", created, "r0")])
+        self.append(schemas.MODELS, [(version, "neumf", AS_OF, fit, path, of, None, 1, 0.0, "hash", created, "r0")])
 
     def evaluate(self, *settings: str) -> Run:
         from recsys_spark.evaluate.stage import evaluate

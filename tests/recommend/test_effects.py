@@ -46,7 +46,7 @@ def measured(spark, tmp_path_factory):
     )
     path = str(world.folder / "m1")
     save_model(path)
-    world.append(schemas.MODELS, [("m1", "neumf", AS_OF, "evaluate", path, "", 1, 0.0, "hash", NOON, "r0")])
+    world.append(schemas.MODELS, [("m1", "neumf", AS_OF, "evaluate", path, "", None, 1, 0.0, "hash", NOON, "r0")])
     run = world.run(*SETTINGS)
     measure_effects(run)
     return world, run

@@ -48,6 +48,7 @@ def root(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_counts_are_those_of_the_logs_and_pairs_of_the_newest_date(spark, root):
     tables, config = Tables(spark, str(root)), load_config()
     assert (counts_of(tables, config).events, counts_of(tables, config).pairs) == (4, 4)

@@ -27,7 +27,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from bench import header
 from deltalake import DeltaTable
@@ -182,7 +184,11 @@ def _content(root: Path, name: str) -> list[str]:
 
 
 def _rows(root: Path, name: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = DeltaTable(str(root / name)).to_pyarrow_dataset().to_table().to_pylist()
+    parted = DeltaTable(str(root / name))
+    by = ds.partitioning(
+        pa.schema([(column, pa.string()) for column in parted.metadata().partition_columns]), flavor="hive"
+    )
+    rows: list[dict[str, Any]] = ds.dataset(parted.file_uris(), partitioning=by).to_table().to_pylist()
     return rows
 
 

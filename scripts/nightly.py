@@ -20,7 +20,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
@@ -134,7 +136,9 @@ def _live(root: Path) -> set[date]:
 
 
 def _rows(root: Path, table: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = DeltaTable(str(root / table)).to_pyarrow_dataset().to_table().to_pylist()
+    by_date = ds.partitioning(pa.schema([("as_of_date", pa.date32())]), flavor="hive")
+    files = DeltaTable(str(root / table)).file_uris()
+    rows: list[dict[str, Any]] = ds.dataset(files, partitioning=by_date).to_table().to_pylist()
     return rows
 
 

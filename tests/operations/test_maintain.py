@@ -86,7 +86,7 @@ def test_what_runs_name_stays_and_what_nobody_names_goes(spark, make_run, capsys
     assert user_of(run, 0) == "user 0" and old.exists()
 
     made = NOW - timedelta(days=90)
-    row = ("neumf-live", "neumf", DAY, "production", "p", None, 1, None, "h", made, "train-live")
+    row = ("neumf-live", "neumf", DAY, "production", "p", None, None, 1, None, "h", made, "train-live")
     run.tables.append(MODELS, spark.createDataFrame([row], MODELS.schema))
     for day, run_id in ((date(2024, 1, 30), "gone"), (DAY, "recommend-live")):
         leave_lists(run, day, run_id)

@@ -4,48 +4,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import reduce
 from pathlib import Path
 from urllib.parse import unquote
 
 import pyarrow
 from delta.tables import DeltaMergeBuilder, DeltaTable
-from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
-from recsys_spark import storage
 from recsys_spark.errors import LeaseLostError, MissingTableError, UserError
 from recsys_spark.files import LiveFile, Size
 from recsys_spark.schemas import TABLES, Table
-from recsys_spark.spark_errors import shown
 from recsys_spark.transform import Transformer, conform, evolved, same_row
 
 SliceKey = Mapping[str, str | int | date]
 
 _FENCE = "recsys-lease"
-_LOG = "_delta_log"
-_DELETION_VECTORS = "delta.enableDeletionVectors"
-# a commit, checkpoint or checksum, and what a file system keeps beside them
-_OF_VERSION = re.compile(r"^\.?(\d{20})\.")
 _CATALOG = re.compile(r"^[A-Za-z_][\w-]*\.[A-Za-z_][\w-]*$")
-
-_RETENTION_CHECK = "spark.databricks.delta.retentionDurationCheck.enabled"
-_LISTING_TASKS = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
-_LOG_KEPT = ("delta.logRetentionDuration", "delta.deletedFileRetentionDuration")
-
-
-@dataclass(frozen=True)
-class OnDisk:
-    """Files of a table and the bytes in them."""
-
-    files: int
-    bytes: int
 
 
 @dataclass
@@ -78,7 +58,7 @@ class Tables:
             return f"{self.root.rstrip('/')}/{name}"
         if self.examples_root and TABLES[name].read_as_files:
             return f"{self.examples_root.rstrip('/')}/{name}"
-        detail = self._handle(name).detail().select("location").head()
+        detail = self.handle(name).detail().select("location").head()
         assert detail is not None
         return str(detail[0])
 
@@ -93,7 +73,7 @@ class Tables:
 
     def version(self, name: str) -> int:
         """The newest version of a table."""
-        newest = self._handle(name).history(1).select("version").head()
+        newest = self.handle(name).history(1).select("version").head()
         assert newest is not None
         return int(newest[0])
 
@@ -129,7 +109,7 @@ class Tables:
         Raises:
             SchemaError: a column has another type than the schema says.
         """
-        frame = self._at(name, version)
+        frame = self.at_version(name, version)
         if name in TABLES:
             frame = frame.transform(self._brought_up(TABLES[name]))
         return frame.where(_matches(where)) if where else frame
@@ -174,10 +154,10 @@ class Tables:
         before = self.version(table.name)
         rows = frame.transform(conform(table.schema, table.name))
         same = " AND ".join(f"old.{key} = new.{key}" for key in table.key)
-        with_newer = self._handle(table.name).alias("old").merge(rows.alias("new"), same).withSchemaEvolution()
+        with_newer = self.handle(table.name).alias("old").merge(rows.alias("new"), same).withSchemaEvolution()
         changed = f"new.{newest} >= old.{newest} OR old.{newest} IS NULL"
         with_newer.whenMatchedUpdateAll(condition=changed).whenNotMatchedInsertAll().execute()
-        return self._note_write(table.name, before, "numTargetRowsInserted", "numTargetRowsUpdated")
+        return self.note_write(table.name, before, "numTargetRowsInserted", "numTargetRowsUpdated")
 
     def claim(self, table: Table, frame: DataFrame, number: int) -> bool:
         """Put `frame` in the place of a whole table, unless a claim of this number or a higher one was made; whether it was."""
@@ -202,39 +182,14 @@ class Tables:
         before = self.version(name)
         found = self._matching(name, rows, on)
         found.whenMatchedDelete().execute()
-        return self._note_write(name, before, "numTargetRowsDeleted")
+        return self.note_write(name, before, "numTargetRowsDeleted")
 
     def set_matching(self, name: str, rows: DataFrame, on: Sequence[str], values: Mapping[str, Column]) -> int:
         """Set columns of the rows that `delete_matching` would delete; `values` may speak of `new.column` of `rows`."""
         before = self.version(name)
         found = self._matching(name, rows, on)
         found.whenMatchedUpdate(set=dict(values)).execute()
-        return self._note_write(name, before, "numTargetRowsUpdated")
-
-    def drop_history(self, name: str) -> int:
-        """Leave a table its newest version alone; that version.
-
-        Deletes the data files that it does not need, at once and without a grace period, then the log of all versions before
-        it, whose statistics hold values of rows. Whoever reads an earlier version fails, also those who are at it. O(files).
-        """
-        self._rewrite_deletion_vectors(name)
-        with self._vacuuming():
-            self._handle(name).vacuum(0.0)
-        # a commit that holds no rows: the log begins with it, and it says why
-        self._set_property(name, "recsys.historyDroppedBy", self.run_id)
-        from deltalake import DeltaTable as DeltaLog
-
-        log = DeltaLog(self.path(name))
-        log.create_checkpoint()
-        folder = storage.join(self.path(name), _LOG)
-        storage.delete_files(folder, older_logs(storage.list_files(folder), log.version()))
-        self.versions_written[name] = int(log.version())
-        return self.versions_written[name]
-
-    def all_files(self, name: str) -> list[str]:
-        """Every file below a table's folder, in path order: those of no version, and the log's, among them."""
-        folder = self.path(name)
-        return [storage.join(folder, file) for file in storage.list_files(folder)]
+        return self.note_write(name, before, "numTargetRowsUpdated")
 
     def live_files(self, name: str, where: SliceKey) -> list[LiveFile]:
         """The data files of one slice in the pinned version, with the rows that the log counts, in path order.
@@ -274,62 +229,8 @@ class Tables:
     def delete(self, name: str, rows: Column) -> None:
         """Delete rows in one commit, which is cheap where they are whole partitions; old versions still hold them."""
         before = self.version(name)
-        self._handle(name).delete(rows)
-        self._note_write(name, before)
-
-    def compact(self, name: str) -> None:
-        """Join small files; the rows stay as they are."""
-        before = self.version(name)
-        self._handle(name).optimize().executeCompaction()
-        self._note_write(name, before)
-
-    def vacuum(self, name: str, hours: int, oldest: int, dry_run: bool = False) -> int | None:
-        """Remove files that no version of the last `hours` reads; how many, or would be, if it is a dry run.
-
-        None, and nothing removed, where the version `oldest` would lose a file all the same, or the log no longer tells: Delta
-        forgets when a file was removed after `delta.deletedFileRetentionDuration`, see `keep_log`. Of older files a version
-        after `oldest` reads none that `oldest` does not, as tables have one writer at a time.
-        """
-        command = f"VACUUM {self.sql_name(name)} RETAIN {hours} HOURS"
-        with self._vacuuming():
-            doomed = {shown(row[0]) for row in self.spark.sql(f"{command} DRY RUN").collect()}
-            try:
-                spared = {shown(file) for file in self._at(name, oldest).inputFiles()}
-            except AnalysisException:  # Delta's word for a version that its log does not reach back to
-                return None
-            if doomed & spared:
-                return None
-            if doomed and not dry_run:
-                before = self.version(name)
-                self.spark.sql(command)
-                self._note_write(name, before)
-        return len(doomed)
-
-    def keep_log(self, name: str, days: int) -> None:
-        """Have Delta keep the log, and when each file was removed, for so many days, or for as long as it does if longer."""
-        detail = self._handle(name).detail().select("properties").head()
-        assert detail is not None
-        kept = [re.fullmatch(r"interval (\d+) days?", detail[0].get(key, "interval 0 days")) for key in _LOG_KEPT]
-        if all(found is None or int(found[1]) >= days for found in kept):  # None: a person said it in other units
-            return
-        before = self.version(name)
-        values = ", ".join(f"'{key}' = 'interval {days} days'" for key in _LOG_KEPT)
-        self.spark.sql(f"ALTER TABLE {self.sql_name(name)} SET TBLPROPERTIES ({values})")
-        self._note_write(name, before)
-
-    def committed(self, name: str, version: int) -> tuple[int, datetime]:
-        """A version and when it became the newest; where the log no longer holds it, the first after it that it does."""
-        since = self._handle(name).history().where(F.col("version") >= version)
-        first = since.agg(F.min(F.struct("version", F.unix_millis("timestamp").alias("at"))).alias("first")).head()
-        assert first is not None
-        return int(first["first"]["version"]), datetime.fromtimestamp(first["first"]["at"] / 1000, UTC)
-
-    def on_disk(self, name: str) -> OnDisk:
-        """All that lies in the table's folder: the newest version, older ones, the log. One listing."""
-        folder = self.spark._jvm.org.apache.hadoop.fs.Path(self.path(name))  # type: ignore[union-attr]
-        system = folder.getFileSystem(self.spark._jsc.hadoopConfiguration())
-        content = system.getContentSummary(folder)
-        return OnDisk(int(content.getFileCount()), int(content.getLength()))
+        self.handle(name).delete(rows)
+        self.note_write(name, before)
 
     def create_view(self, name: str, query: str) -> None:
         """Put a view into the catalogue, in the place of one of that name; only where the root is one."""
@@ -348,7 +249,8 @@ class Tables:
         log = DeltaLog(self.path(name), version=self.pin(name) if version is None else version)
         return Size.of(pyarrow.table(log.get_add_actions(flatten=True)).to_pylist(), f"partition.{c.AS_OF_DATE}")
 
-    def _handle(self, name: str) -> DeltaTable:
+    def handle(self, name: str) -> DeltaTable:
+        """Delta's own handle of a table, for what is neither reading nor writing rows."""
         if self.in_catalog:
             return DeltaTable.forName(self.spark, f"{self.root}.{name}")
         return DeltaTable.forPath(self.spark, self.path(name))
@@ -361,22 +263,8 @@ class Tables:
         """
         self._create(table)
 
-    @contextmanager
-    def _vacuuming(self) -> Iterator[None]:
-        """Settings of the session within which VACUUM takes any hours, and lists a folder in as many tasks as there are slots:
-        by default it takes 10,000."""
-        conf = self.spark.conf
-        settings = {_RETENTION_CHECK: "false", _LISTING_TASKS: str(self.spark.sparkContext.defaultParallelism)}
-        before = {key: conf.get(key, None) for key in settings}
-        try:
-            for key, wanted in settings.items():
-                conf.set(key, wanted)
-            yield
-        finally:
-            for key, value in before.items():
-                conf.unset(key) if value is None else conf.set(key, value)
-
-    def _at(self, name: str, version: int) -> DataFrame:
+    def at_version(self, name: str, version: int) -> DataFrame:
+        """The rows of a version as they were written, whatever the schema is now."""
         reader = self.spark.read.format("delta").option("versionAsOf", version)
         return reader.table(f"{self.root}.{name}") if self.in_catalog else reader.load(self.path(name))
 
@@ -386,18 +274,7 @@ class Tables:
         return evolved(table.schema, f"table `{table.name}` under {self.root}", remedy)
 
     def _matching(self, name: str, rows: DataFrame, on: Sequence[str]) -> DeltaMergeBuilder:
-        return self._handle(name).alias("old").merge(rows.distinct().alias("new"), same_row(on, "old", "new"))
-
-    def _rewrite_deletion_vectors(self, name: str) -> None:
-        """Write anew the files of which some rows are marked as deleted, where the table may have such."""
-        detail = self._handle(name).detail().select("properties").head()
-        assert detail is not None
-        if detail[0].get(_DELETION_VECTORS, "false") == "true":
-            self._set_property(name, _DELETION_VECTORS, "false")
-            self.spark.sql(f"REORG TABLE {self.sql_name(name)} APPLY (PURGE)")
-
-    def _set_property(self, name: str, key: str, value: str) -> None:
-        self.spark.sql(f"ALTER TABLE {self.sql_name(name)} SET TBLPROPERTIES ('{key}' = '{value}')")
+        return self.handle(name).alias("old").merge(rows.distinct().alias("new"), same_row(on, "old", "new"))
 
     def _create(self, table: Table) -> None:
         if self.exists(table.name):
@@ -425,7 +302,7 @@ class Tables:
             raise LeaseLostError(
                 f"another run took the lease of {self.root}, so that table `{table.name}` was not written"
             )
-        return self._note_write(table.name, before, "numOutputRows")
+        return self.note_write(table.name, before, "numOutputRows")
 
     def _commit(
         self, table: Table, frame: DataFrame, mode: str, where: SliceKey | None = None, number: int | None = None
@@ -445,27 +322,17 @@ class Tables:
 
     def _wrote_newest(self, name: str) -> bool:
         """Whether the table's newest commit is of this run."""
-        newest = self._handle(name).history(1).select("userMetadata").head()
+        newest = self.handle(name).history(1).select("userMetadata").head()
         return bool(newest and newest[0] and json.loads(newest[0]).get("run_id") == self.run_id)
 
-    def _note_write(self, name: str, before: int, *metrics: str) -> int:
-        newest = self._handle(name).history(1).select("version", "operationMetrics").head()
+    def note_write(self, name: str, before: int, *metrics: str) -> int:
+        """Note the newest version as written by this run; the sum of these of its metrics, 0 if it is still `before`."""
+        newest = self.handle(name).history(1).select("version", "operationMetrics").head()
         assert newest is not None
         if newest["version"] == before:
             return 0  # Delta commits nothing where nothing changed
         self.versions_written[name] = int(newest["version"])
         return sum(int(newest["operationMetrics"].get(metric, 0)) for metric in metrics)
-
-
-def older_logs(names: Iterable[str], version: int) -> list[str]:
-    """Of the files of a Delta log those that only versions before `version` need.
-
-    >>> older_logs(["00000000000000000003.json", "00000000000000000004.checkpoint.parquet", "_last_checkpoint"], 4)
-    ['00000000000000000003.json']
-    """
-    found = [(name, _OF_VERSION.match(name)) for name in names]
-    # a checkpoint just made by delta-rs is one file: parts that lie beside the log are of older ones
-    return [name for name, of in found if (of and int(of[1]) < version) or name.startswith("_sidecars/")]
 
 
 def read_outside(spark: SparkSession, path: str, setting: str) -> DataFrame:
@@ -480,7 +347,7 @@ def read_outside(spark: SparkSession, path: str, setting: str) -> DataFrame:
     tables = Tables(spark, parent or "/")
     if not name or not tables.exists(name):
         raise UserError(f"{path}: no Delta table here; check the path and {setting}")
-    return tables._at(name, tables.pin(name))  # whatever it is called, it is none of ours
+    return tables.at_version(name, tables.pin(name))  # whatever it is called, it is none of ours
 
 
 def _literal(value: str | int | date) -> str:

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from recsys_spark import columns as c
-from recsys_spark.recommend.reasons import REASONS
+from recsys_spark.recommend.reasons import BECAUSE, REASONS
 from recsys_spark.schemas import TABLES
 from recsys_spark.tables import Tables
-
-_BECAUSE: Final = "because you had "  # followed by the title of the reason item, where that is not the item itself
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def reason_in_words(words: Mapping[str, str]) -> str:
         words: by reason_code; a code without any stays as it is.
     """
     title = f"COALESCE(because.{c.TITLE}, r.{c.REASON_ITEM_ID})"
-    cases = [f"WHEN r.{c.REASON_ITEM_ID} <> r.{c.ITEM_ID} THEN {_text(_BECAUSE)} || {title}"]
+    cases = [f"WHEN r.{c.REASON_ITEM_ID} <> r.{c.ITEM_ID} THEN {_text(BECAUSE)} || {title}"]
     cases += [f"WHEN r.{c.REASON_CODE} = {_text(code)} THEN {_text(said)}" for code, said in words.items()]
     return "CASE\n    " + "\n    ".join([*cases, f"ELSE r.{c.REASON_CODE}"]) + "\n  END"
 

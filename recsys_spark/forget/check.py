@@ -18,6 +18,7 @@ from recsys_spark.forget.people import People, people_of
 from recsys_spark.runs import Run
 from recsys_spark.schemas import FORGOTTEN, USERS, Table
 from recsys_spark.suppression import known_key, suppression
+from recsys_spark.upkeep import all_files
 
 _FILE, _TABLE, _MARK, _COLUMNS, _UNTIL = "file", "table", "mark", "columns", "until"
 _FOR_EVER = 1 << 62
@@ -52,7 +53,7 @@ def _in_tables(run: Run, people: People) -> list[str]:
     files = [
         (table.name, file, _columns(table))
         for table in covered(run.tables)
-        for file in run.tables.all_files(table.name)
+        for file in all_files(run.tables, table.name)
     ]
     if not files:
         return []

@@ -15,6 +15,7 @@ from recsys_spark.forget.people import People
 from recsys_spark.runs import Run
 from recsys_spark.schemas import BROKEN_RUNS, RUNS, SUPPRESSED, USERS, Table
 from recsys_spark.suppression import TOMBSTONE, holding, key_id
+from recsys_spark.upkeep import drop_history
 
 BLACKED_OUT: Final = "removed: it named a person who was forgotten"
 
@@ -38,7 +39,7 @@ def remove(run: Run, people: People) -> dict[str, int]:
 
 def drop_histories(run: Run) -> dict[str, int]:
     """The one version that is left of each table that holds people."""
-    return {table.name: run.tables.drop_history(table.name) for table in covered(run.tables)}
+    return {table.name: drop_history(run.tables, table.name) for table in covered(run.tables)}
 
 
 def break_runs(run: Run, left: Mapping[str, int], now: datetime) -> int:

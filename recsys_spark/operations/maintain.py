@@ -16,7 +16,7 @@ from recsys_spark.operations.records import known_models, listed, live, past_run
 from recsys_spark.operations.retention import Kept, days_of_log, hours_to_keep, kept, outdated
 from recsys_spark.runs import Run
 from recsys_spark.schemas import RECOMMENDATIONS, RECOMMENDATIONS_CURRENT, TABLES, Table
-from recsys_spark.tables import OnDisk
+from recsys_spark.upkeep import OnDisk, committed, compact, keep_log, on_disk, vacuum
 from recsys_spark.views import register_views
 
 _KINDS = (("models", 2), ("checkpoints", 1), ("grown", 2))  # of artifacts, and how many folders deep each one lies
@@ -58,15 +58,15 @@ def _drop_dates(run: Run) -> None:
 def _see_to(run: Run, table: Table, oldest: int | None, now: datetime) -> None:
     """Compact and vacuum one table, so that the version `oldest` and all after it stay readable."""
     tables, config = run.tables, run.config.maintain
-    before = tables.on_disk(table.name)
-    readable, since = tables.committed(table.name, tables.version(table.name) if oldest is None else oldest)
+    before = on_disk(tables, table.name)
+    readable, since = committed(tables, table.name, tables.version(table.name) if oldest is None else oldest)
     hours = hours_to_keep(None if oldest is None else since, now, config.least_hours)
     if not config.dry_run:
-        tables.keep_log(table.name, days_of_log(max(hours, 24 * config.keep_days)))
+        keep_log(tables, table.name, days_of_log(max(hours, 24 * config.keep_days)))
         if config.optimize and not table.read_as_files:
-            tables.compact(table.name)
-    removed = tables.vacuum(table.name, hours, readable, config.dry_run)
-    after = before if config.dry_run else tables.on_disk(table.name)
+            compact(tables, table.name)
+    removed = vacuum(tables, table.name, hours, readable, config.dry_run)
+    after = before if config.dry_run else on_disk(tables, table.name)
     _count(run, before, after, removed or 0)
     what = (
         f"not vacuumed: version {readable} is needed, and would lose files or cannot be told from the log"

@@ -19,22 +19,23 @@ def crown(run: Run, model_version: str) -> None:
     The lists are live already by then: a registry that cannot be reached is a note, and no failure.
     """
     row = run.tables.read("models").where(F.col(c.MODEL_VERSION) == model_version).head()
+    name = run.config.dataset.replace("/", "-")
     try:
         uri = tracking_uri(run.config.storage.tracking_uri, run.root, run.tables.in_catalog)
-        number = _registered(uri, run.config.dataset, model_version, str(row["path"]) if row else "")
+        number = _registered(uri, name, model_version, str(row["path"]) if row else "")
     except Exception as error:  # whatever a server, a network or a database raises
         run.notes.append(f"the model registry does not know of {model_version}: {type(error).__name__}: {error}")
         return
-    run.notes.append(f"champion in the model registry: {run.config.dataset.replace('/', '-')} version {number}")
+    run.notes.append(f"champion in the model registry: {name} version {number}")
 
 
-def _registered(uri: str, dataset: str, model_version: str, path: str) -> str:
+def _registered(uri: str, name: str, model_version: str, path: str) -> str:
     """The registry's number of a model version, made if it is new, with the alias moved to it."""
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
     quiet()
-    client, name = MlflowClient(tracking_uri=uri, registry_uri=uri), dataset.replace("/", "-")
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     try:
         client.get_registered_model(name)
     except MlflowException:

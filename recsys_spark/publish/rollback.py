@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from recsys_spark import columns as c
 from recsys_spark.errors import UserError
-from recsys_spark.publish.gates import PASSED
-from recsys_spark.publish.stage import move
+from recsys_spark.publish.gates import PASSED, Checked
+from recsys_spark.publish.stage import move, record
 from recsys_spark.recommend.publish import problems
 from recsys_spark.runs import Run
-from recsys_spark.schemas import GATE_RESULTS
 from recsys_spark.tables import SliceKey
 
 
@@ -30,5 +27,4 @@ def run(run: Run) -> None:
     assert first is not None
     move(run, where, str(first[0]))
     reason = f"the lists of {run.as_of} were put back by hand"
-    row = (run.run_id, run.as_of, where[c.VARIANT], "rollback", None, None, None, PASSED, reason, datetime.now(UTC))
-    run.tables.append(GATE_RESULTS, run.spark.createDataFrame([row], GATE_RESULTS.schema))
+    record(run, [Checked("rollback", None, None, None, PASSED, reason)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import yaml
@@ -38,7 +39,7 @@ def run(run: Run) -> None:
     force = str(run.options.get("force") or "")
     if force:
         checked = forced(checked, force)
-    _record(run, checked)
+    record(run, checked)
     _tell(run, checked)
     stopped = [f"{one.gate}: {one.reason}" for one in checked if one.stops]
     if stopped:
@@ -83,7 +84,8 @@ def _made_by(run: Run, where: SliceKey) -> Row:
     )
 
 
-def _record(run: Run, checked: list[Checked]) -> None:
+def record(run: Run, checked: Iterable[Checked]) -> None:
+    """Add verdicts to `gate_results`, a row each."""
     now = datetime.now(UTC)
     of_run = (run.run_id, run.as_of, run.config.recommend.variant)
     rows = [(*of_run, one.gate, one.value, one.low, one.high, one.verdict, one.reason, now) for one in checked]

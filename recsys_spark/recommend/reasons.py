@@ -16,6 +16,7 @@ POPULAR_SEGMENT: Final = "popular_segment"
 # of `candidates.sources`: numbers that stand in tables never change
 BITS: Final = {MODEL: 1, RETRIEVER: 2, CO_OCCURRENCE: 4, RECENT_POPULAR: 8, NEW_ITEMS: 16, REPEAT: 32, POPULAR: 64}
 
+BECAUSE: Final = "because you had "  # followed by the title of the reason item
 REASONS: Final = {
     MODEL: "predicted for this user",
     RETRIEVER: "like what this user had",
@@ -39,4 +40,4 @@ def words(reason_code: str, because: str | None = None) -> str:
     >>> words("popular")
     'popular with everyone'
     """
-    return f"because you had {because}" if reason_code == CO_OCCURRENCE and because else REASONS[reason_code]
+    return BECAUSE + because if reason_code == CO_OCCURRENCE and because else REASONS[reason_code]

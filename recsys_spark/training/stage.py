@@ -30,7 +30,7 @@ from recsys_spark.training.job import Job, Outcome
 from recsys_spark.training.loop import fit as fit_on_rank
 from recsys_spark.training.tracking import record, tracking_uri
 from recsys_spark.training.validation import NDCG
-from recsys_spark.training.warm import Earlier, earlier_model, warm_job
+from recsys_spark.training.warm import EarlierModel, earlier_model, warm_job
 
 _HALVES = ("gmf", "mlp")
 FOLDING: Final = "folding"
@@ -45,7 +45,7 @@ class Trained:
     outcome: Outcome
     epochs: Mapping[str, int]
     seconds: float
-    earlier: Earlier | None = None
+    earlier: EarlierModel | None = None
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,14 @@ _LEARNT = (c.VOCABULARY, c.MEAN, c.STD, c.IDF, c.SEED, c.FIRST, c.LENGTH, c.SIZE
 
 
 @dataclass(frozen=True)
-class Earlier:
+class EarlierModel:
     """The model that a warm start goes on from."""
 
     version: str
     path: str
 
 
-def earlier_model(run: Run, fit: Fit) -> Earlier | None:
+def earlier_model(run: Run, fit: Fit) -> EarlierModel | None:
     """The newest model of the same fit and configuration from before the run's date; None, and a note, where none will do.
 
     An evaluate fit goes on from an evaluate fit, which knows nothing of what is held out now: its own train part ended
@@ -39,7 +39,7 @@ def earlier_model(run: Run, fit: Fit) -> Earlier | None:
     if not rows:
         run.notes.append(f"{fit} fit: trained from scratch, there is no earlier one of this configuration")
         return None
-    earlier = Earlier(rows[0][c.MODEL_VERSION], rows[0]["path"])
+    earlier = EarlierModel(rows[0][c.MODEL_VERSION], rows[0]["path"])
     if run.config.features.declared and not _knows_the_same(run, fit, load_manifest(earlier.path)):
         run.notes.append(
             f"{fit} fit: trained from scratch, what is learnt of the features is not what {earlier.version} knew"
@@ -49,7 +49,7 @@ def earlier_model(run: Run, fit: Fit) -> Earlier | None:
     return earlier
 
 
-def warm_job(job: Job, earlier: Earlier, epochs: int) -> Job:
+def warm_job(job: Job, earlier: EarlierModel, epochs: int) -> Job:
     """The same job for a few epochs from an earlier model's weights, with an optimizer of its own."""
     training = job.training.model_copy(update={"epochs": epochs})
     identity = f"{job.identity}/from {earlier.path}"

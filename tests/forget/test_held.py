@@ -13,7 +13,8 @@ from deltalake import DeltaTable
 from recsys_spark.forget.held import marks, values_of_log
 from recsys_spark.schemas import USERS
 from recsys_spark.suppression import keyed_hash
-from recsys_spark.tables import Tables, older_logs
+from recsys_spark.tables import Tables
+from recsys_spark.upkeep import all_files, drop_history, older_logs
 
 KEY = b"a key of sixteen"
 CHECK = "spark.databricks.delta.retentionDurationCheck.enabled"
@@ -91,9 +92,9 @@ def test_nothing_is_left_of_a_row_whose_history_is_dropped(spark, tmp_path, vect
     assert tables.delete_matching("users", gone, ["user_id"]) == (0 if vectors else 1)
     assert b"zeta" in all_bytes(folder / "_delta_log")
 
-    left = tables.drop_history("users")
+    left = drop_history(tables, "users")
     assert spark.conf.get(CHECK, None) is None
-    files = tables.all_files("users")
+    files = all_files(tables, "users")
     assert all(hashes("zeta").isdisjoint(marks(file, ["user_id"], KEY)) for file in files)
     assert not [file for file in files if "unreadable" in marks(file, ["user_id"], KEY)]
     assert b"zeta" not in all_bytes(folder / "_delta_log")
@@ -107,5 +108,5 @@ def test_nothing_is_left_of_a_row_whose_history_is_dropped(spark, tmp_path, vect
     again = Tables(spark, tables.root, "r2")
     assert not again.claim(USERS, rows("late"), 6)  # the fence of before still stands
     assert {row["user_id"] for row in again.read("users").collect()} == {*kept, "new"}
-    assert again.drop_history("users") > left  # a second time, over the checkpoint of the first
+    assert drop_history(again, "users") > left  # a second time, over the checkpoint of the first
     assert again.read("users").count() == 3

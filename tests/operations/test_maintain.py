@@ -18,6 +18,7 @@ from recsys_spark.errors import UserError
 from recsys_spark.operations import maintain, trace
 from recsys_spark.runs import Run
 from recsys_spark.schemas import MODELS, RECOMMENDATIONS, RECOMMENDATIONS_CURRENT, RUNS, TABLES, USERS
+from recsys_spark.upkeep import vacuum
 
 NOW = datetime.now(UTC)
 SETTINGS = ("maintain.least_hours=0", "maintain.keep_days=1", "maintain.keep_dates=1")
@@ -122,9 +123,9 @@ def test_what_runs_name_stays_and_what_nobody_names_goes(spark, make_run, capsys
 def test_files_of_a_needed_version_stay_though_the_hours_do_not_reach_back(make_run):
     run = make_run("maintain")
     write_versions(Path(run.root) / "users", [10, 8, 5.5, 1])
-    assert run.tables.vacuum("users", 2, oldest=1) is None
+    assert vacuum(run.tables, "users", 2, oldest=1) is None
     assert user_of(run, 1) == "user 1"
-    assert run.tables.vacuum("users", 6, oldest=2) == 1
+    assert vacuum(run.tables, "users", 6, oldest=2) == 1
 
 
 def test_tables_that_are_read_as_files_are_not_joined():

@@ -9,7 +9,7 @@ from recsys_spark.models import build_model
 from recsys_spark.training.distributed import OneRank
 from recsys_spark.training.growth import go_on_from
 from recsys_spark.training.loop import fit
-from recsys_spark.training.warm import Earlier, warm_job
+from recsys_spark.training.warm import EarlierModel, warm_job
 
 SETTINGS = {"width": 3, "seed": 1}
 
@@ -42,7 +42,7 @@ def test_a_model_of_another_width_or_of_more_users_is_refused(width, users):
 
 def test_a_warm_start_goes_on_where_the_last_model_stood(make_job):
     cold = fit(make_job("training.epochs=4"), OneRank())
-    job = warm_job(make_job(checkpoint="warm"), Earlier("m-1", cold.weights), 1)
+    job = warm_job(make_job(checkpoint="warm"), EarlierModel("m-1", cold.weights), 1)
     warm = fit(job, OneRank())
     assert [epoch.number for epoch in warm.history] == [1]
     assert warm.history[0].loss < cold.history[1].loss

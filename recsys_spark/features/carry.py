@@ -1,4 +1,4 @@
-"""The features of a night without training: those of the production fit alone, and only of users who acted anew."""
+"""The features of a night between full trainings: of users for whom nothing changed they are carried over."""
 
 from __future__ import annotations
 
@@ -10,64 +10,97 @@ from pyspark.sql import functions as F
 from recsys_spark import columns as c
 from recsys_spark.features.counts import item_features, segments, user_features
 from recsys_spark.features.sequences import sequences
-from recsys_spark.interactions.carry import Earlier, acted, carried, earlier_run, moved_days
-from recsys_spark.interactions.split import indexed, positive, until
+from recsys_spark.interactions.carry import EarlierRun, acted, carried, earlier_run, moved_days
+from recsys_spark.interactions.split import PARTS_OF_FIT, in_parts, indexed, positive, until
 from recsys_spark.interactions.stage import labelled_events
 from recsys_spark.runs import Run
 from recsys_spark.schemas import ITEM_FEATURES, SEQUENCES, USER_ATTRIBUTES, USER_FEATURES
+from recsys_spark.settings import Fit
 from recsys_spark.tables import SliceKey
 
 _MEANING: Final = ("dataset", "interactions", "split", "features")
-_FIT: Final = "production"
+_PRODUCTION: Final[Fit] = "production"
 
 
-def earlier_features(run: Run) -> Earlier | None:
-    """The run whose slices can be carried over, where this night keeps its model and there is one; else None."""
-    if run.training != "keep" or moved_days(run.config) is None:
+def earlier_features(run: Run) -> EarlierRun | None:
+    """The run whose slices can be carried over; None on a full night, and where there is no such run.
+
+    None also on a warm night with declared features: what is learnt of them changes everyone's rows.
+    """
+    if run.training == "full" or moved_days(run.config) is None:
+        return None
+    if run.training == "warm" and run.config.features.declared:
         return None
     earlier = earlier_run(run, *_MEANING)
-    if earlier is None or run.tables.read(USER_FEATURES.name, {c.AS_OF_DATE: earlier.as_of, c.FIT: _FIT}).isEmpty():
+    if earlier is None:
         return None
+    of_users = [(USER_FEATURES.name, fit) for fit in _fits_of_counts(run)]
+    of_order = [(SEQUENCES.name, fit) for fit in _fits_of_sequences(run)]
+    for name, fit in (*of_users, *of_order):
+        if run.tables.read(name, {c.AS_OF_DATE: earlier.as_of, c.FIT: fit}).isEmpty():
+            return None
     return earlier
 
 
-def carry_features(run: Run, earlier: Earlier) -> None:
-    """Write the production slices of `user_features`, `item_features` and `sequences`: all that lists of a kept model need.
+def carry_features(run: Run, earlier: EarlierRun) -> None:
+    """Write the slices of `user_features`, `item_features` and `sequences` that the night needs.
 
-    Users: O(rows) carried over, and the events of those who acted. Items are counted anew: one shuffle of the events by item.
+    A kept model needs those of production alone: O(rows) carried over, the events of the users for whom something changed, and
+    one shuffle of all by item, as items are counted anew. A warm start needs those of each fit, for whose items each event is
+    labelled with its part: O(n log h), as in a full night, with the users' aggregates saved.
     """
-    config = run.config
-    changed = acted(run, earlier).persist()
+    kept = run.training == "keep"
+    changed = acted(run, earlier, 0 if kept else moved_days(run.config) or 0).persist()
+    labelled = labelled_events(run, only=changed if kept else None).where(c.POSITIVE).persist()
+    known = labelled if kept else labelled.join(changed, on=c.USER_IDX, how="left_semi")
     try:
-        known = labelled_events(run, only=changed).where(c.POSITIVE).persist()
         of_user = segments(
-            run.tables.read("users"), run.tables.read_or_empty(USER_ATTRIBUTES), config.recommend.segment
+            run.tables.read("users"), run.tables.read_or_empty(USER_ATTRIBUTES), run.config.recommend.segment
         )
-        of_fit: SliceKey = {c.FIT: _FIT}
-        where: SliceKey = {c.AS_OF_DATE: run.as_of, **of_fit}
-
-        kept = carried(run, USER_FEATURES.name, earlier, changed, of_fit).drop(c.SEGMENT)
-        users = kept.join(of_user, on=c.USER_IDX, how="left").unionByName(
-            known.transform(user_features(run.as_of, _FIT, of_user))
-        )
-        run.counts[f"user_features_{_FIT}"] = run.tables.replace(USER_FEATURES, users, where)
-
-        in_order = known.transform(sequences(run.as_of, _FIT, config.features.sequence_length))
-        old = carried(run, SEQUENCES.name, earlier, changed, of_fit)
-        run.counts[f"sequences_{_FIT}"] = run.tables.replace(SEQUENCES, old.unionByName(in_order), where)
-
-        items = _positive_events(run).transform(item_features(run.as_of, _FIT))
-        run.counts[f"item_features_{_FIT}"] = run.tables.replace(ITEM_FEATURES, items, where)
-        run.counts["users_who_acted"] = changed.count()
-        run.notes.append(
-            f"users who did not act since {earlier.as_of} were carried over; no fit but {_FIT} has a slice"
-        )
-        known.unpersist()
+        for fit in _fits_of_counts(run):
+            _write_users(run, earlier, changed, known.where(in_parts(fit)), fit, of_user)
+            of_items = _positive_events(run) if kept else labelled.where(in_parts(fit))
+            items = of_items.transform(item_features(run.as_of, fit))
+            run.counts[f"item_features_{fit}"] = run.tables.replace(ITEM_FEATURES, items, _slice(run, fit))
+        for fit in _fits_of_sequences(run):
+            _write_sequences(run, earlier, changed, known.where(in_parts(fit)), fit)
+        run.counts["users_counted_anew"] = changed.count()
     finally:
+        labelled.unpersist()
         changed.unpersist()
+    only = f"; no fit but {_PRODUCTION} has a slice" if kept else ""
+    run.notes.append(f"users for whom nothing changed since {earlier.as_of} were carried over{only}")
+
+
+def _write_users(
+    run: Run, earlier: EarlierRun, changed: DataFrame, events: DataFrame, fit: Fit, of_user: DataFrame
+) -> None:
+    kept = carried(run, USER_FEATURES.name, earlier, changed, {c.FIT: fit}).drop(c.SEGMENT)
+    anew = events.transform(user_features(run.as_of, fit, of_user))
+    users = kept.join(of_user, on=c.USER_IDX, how="left").unionByName(anew)
+    run.counts[f"user_features_{fit}"] = run.tables.replace(USER_FEATURES, users, _slice(run, fit))
+
+
+def _write_sequences(run: Run, earlier: EarlierRun, changed: DataFrame, events: DataFrame, fit: Fit) -> None:
+    kept = carried(run, SEQUENCES.name, earlier, changed, {c.FIT: fit})
+    anew = events.transform(sequences(run.as_of, fit, run.config.features.sequence_length))
+    run.counts[f"sequences_{fit}"] = run.tables.replace(SEQUENCES, kept.unionByName(anew), _slice(run, fit))
 
 
 def _positive_events(run: Run) -> DataFrame:
+    """All positive events, without their parts of the split."""
     events = run.tables.read("events").where(until(run.as_of)).transform(positive(run.config.interactions))
     users, items = run.tables.read("users"), run.tables.read("items")
     return events.where(F.col(c.POSITIVE)).transform(indexed(users, items))
+
+
+def _fits_of_counts(run: Run) -> tuple[Fit, ...]:
+    return (_PRODUCTION,) if run.training == "keep" else tuple(run.config.examples.fits)
+
+
+def _fits_of_sequences(run: Run) -> tuple[Fit, ...]:
+    return (_PRODUCTION,) if run.training == "keep" else tuple(PARTS_OF_FIT)
+
+
+def _slice(run: Run, fit: Fit) -> SliceKey:
+    return {c.AS_OF_DATE: run.as_of, c.FIT: fit}

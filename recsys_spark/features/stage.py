@@ -28,7 +28,7 @@ from recsys_spark.settings import Fit
 def run(run: Run) -> None:
     """One pass over the labelled events a fit, each fit seeing only what its cut allows. O(n log h).
 
-    A night that keeps its model needs the production fit alone, see `carry.carry_features`.
+    A night between full trainings counts only users for whom something changed, see `carry.carry_features`.
     """
     earlier = earlier_features(run)
     if earlier is not None:

@@ -24,14 +24,14 @@ _NIGHTS = 60  # so many of the latest runs of a stage are looked at
 
 
 @dataclass(frozen=True)
-class Earlier:
+class EarlierRun:
     """A run of the same stage for an earlier date, under settings that mean the same: what it wrote can be carried over."""
 
     as_of: date
     started_at: datetime
 
 
-def earlier_run(run: Run, *sections: str) -> Earlier | None:
+def earlier_run(run: Run, *sections: str) -> EarlierRun | None:
     """The latest run of the run's stage for a date before its own, if these sections and the code are the same; else None."""
     if not run.tables.exists("runs"):
         return None
@@ -41,11 +41,11 @@ def earlier_run(run: Run, *sections: str) -> Earlier | None:
     rows = collect_rows(newest.select(*wanted), "earlier runs", run.config.run.driver_bytes)
     for row in sorted(rows, key=lambda row: (row[c.AS_OF_DATE], row["started_at"]), reverse=True):
         if row["code_version"] == code_version() and _digest(row["config"], sections) == run.config.digest(*sections):
-            return Earlier(row[c.AS_OF_DATE], row["started_at"])
+            return EarlierRun(row[c.AS_OF_DATE], row["started_at"])
     return None
 
 
-def acted(run: Run, earlier: Earlier, days_before: int = 0) -> DataFrame:
+def acted(run: Run, earlier: EarlierRun, days_before: int = 0) -> DataFrame:
     """`user_idx` of those with an event after the earlier date, or with one of before it that came in since.
 
     One pass over the events' times and runs, nothing shuffled but the ids found: O(events), mostly skipped by statistics.
@@ -82,7 +82,7 @@ def moved_days(config: Config) -> int | None:
     return 0 if split.kind in (*_BY_ORDER, "random") else None
 
 
-def carried(run: Run, name: str, earlier: Earlier, changed: DataFrame, where: SliceKey | None = None) -> DataFrame:
+def carried(run: Run, name: str, earlier: EarlierRun, changed: DataFrame, where: SliceKey | None = None) -> DataFrame:
     """The earlier slice of a table without the rows of the users who changed, as rows of the run's date. O(slice)."""
     slice_of: SliceKey = {c.AS_OF_DATE: earlier.as_of, **(where or {})}
     kept = run.tables.read(name, slice_of).join(changed, on=c.USER_IDX, how="left_anti")

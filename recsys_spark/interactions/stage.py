@@ -25,7 +25,7 @@ _MEANING = ("dataset", "interactions", "split")
 def run(run: Run) -> None:
     """Number what is new, then count the pairs. O(n log n) over the events up to the date, shuffled once by user.
 
-    In a night that keeps its model, only of users for whom something changed; the others are carried over.
+    In a night between full trainings, only of users for whom something changed; the others are carried over.
     """
     events = run.tables.read("events").where(until(run.as_of))
     if events.isEmpty():
@@ -34,7 +34,7 @@ def run(run: Run) -> None:
         _extend_index(run, events, table, id_column, idx_column)
     where: SliceKey = {c.AS_OF_DATE: run.as_of}
     days = moved_days(run.config)
-    earlier = earlier_run(run, *_MEANING) if run.training == "keep" and days is not None else None
+    earlier = earlier_run(run, *_MEANING) if run.training != "full" and days is not None else None
     if earlier is None or days is None:
         pairs = labelled_events(run).transform(interactions(run.as_of))
     else:

@@ -23,7 +23,8 @@ class HeldOut:
     """What is held out: `users` (U,), and of each their `targets`, `candidates` and `history`, padded with `NO_ITEM`.
 
     Targets and candidates are padded behind, histories, which are oldest first, in front. `values` are those of the
-    targets, NaN where there is none. `context` (U, W) is that of each user's first held-out event.
+    targets, NaN where there is none. `context` (U, W) is that of each user's first held-out event. `seen` (U, S), padded
+    behind, are the different items of the train part, which a history that is cut does not all hold.
     """
 
     users: Int32s
@@ -32,6 +33,7 @@ class HeldOut:
     values: npt.NDArray[np.float64]
     history: Int32s
     context: Int32s
+    seen: Int32s
 
     @cached_property
     def items(self) -> Int32s:
@@ -53,6 +55,7 @@ def held_out(
     ranks: int,
     most_users: int,
     contexts: Sequence[LiveFile] = (),
+    pairs: Sequence[LiveFile] = (),
 ) -> HeldOut:
     """A rank's share of the held-out users: those that hash to it, and of them at most `most_users / ranks` (0: all).
 
@@ -62,6 +65,7 @@ def held_out(
     Args:
         histories: files of `sequences`; none where no model reads them.
         contexts: files of `event_contexts` of the part; none where the model takes no context.
+        pairs: files of `interactions`; none where nothing is left out for having been seen.
     """
     rows = sum(file.rows for file in files)
     share = 1.0 if not most_users else min(1.0, most_users / max(1, rows))
@@ -71,7 +75,8 @@ def held_out(
     targets, candidates = (_rows_of(lists.column(name)) for name in (c.TARGETS, c.CANDIDATES))
     values = np.full(targets.shape, np.nan)
     values[targets != NO_ITEM] = lists.column(c.VALUES).combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return HeldOut(users, targets, candidates, values, _histories_of(users, histories), _contexts_of(users, contexts))
+    history, context, seen = _histories_of(users, histories), _contexts_of(users, contexts), _seen_by(users, pairs)
+    return HeldOut(users, targets, candidates, values, history, context, seen)
 
 
 _COLUMNS = (c.USER_IDX, c.TARGETS, c.VALUES, c.CANDIDATES)
@@ -105,6 +110,16 @@ def _contexts_of(users: Int32s, files: Sequence[LiveFile]) -> Int32s:
     return context
 
 
+def _seen_by(users: Int32s, files: Sequence[LiveFile]) -> Int32s:
+    """(U, S), the items that each user took in the train part; S is 0 where no files are given."""
+    found = _of_users(users, files, (c.USER_IDX, c.ITEM_IDX, c.TRAIN_POSITIVES))
+    taken = found.filter(pc.greater(found.column(c.TRAIN_POSITIVES), 0))
+    rows = np.array(_places(users, taken), dtype=np.int64)
+    in_order = np.argsort(rows, kind="stable")
+    items = taken.column(c.ITEM_IDX).to_numpy()[in_order].astype(np.int32)
+    return padded(np.bincount(rows, minlength=len(users)), items)
+
+
 def _of_users(users: Int32s, files: Sequence[LiveFile], columns: Sequence[str]) -> pa.Table:
     """The users' rows alone, a file at a time."""
     wanted = pa.array(users)
@@ -119,7 +134,7 @@ def _places(users: Int32s, rows: pa.Table) -> list[int]:
 
 
 def _nothing(columns: Sequence[str]) -> pa.Table:
-    numbers = {c.USER_IDX: pa.int32(), c.POSITION: pa.int32()}
+    numbers = {name: pa.int32() for name in (c.USER_IDX, c.POSITION, c.ITEM_IDX, c.TRAIN_POSITIVES)}
     kinds = {**numbers, c.VALUES: pa.list_(pa.float64()), c.CONTEXT: pa.binary()}
     return pa.table({name: pa.array([], kinds.get(name, pa.list_(pa.int32()))) for name in columns})
 

@@ -46,6 +46,7 @@ INTERACTIONS: Final = Table(
     ),
     key=(c.AS_OF_DATE, c.USER_IDX, c.ITEM_IDX),
     partitioned_by=(c.AS_OF_DATE,),
+    read_as_files=True,
 )
 
 # A frame between stages, never a table: one event in dense indices, with the part of the split it fell in.

@@ -27,7 +27,16 @@ from recsys_spark.training.clicks import click_loss
 from recsys_spark.training.job import Job, ModelSpec
 
 _READ = (
-    *("users", "items", "train_examples", "train_sequences", "eval_examples", "sequences", "item_features"),
+    *(
+        "users",
+        "items",
+        "interactions",
+        "train_examples",
+        "train_sequences",
+        "eval_examples",
+        "sequences",
+        "item_features",
+    ),
     *("train_impressions", "shown_positions"),
     *("user_encoded", "item_encoded", "event_contexts", "feature_specs"),
 )
@@ -53,8 +62,9 @@ def job_of(run: Run, fit: Fit, version: str, phase: str, halves: tuple[str, ...]
     n_users, n_items = index_sizes(run.tables)
     draws = _draws(run, kind, of_fit)
     in_order = kind == SEQUENCES
-    looks_back = validation and (in_order or config.training.validation == "full")
-    histories = _live(run, "sequences", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"}) if looks_back else ()
+    histories = _live(run, "sequences", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"}) if validation and in_order else ()
+    leaves_out = validation and config.training.validation == "full" and config.recommend.exclude_seen
+    seen = _live(run, "interactions", {c.AS_OF_DATE: run.as_of}) if leaves_out else ()
     side = {of: _live(run, f"{of}_encoded", of_fit) if f"{of}_side" in settings else () for of in ("user", "item")}
     item_features = _live(run, "item_features", of_fit) if in_order else ()
     of_held_out: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate", c.PART: VALIDATION}
@@ -77,6 +87,7 @@ def job_of(run: Run, fit: Fit, version: str, phase: str, halves: tuple[str, ...]
         halves=halves,
         alpha=config.model.neumf.pretrain_alpha,
         histories=histories,
+        seen=seen,
         item_features=item_features,
         contexts=contexts,
         user_encoded=side["user"],

@@ -43,7 +43,8 @@ class Job:
     warm: str = ""  # folder of an earlier artifact to go on from
     alpha: float = 0.5  # weight of the first of them
     learning_rate: float = 0.001
-    histories: tuple[LiveFile, ...] = ()  # what the held-out users did before
+    histories: tuple[LiveFile, ...] = ()  # what the held-out users did before, for a model that reads it
+    seen: tuple[LiveFile, ...] = ()  # the pairs of user and item, where what was taken before is no candidate
     item_features: tuple[LiveFile, ...] = ()  # of the fit: how often each item was taken
     user_encoded: tuple[LiveFile, ...] = ()  # the declared features of users and of items, where the model has some
     item_encoded: tuple[LiveFile, ...] = ()

@@ -40,7 +40,13 @@ def fit(job: Job, ranks: Ranks) -> Outcome:
     validation = None
     if job.validation:
         lists = held_out(
-            job.validation, job.histories, ranks.rank, ranks.size, job.training.validation_users, job.contexts
+            job.validation,
+            job.histories,
+            ranks.rank,
+            ranks.size,
+            job.training.validation_users,
+            job.contexts,
+            job.seen,
         )
         validation = Validation(model, lists, job)
     error = ""

@@ -83,7 +83,7 @@ class Validation:
         return np.array([*_figures(placed), loss, len(items)])
 
     def _sums_of_catalogue(self, block: slice, catalogue: Any) -> Floats:
-        """O(users x items) scores, in blocks; what a user had before is no candidate, where lists leave it out too."""
+        """O(users x items) scores, in blocks; what a user took in the train part is no candidate, where lists leave it out."""
         lists = self._held_out
         (_, history, _), targets = self._readers(block), lists.targets[block]
         if catalogue is not None:
@@ -94,8 +94,9 @@ class Validation:
         if not np.isfinite(scores).all():
             return np.full(4, np.nan)
         if self._exclude_seen:
-            rows, places = np.nonzero(history != NO_ITEM)
-            scores[rows, history[rows, places]] = -np.inf
+            seen = lists.seen[block]
+            rows, places = np.nonzero(seen != NO_ITEM)
+            scores[rows, seen[rows, places]] = -np.inf
         rows, places = np.nonzero(targets != NO_ITEM)
         placed = ranking.place_targets(scores, rows, targets[rows, places])
         return np.array([*_figures(placed), 0.0, len(targets)])

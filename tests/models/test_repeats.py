@@ -170,7 +170,7 @@ def test_a_full_validation_ranks_by_the_models_scores(of_its_own: bool) -> None:
     config = load_config(settings=["training.validation=full"])
     spec = ModelSpec("sasrec", {}, USERS, ITEMS)
     job = Job("test", spec, config.training, "sequences", 1, LENGTH, (), (), 1, 0, "", "", exclude_seen=False)
-    held_out = HeldOut(users, targets, none, np.full((16, 1), np.nan), history, none)
+    held_out = HeldOut(users, targets, none, np.full((16, 1), np.nan), history, none, none)
     figures = Validation(model, held_out, job).measure(OneRank())
     assert figures["hr@10"] == pytest.approx(np.mean(better < 10))
     assert figures["ndcg@10"] == pytest.approx(np.mean(np.where(better < 10, 1.0 / np.log2(better + 2.0), 0.0)))

@@ -64,11 +64,15 @@ class Tables:
 
     def sql_name(self, name: str) -> str:
         """The table as SQL names it."""
-        return f"{self.root}.{name}" if self.in_catalog else f"delta.`{self.path(name)}`"
+        return self._in_catalog(name) if self.in_catalog else f"delta.`{self.path(name)}`"
+
+    def _in_catalog(self, name: str) -> str:
+        """Without Spark's own catalogue, which SQL takes for granted: Delta's classes know names of two parts alone there."""
+        return f"{self.root.removeprefix('spark_catalog.')}.{name}"
 
     def exists(self, name: str) -> bool:
         if self.in_catalog:
-            return bool(self.spark.catalog.tableExists(f"{self.root}.{name}"))
+            return bool(self.spark.catalog.tableExists(self._in_catalog(name)))
         return bool(DeltaTable.isDeltaTable(self.spark, self.path(name)))
 
     def version(self, name: str) -> int:
@@ -252,7 +256,7 @@ class Tables:
     def handle(self, name: str) -> DeltaTable:
         """Delta's own handle of a table, for what is neither reading nor writing rows."""
         if self.in_catalog:
-            return DeltaTable.forName(self.spark, f"{self.root}.{name}")
+            return DeltaTable.forName(self.spark, self._in_catalog(name))
         return DeltaTable.forPath(self.spark, self.path(name))
 
     def ensure(self, table: Table) -> None:
@@ -266,7 +270,7 @@ class Tables:
     def at_version(self, name: str, version: int) -> DataFrame:
         """The rows of a version as they were written, whatever the schema is now."""
         reader = self.spark.read.format("delta").option("versionAsOf", version)
-        return reader.table(f"{self.root}.{name}") if self.in_catalog else reader.load(self.path(name))
+        return reader.table(self._in_catalog(name)) if self.in_catalog else reader.load(self.path(name))
 
     def _brought_up(self, table: Table) -> Transformer:
         remade = "" if " " in table.made_by else f" and run jobs/{table.made_by}.py again"
@@ -282,7 +286,7 @@ class Tables:
             return
         builder = DeltaTable.createIfNotExists(self.spark)
         if self.in_catalog:
-            builder = builder.tableName(f"{self.root}.{table.name}")
+            builder = builder.tableName(self._in_catalog(table.name))
             if self.examples_root and table.read_as_files:
                 builder = builder.location(self.path(table.name))
         else:
@@ -316,7 +320,7 @@ class Tables:
         if number is not None:
             writer = writer.option("txnAppId", _FENCE).option("txnVersion", number)
         if self.in_catalog:
-            writer.saveAsTable(f"{self.root}.{table.name}")
+            writer.saveAsTable(self._in_catalog(table.name))
         else:
             writer.save(self.path(table.name))
 

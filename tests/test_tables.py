@@ -53,6 +53,29 @@ def test_a_slice_is_replaced_alone_and_twice_is_once(spark, tables):
         tables.read_slice("eval_examples", {"as_of_date": date(2030, 1, 1)})
 
 
+@pytest.mark.slow
+def test_tables_of_sparks_own_catalogue(spark, tmp_path):
+    spark.sql(f"CREATE SCHEMA tables_shop LOCATION '{tmp_path / 'shop'}'")
+    try:
+        tables = Tables(spark, "spark_catalog.tables_shop", "run", examples_root=str(tmp_path / "examples"))
+        assert not tables.exists("users")
+        tables.append(USERS, users(spark, ("a", 0), ("b", 1)))
+        assert tables.delete_matching("users", users(spark, ("a", 7)), ["user_id"]) == 1
+        where = {"as_of_date": DAY, "part": "test"}
+        for row in (1, 2):
+            assert tables.replace(EVAL_EXAMPLES, held_out(spark, "test", row), where) == 1
+        other = Tables(spark, "spark_catalog.tables_shop")
+        assert [row["user_id"] for row in other.read("users").collect()] == ["b"]
+        assert [row["user_idx"] for row in other.read_slice("eval_examples", where).collect()] == [2]
+        files = other.live_files("eval_examples", where)
+        assert [file.rows for file in files] == [1] and str(tmp_path / "shop") not in tables.path("eval_examples")
+        assert spark.sql("SELECT user_idx FROM spark_catalog.tables_shop.users").collect() == [(1,)]
+        outside = read_outside(spark, "spark_catalog.tables_shop.users", "here")
+        assert outside.count() == 1
+    finally:
+        spark.sql("DROP SCHEMA tables_shop CASCADE")
+
+
 def test_rows_outside_the_slice_are_refused_and_nothing_changes(spark, tables):
     tables.replace(EVAL_EXAMPLES, held_out(spark, "test", 1), {"as_of_date": DAY, "part": "test"})
     with pytest.raises(Exception, match=r"(?i)replacewhere|constraint"):

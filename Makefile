@@ -56,7 +56,7 @@ lock: ## Resolve setup.py's version ranges afresh and write requirements.lock.
 mlflow: setup ## Show the demo's training runs in MLflow, at port 5000 of this machine.
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(ROOT)/mlflow.db --host 127.0.0.1 --port 5000
 
-clean: ## Remove what was built, the demo's data and caches; .venv stays (to remove it too: rm -rf .venv).
+clean: ## Remove every root under .data, what was built and caches; .venv stays (to remove it too: rm -rf .venv).
 	rm -rf .data build dist *.egg-info mlruns spark-warehouse metastore_db derby.log
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -23,14 +23,14 @@ Written by `scripts/tables_doc.py` from `recsys_spark/schemas/`; change them, no
 
 Below a root that is a path, a table lies at `ROOT/TABLE`; below a root `catalog.schema` it is `catalog.schema.TABLE`.
 All are Delta tables. Times are UTC. A *slice* is what one run replaces: a date, and within it a fit, a part or a
-variant. `*_id` is what the business calls a thing, `*_idx` the dense integer that stands for it. The queries run as
-they are in Spark SQL and in DuckDB, over views of the tables' names. `jobs/generate.py` makes events and attributes in
-the place of `jobs/ingest.py`. [Views](#views) for those who read the lists stand at the end.
+variant. `*_id` is what the business calls a thing, `*_idx` the dense integer that stands for it. The queries run as they are
+in Spark SQL and in DuckDB, over views of the tables' names ([how](../README.md#reading-the-lists)). `jobs/generate.py` makes
+events and attributes in the place of `jobs/ingest.py`. [Views](#views) for those who read the lists stand at the end.
 """
 
 VIEWS_INTRODUCTION = """
 ## Views
-For those who read the lists. Below a root that is a catalogue, `jobs/maintain.py` registers them in it. Paths hold no views:
+For those who read the lists. Below a root that is a catalogue, `jobs/publish.py` registers them in it. Paths hold no views:
 there, put `` delta.`ROOT/TABLE` `` in the place of each table's name, or take the text that
 `recsys_spark.views.register_views(Tables(spark, ROOT))` gives.
 
@@ -88,7 +88,7 @@ GROUP BY as_of_date""",
         """\
 SELECT segment, COUNT(*) AS users, AVG(items) AS items_a_user
 FROM user_features
-WHERE fit = 'production'
+WHERE fit = 'production' AND as_of_date = (SELECT MAX(as_of_date) FROM user_features)
 GROUP BY segment""",
     ),
     "item_features": (
@@ -98,60 +98,66 @@ SELECT a.title, f.users
 FROM item_features AS f
 JOIN items AS i ON i.item_idx = f.item_idx
 LEFT JOIN item_attributes AS a ON a.item_id = i.item_id
-WHERE f.fit = 'production'
+WHERE f.fit = 'production' AND f.as_of_date = (SELECT MAX(as_of_date) FROM item_features)
 ORDER BY f.users DESC
 LIMIT 10""",
     ),
     "sequences": (
         "Each user's latest positive events in order, `features.sequence_length` at most: what models of order read. "
         "Validation is predicted from the slice of the fit `evaluate`, test from that of `refit`.",
-        "SELECT fit, AVG(length) AS mean_length, MAX(length) AS longest\nFROM sequences\nGROUP BY fit",
+        "SELECT as_of_date, fit, AVG(length) AS mean_length, MAX(length) AS longest\nFROM sequences\nGROUP BY as_of_date, fit",
     ),
     "user_encoded": (
         "Declared features of every user of the index, as `feature_specs` lays them out ([features.md](features.md)).",
-        "SELECT codes[1] AS code, COUNT(*) AS users\nFROM user_encoded\nWHERE fit = 'production'\nGROUP BY codes[1]",
+        """\
+SELECT user_idx, codes, numbers
+FROM user_encoded
+WHERE fit = 'production' AND user_idx < 10 AND as_of_date = (SELECT MAX(as_of_date) FROM user_encoded)""",
     ),
     "item_encoded": (
         "Declared features of every item of the index, new ones too ([features.md](features.md)).",
-        "SELECT item_idx, codes, numbers\nFROM item_encoded\nWHERE fit = 'production' AND item_idx < 10",
+        """\
+SELECT item_idx, codes, numbers
+FROM item_encoded
+WHERE fit = 'production' AND item_idx < 10 AND as_of_date = (SELECT MAX(as_of_date) FROM item_encoded)""",
     ),
     "event_contexts": (
         "The declared features of the context of every positive event, as of its own time ([features.md](features.md)).",
-        "SELECT fit, part, COUNT(*) AS events\nFROM event_contexts\nGROUP BY fit, part",
+        "SELECT as_of_date, fit, part, COUNT(*) AS events\nFROM event_contexts\nGROUP BY as_of_date, fit, part",
     ),
     "feature_specs": (
         "One row a declared feature and fit: where it lies in the encoded tables, and what was learnt of it.",
         """\
 SELECT feature, kind, first, length, size, missing, unknown, learnt_from
 FROM feature_specs
-WHERE fit = 'production'
+WHERE fit = 'production' AND as_of_date = (SELECT MAX(as_of_date) FROM feature_specs)
 ORDER BY of, position""",
     ),
     "train_examples": (
         "A positive beside its negatives, once for each draw of negatives. It has as many columns `negative_k` as the "
         "largest `examples.negatives` it was written with (here the default). Training reads its files, one row group "
         "each, not the table (ADR 3).",
-        "SELECT fit, draw, COUNT(*) AS examples\nFROM train_examples\nGROUP BY fit, draw",
+        "SELECT as_of_date, fit, draw, COUNT(*) AS examples\nFROM train_examples\nGROUP BY as_of_date, fit, draw",
     ),
     "train_sequences": (
         "What models of order train on: windows of users' sequences, packed.",
-        "SELECT fit, COUNT(*) AS windows, AVG(length) AS mean_length\nFROM train_sequences\nGROUP BY fit",
+        "SELECT as_of_date, fit, COUNT(*) AS windows, AVG(length) AS mean_length\nFROM train_sequences\nGROUP BY as_of_date, fit",
     ),
     "train_impressions": (
         "What models of clicks train on: each impression, whether it was clicked, and the code of its position.",
-        "SELECT fit, shown_at, AVG(clicked) AS click_rate\nFROM train_impressions\nGROUP BY fit, shown_at",
+        "SELECT as_of_date, fit, shown_at, AVG(clicked) AS click_rate\nFROM train_impressions\nGROUP BY 1, 2, 3",
     ),
     "shown_positions": (
         "The positions that a fit's impressions tell apart, and how likely each is looked at, as estimated.",
         """\
 SELECT position, impressions, clicks, propensity
 FROM shown_positions
-WHERE fit = 'production'
+WHERE fit = 'production' AND as_of_date = (SELECT MAX(as_of_date) FROM shown_positions)
 ORDER BY shown_at""",
     ),
     "eval_examples": (
         "A user's held-out items, and what they are ranked among in the sampled protocol.",
-        "SELECT part, COUNT(*) AS users\nFROM eval_examples\nGROUP BY part",
+        "SELECT as_of_date, part, COUNT(*) AS users\nFROM eval_examples\nGROUP BY as_of_date, part",
     ),
     "models": (
         "One row a model version: where its artifact lies, and which evaluate fit vouches for it (ADR 5).",
@@ -216,8 +222,8 @@ ORDER BY r.rank""",
         """\
 SELECT step, metric, segment, value
 FROM rerank_effects
-WHERE variant = 'default'
-ORDER BY as_of_date DESC, metric, segment, position""",
+WHERE variant = 'default' AND as_of_date = (SELECT MAX(as_of_date) FROM rerank_effects)
+ORDER BY metric, segment, position""",
     ),
     "metrics": (
         "Models beside popularity and chance on held-out events. A run replaces what it measured of its date.",

@@ -21,6 +21,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from recsys_spark import cli
 from recsys_spark.config import load_config
 from recsys_spark.schemas import ITEM_ATTRIBUTES, METRICS, RECOMMENDATIONS_CURRENT, TABLES, Table, train_examples
+from recsys_spark.views import VIEWS, view_query
 
 HERE = Path(__file__).parent.parent
 PAGES = [
@@ -101,10 +102,12 @@ def declared(table: Table) -> Table:
 
 @pytest.fixture(scope="module")
 def empty_tables() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Every table of `schemas`, without rows."""
+    """Every table of `schemas`, without rows, and the views over them."""
     connection = duckdb.connect()
     for table in TABLES.values():
         connection.register(table.name, to_arrow_schema(declared(table).schema).empty_table())
+    for view in VIEWS.values():
+        connection.execute(f"CREATE TEMP VIEW {view.name} AS {view_query(view, str)}")
     yield connection
     connection.close()
 

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 from typing import Any, Final
 
 from recsys_spark.errors import EXIT_DONE, EXIT_GATED
@@ -71,6 +72,6 @@ def _post(url: str, alerts: Alerts, body: bytes, wait: Callable[[float], None]) 
             warning = f"the webhook answered {error.code} {error.reason}"
             if error.code < 500:
                 break  # it would answer the same again
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             warning = f"the webhook was not reached: {getattr(error, 'reason', error)}"
     return warning

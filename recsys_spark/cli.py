@@ -14,11 +14,13 @@ from recsys_spark import alerts, log
 from recsys_spark.config import load_config
 from recsys_spark.dates import day
 from recsys_spark.errors import (
+    EXIT_BUSY,
     EXIT_DONE,
     EXIT_FAILED,
     EXIT_GATED,
     EXIT_USER_ERROR,
     GatedError,
+    LeaseHeldError,
     LeaseLostError,
     PartlyFailedError,
     UserError,
@@ -52,7 +54,8 @@ def parse(stage: str, description: str, argv: Sequence[str] | None = None) -> Ar
         prog=f"spark-submit jobs/{stage}.py",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="exit codes: 0 done, 1 a failure, 2 a mistake in arguments, configuration or data, 3 a gate stopped the lists",
+        epilog="exit codes: 0 done, 1 a failure, 2 a mistake in arguments, configuration or data, 3 a gate stopped the lists, "
+        "4 another run is at work below the root",
     )
     parser.add_argument(
         "--config",
@@ -118,6 +121,8 @@ def main(*stages: str, description: str, argv: Sequence[str] | None = None) -> i
         code, message = EXIT_USER_ERROR, f"error: {error}"
     except GatedError as error:
         code, message = EXIT_GATED, f"stopped: {error}"
+    except LeaseHeldError as error:
+        code, message = EXIT_BUSY, f"busy: {error}"
     except (PartlyFailedError, LeaseLostError) as error:
         code, message = EXIT_FAILED, f"failed: {error}"
     except KeyboardInterrupt:

@@ -6,6 +6,7 @@ EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_GATED = 3
+EXIT_BUSY = 4
 
 
 class UserError(Exception):
@@ -24,8 +25,8 @@ class SchemaError(UserError):
     """A frame or table whose columns are not those that its stage declares."""
 
 
-class LeaseHeldError(UserError):
-    """Another run is writing below the same root."""
+class LeaseHeldError(Exception):
+    """Another run is writing below the same root; the job exits with 4, and can be tried again later."""
 
 
 class LeaseLostError(Exception):

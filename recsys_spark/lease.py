@@ -16,13 +16,17 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from recsys_spark import columns as c
 from recsys_spark import log
@@ -42,10 +46,12 @@ class Lease:
     """
 
     def __init__(self, spark: SparkSession, root: str, pipeline_id: str, seconds: int) -> None:
-        self._tables = Tables(spark, root, pipeline_id)
+        # not the pipeline's id: two that go on with one killed night have that in common
+        self._tables = Tables(spark, root, uuid.uuid4().hex)
         self._pipeline_id, self._seconds = pipeline_id, seconds
         self._holder = holder()
         self._generation = self._turns = 0
+        self._path = ""
         self._lost, self._done = "", threading.Event()
         self._thread = threading.Thread(target=self._stay_alive, name="lease", daemon=True)
 
@@ -63,6 +69,7 @@ class Lease:
             for table in TABLES.values():
                 if table.fenced and self._tables.exists(table.name):
                     self._tables.fence(table, self.turn())
+        self._path = self._tables.path(LEASES.name)
         self._thread.start()
         return self
 
@@ -89,13 +96,34 @@ class Lease:
     def _stay_alive(self) -> None:
         while not self._done.wait(self._seconds / _SIGNS):
             try:
-                newest = self._newest()
-                if newest is None or newest[c.GENERATION] != self._generation:
-                    self._lost = f"the lease of {self._tables.root} was taken over by {newest and newest[c.HOLDER]}"
+                newest = self._newest_generation()
+                if newest != self._generation:
+                    self._lost = f"the lease of {self._tables.root} was taken over by its generation {newest}"
                     return
-                self._tables.append(LEASES, self._sign(released=False))
+                self._renew()
             except Exception as error:  # the next sign may get through; if none does, the fence holds
                 log.say("lease", f"no sign of life could be left: {type(error).__name__}: {error}", "warning")
+
+    def _renew(self) -> None:
+        """Leave a sign of life without a task of Spark, which would wait behind those of a long stage.
+
+        Where delta-rs cannot write (a catalogue's own storage, S3 without a lock) it is left by Spark after all.
+        """
+        from deltalake import write_deltalake
+
+        schema = to_arrow_schema(LEASES.schema)
+        row = dict(zip(schema.names, self._words(released=False), strict=True))
+        try:
+            write_deltalake(self._path, pa.Table.from_pylist([row], schema=schema), mode="append")
+        except Exception:  # of many kinds, one a storage
+            self._tables.append(LEASES, self._sign(released=False))
+
+    def _newest_generation(self) -> int:
+        """The greatest generation of all signs, read without a task of Spark. O(signs)."""
+        from deltalake import DeltaTable
+
+        files = DeltaTable(self._path).to_pyarrow_table(columns=[c.GENERATION])
+        return int(pc.max(files.column(c.GENERATION)).as_py())
 
     def _newest(self) -> Row | None:
         if not self._tables.exists(LEASES.name):
@@ -104,8 +132,10 @@ class Lease:
         return rows.orderBy(F.desc(c.GENERATION), F.desc(c.RENEWED_AT), F.desc(c.RELEASED)).head()
 
     def _sign(self, released: bool) -> Any:
-        row = (self._generation, self._holder, self._pipeline_id, datetime.now(UTC), released)
-        return self._tables.spark.createDataFrame([row], LEASES.schema)
+        return self._tables.spark.createDataFrame([self._words(released)], LEASES.schema)
+
+    def _words(self, released: bool) -> tuple[Any, ...]:
+        return self._generation, self._holder, self._pipeline_id, datetime.now(UTC), released
 
 
 def is_held(last: Row, now: datetime, seconds: int, alive: Callable[[str], bool | None] | None = None) -> bool:
@@ -125,14 +155,25 @@ def is_held(last: Row, now: datetime, seconds: int, alive: Callable[[str], bool 
 
 def holder() -> str:
     """This process, told apart from an earlier one with its number."""
-    return f"{socket.gethostname()}/{os.getpid()}/{_started(os.getpid())}"
+    return f"{_place()}/{os.getpid()}/{_started(os.getpid())}"
 
 
 def _lives(who: str) -> bool | None:
-    host, pid, started = who.rsplit("/", 2)
-    if host != socket.gethostname() or not Path("/proc").is_dir():
+    place, pid, started = who.rsplit("/", 2)
+    if place != _place() or not Path("/proc").is_dir():
         return None
     return _started(int(pid)) == started
+
+
+def _place() -> str:
+    """Where process numbers mean the same: the host, its boot, and the namespace of its processes, as containers may share a
+    host's name."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().split("-")[0]
+        space = os.readlink("/proc/self/ns/pid").strip("pid:[]")
+    except OSError:
+        return socket.gethostname()
+    return f"{socket.gethostname()}-{boot}-{space}"
 
 
 def _started(pid: int) -> str:

@@ -45,15 +45,13 @@ class Checked:
 
 
 def judged(figures: Mapping[GateName, float | None], bounds: Mapping[GateName, Bounds]) -> list[Checked]:
-    """Every gate that has a bound, in the order of the configuration; a figure that is None or NaN is not measured.
+    """Every gate, in the order of the configuration; a figure that is None or NaN is not measured, one without bounds passes.
 
     >>> judged({"coverage": 0.2}, {"coverage": Bounds(low=0.5, high=None)})[0].verdict
     'failed'
     """
     checked = []
     for gate, bound in bounds.items():
-        if bound.low is None and bound.high is None:
-            continue
         value = figures.get(gate)
         if value is None or math.isnan(value):
             checked.append(Checked(gate, None, bound.low, bound.high, NOT_MEASURED, f"{MEANING[gate]}: not known"))
@@ -97,4 +95,6 @@ def stability_index(now: Sequence[int], before: Sequence[int]) -> float | None:
 def _words(bound: Bounds) -> str:
     if bound.low is not None and bound.high is not None:
         return f"{bound.low:g} to {bound.high:g}"
+    if bound.low is None and bound.high is None:
+        return "anything"
     return f"at least {bound.low:g}" if bound.low is not None else f"at most {bound.high:g}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pyspark.sql import functions as F
+
 from recsys_spark import columns as c
 from recsys_spark.errors import UserError
 from recsys_spark.publish.gates import PASSED, Checked
@@ -20,7 +22,9 @@ def run(run: Run) -> None:
     """
     where: SliceKey = {c.AS_OF_DATE: run.as_of, c.VARIANT: run.config.recommend.variant}
     lists = run.tables.read_slice("recommendations", where)
-    wrong = problems(lists, run.config.recommend.n, lists.select(c.USER_ID).distinct().count())
+    as_it_was = lists.agg(F.max(c.RANK).alias("n"), F.count_distinct(c.USER_ID).alias("users")).head()
+    assert as_it_was is not None
+    wrong = problems(lists, as_it_was["n"], as_it_was["users"])
     if wrong:
         raise UserError(f"the lists of {run.as_of} cannot be live: {'; '.join(wrong)}; choose another date")
     first = lists.select(c.MODEL_VERSION).head()

@@ -50,13 +50,13 @@ def calibration(run: Run, model: Row) -> Sigmoid | None:
     config = run.config.recommend
     if config.calibration == "none":
         return None
-    path = _vouching(run, model)
-    lists = run.tables.read_slice("eval_examples", {c.AS_OF_DATE: run.as_of, c.PART: VALIDATION})
+    fit = _vouching(run, model)
+    lists = run.tables.read_slice("eval_examples", {c.AS_OF_DATE: fit[c.AS_OF_DATE], c.PART: VALIDATION})
     sampled = lists.transform(lambda rows: _some(rows, config.calibration_users, run.seed))
-    sequences = run.tables.read_slice("sequences", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"})
+    sequences = run.tables.read_slice("sequences", {c.AS_OF_DATE: fit[c.AS_OF_DATE], c.FIT: "evaluate"})
     sampled = sampled.join(sequences.select(c.USER_IDX, c.ITEMS), on=c.USER_IDX, how="left")
     schema = f"{c.SCORE} double, {_TAKEN} int, {_WEIGHT} double"
-    scored = sampled.mapInArrow(_scored(path, config.block_users), schema).persist()
+    scored = sampled.mapInArrow(_scored(str(fit["path"]), config.block_users), schema).persist()
     try:
         names = [c.SCORE, _TAKEN, _WEIGHT]
         came = collect_columns(scored, names, "scores of validation", run.config.run.driver_bytes)
@@ -90,9 +90,9 @@ def platt(scores: Doubles, taken: npt.NDArray[Any], weights: Doubles) -> Sigmoid
     return Sigmoid(slope, float(fitted.intercept_[0]) - slope * middle)
 
 
-def _vouching(run: Run, model: Row) -> str:
-    """Where the evaluate fit lies that vouches for a model."""
-    rows = run.tables.read("models").where(F.col(c.MODEL_VERSION) == model["evaluated_by"]).select("path")
+def _vouching(run: Run, model: Row) -> Row:
+    """The row of the evaluate fit that vouches for a model: of an earlier date, where a night keeps its model."""
+    rows = run.tables.read("models").where(F.col(c.MODEL_VERSION) == model["evaluated_by"])
     found = rows.head() if model["evaluated_by"] else None
     if found is None:
         raise UserError(
@@ -104,7 +104,7 @@ def _vouching(run: Run, model: Row) -> str:
     if scoring.get("ratings") or scoring.get("context"):
         what = "predicts ratings" if scoring.get("ratings") else "takes a context"
         raise UserError(f"recommend.calibration: {manifest['model_version']} {what}, which has no probability; {_OFF}")
-    return str(found["path"])
+    return found
 
 
 def _some(lists: DataFrame, most: int, seed: int) -> DataFrame:

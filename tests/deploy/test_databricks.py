@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,18 @@ def test_the_tasks_one_after_the_other_are_the_pipeline(target):
     run, configs = (), set()
     for task in nightly["tasks"]:
         script = (file.parent / task["spark_python_task"]["python_file"]).resolve()
-        parsed = cli.parse(script.stem, "", task["spark_python_task"]["parameters"])
-        assert parsed is not None and parsed.root == f"main.{variables(target)['schema']}" and is_synced(script)
+        assert "--as-of={{job.trigger.time.iso_date}}" in task["spark_python_task"]["parameters"]
+        given = [
+            argument.replace("{{job.trigger.time.iso_date}}", "2024-01-31")
+            for argument in task["spark_python_task"]["parameters"]
+        ]
+        parsed = cli.parse(script.stem, "", given)
+        assert (
+            parsed is not None
+            and parsed.as_of == date(2024, 1, 31)
+            and parsed.root == f"main.{variables(target)['schema']}"
+            and is_synced(script)
+        )
         assert (parsed.config.ingest.path, parsed.config.training.ranks) == (GIVEN["source"], 2)
         assert all(parsed.config.storage.model_dump().values()), "a root that is a catalogue needs all three"
         run += stages_of(script.stem, parsed)

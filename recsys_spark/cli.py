@@ -8,9 +8,9 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from recsys_spark import alerts, log
+from recsys_spark import alerts, disks, log
 from recsys_spark.config import load_config
 from recsys_spark.dates import day
 from recsys_spark.errors import (
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from recsys_spark.runs import Run
+
+_AS_BEFORE: Final = "tables that were not reported as written are as before"
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,9 @@ def main(*stages: str, description: str, argv: Sequence[str] | None = None) -> i
         code, message = EXIT_FAILED, f"failed: {error}"
     except KeyboardInterrupt:
         code, message = EXIT_FAILED, "interrupted"
-    except Exception:
-        code, message = EXIT_FAILED, "failed, see above; tables that were not reported as written are as before"
+    except Exception as error:
+        why = disks.full(error, arguments.root if arguments else None) or "see above; " + _AS_BEFORE
+        code, message = EXIT_FAILED, f"failed: {why}"
         _say_trace(name)
     summary = _summary(name, runs, arguments.root if arguments else "", code, message)
     if message:

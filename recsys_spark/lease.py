@@ -76,8 +76,12 @@ class Lease:
     def __exit__(self, *of_error: object) -> None:
         self._done.set()
         self._thread.join()
-        if not self._lost:
+        if self._lost:
+            return
+        try:
             self._tables.append(LEASES, self._sign(released=True))
+        except Exception as error:  # what was done is done, and why it failed is not to be hidden by this
+            log.say("lease", f"it could not be given back: {type(error).__name__}: {error}", "warning")
 
     def turn(self) -> int:
         """The transaction version of the next fenced commit: higher than all before it, whoever made them."""
@@ -128,8 +132,9 @@ class Lease:
     def _newest(self) -> Row | None:
         if not self._tables.exists(LEASES.name):
             return None
+        # given back is given back, also where the clock was set back before that
         rows = self._tables.read_version(LEASES.name, self._tables.version(LEASES.name))
-        return rows.orderBy(F.desc(c.GENERATION), F.desc(c.RENEWED_AT), F.desc(c.RELEASED)).head()
+        return rows.orderBy(F.desc(c.GENERATION), F.desc(c.RELEASED), F.desc(c.RENEWED_AT)).head()
 
     def _sign(self, released: bool) -> Any:
         return self._tables.spark.createDataFrame([self._words(released)], LEASES.schema)

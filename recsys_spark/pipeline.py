@@ -36,7 +36,8 @@ _WITHOUT_EVENTS: Final = {
 _ALONE: Final = {"generate", "benchmark", "tune", "lineage", "check_forgotten"}
 _YOUNG: Final = timedelta(hours=18)
 _OF_SEVERAL: Final = "night-"  # how the pipeline_id of a run of several stages begins
-_LOOKED_AT: Final = 50  # the latest rows of runs that may tell of an unfinished one
+_VERSION: Final = "version"
+_LOOKED_AT: Final = 50  # the latest commits to `runs` that may tell of an unfinished one
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,14 @@ def left_by(
     date is asked for it must be younger than half a day or so: a new night has events of its own.
 
     Args:
-        rows: of `runs`, in any order.
+        rows: of `runs`, in any order, each with the `version` of that table that it made: a clock may have jumped between them.
     """
-    since = datetime.now() - _YOUNG  # Spark hands times over in the machine's own zone
-    young = [row for row in rows if row["stage"] in stages and (as_of is not None or row["started_at"] > since)]
-    ordered = sorted(young, key=lambda row: row["started_at"])
+    ordered = sorted((row for row in rows if row["stage"] in stages), key=lambda row: row[_VERSION])
+    if as_of is None:
+        now = (
+            datetime.now()
+        )  # Spark hands times over in the machine's own zone; one ahead is of a clock that was set back
+        ordered = [row for row in ordered if abs(now - row["started_at"]) < _YOUNG]
     latest = ordered[-1]["pipeline_id"] if ordered else ""
     if not latest.startswith(_OF_SEVERAL):
         return None  # a job by itself
@@ -184,10 +188,12 @@ class Nights:
     def _left(self, stages: Sequence[str], as_of: date | None) -> Night | None:
         if not self._tables.exists(RUNS.name):
             return None
-        newest = self._tables.read(RUNS.name).orderBy(F.desc("started_at")).limit(_LOOKED_AT)
-        known = ("pipeline_id", "stage", c.AS_OF_DATE, "status", "started_at", "config", "code_version")
+        writers = self._tables.writers(RUNS.name, _LOOKED_AT)
+        newest = self._tables.read(RUNS.name).where(F.col(c.RUN_ID).isin(list(writers)))
+        known = ("pipeline_id", "stage", c.AS_OF_DATE, "status", "started_at", "config", "code_version", c.RUN_ID)
         rows = collect_rows(newest.select(*known), "the latest runs", self._config.run.driver_bytes)
-        return left_by([row.asDict() for row in rows], stages, self._config.as_yaml(), as_of, code_version())
+        told = [row.asDict() | {_VERSION: writers[row[c.RUN_ID]]} for row in rows]
+        return left_by(told, stages, self._config.as_yaml(), as_of, code_version())
 
     def _lease(self, night: Night) -> Lease | None:
         """None for stages that need none, or where leases are off."""

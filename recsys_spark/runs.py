@@ -58,13 +58,20 @@ class Run:
     def as_of(self) -> date:
         """The date asked for, or else the day (UTC) of the newest event: the same for every stage of a pipeline.
 
+        Days after today, or after `ingest.latest` where it is set, do not count: they came in when the clock was ahead.
+
         Raises:
-            UserError: there are no events.
+            UserError: there are no events up to then.
         """
         if self.requested_as_of is None:
-            newest = self.tables.read("events").agg(F.max(F.to_date(c.EVENT_TIME))).head()
+            last = self.config.ingest.latest or datetime.now(UTC).date()
+            day = F.to_date(c.EVENT_TIME)
+            newest = self.tables.read("events").where(day <= F.lit(last)).agg(F.max(day)).head()
             if newest is None or newest[0] is None:
-                raise UserError(f"table `events` under {self.root} is empty: check events_rejected, run jobs/ingest.py")
+                raise UserError(
+                    f"table `events` under {self.root} has no event up to {last}, the last day that may have any: check "
+                    "events_rejected, ingest.latest and this machine's clock, run jobs/ingest.py"
+                )
             self.requested_as_of = newest[0]
         assert self.requested_as_of is not None
         return self.requested_as_of
@@ -156,9 +163,14 @@ def _end(run: Run, started: datetime, seconds: float, status: str, error: str | 
         error,
     )
     journal = Tables(run.spark, run.root, run.run_id)
-    if status == "failed" and not journal.exists(RUNS.name):
-        return  # a root that nothing was ever written to stays as it was
-    journal.append(RUNS, run.spark.createDataFrame([row], RUNS.schema))
+    if status == "done":
+        journal.append(RUNS, run.spark.createDataFrame([row], RUNS.schema))
+        return
+    try:
+        if journal.exists(RUNS.name):  # a root that nothing was ever written to stays as it was
+            journal.append(RUNS, run.spark.createDataFrame([row], RUNS.schema))
+    except Exception as lost:  # a full disk: why the stage failed is not to be hidden by this
+        run.say(f"this failure could not be recorded in `runs`: {type(lost).__name__}: {lost}")
 
 
 def _say_summary(run: Run) -> None:

@@ -84,6 +84,7 @@ class Interactions(Section):
     min_user_items: Positive
     min_item_users: Positive
     max_core_rounds: Positive
+    max_user_events: NotNegative
 
 
 class Split(Section):

@@ -81,6 +81,12 @@ class Tables:
         assert newest is not None
         return int(newest[0])
 
+    def identity(self, name: str) -> str:
+        """What Delta calls a table all its life: one that is deleted and made again has another."""
+        detail = self.handle(name).detail().select("id").head()
+        assert detail is not None
+        return str(detail[0])
+
     def pin(self, name: str) -> int:
         """The version that this run reads of a table.
 
@@ -236,6 +242,25 @@ class Tables:
         self.handle(name).delete(rows)
         self.note_write(name, before)
 
+    def rewritten(self, name: str, version: int, where: SliceKey) -> bool:
+        """Whether a slice was put in the place of another after a version, whoever did it; also where the log no longer tells.
+
+        By the predicate of each overwrite, as Delta's log keeps it. O(commits since).
+        """
+        since = self.version(name) - version
+        if since <= 0:
+            return False
+        commits = self.handle(name).history(since).select("operationParameters").collect()
+        told = [row[0] or {} for row in commits]
+        over = [str(one.get("predicate") or "") for one in told if one.get("mode") == "Overwrite"]
+        return len(commits) < since or any(not predicate or _condition(where) in predicate for predicate in over)
+
+    def writers(self, name: str, commits: int) -> dict[str, int]:
+        """The runs that made the latest commits to a table, each with the version that it last left. O(commits)."""
+        rows = self.handle(name).history(commits).select("version", "userMetadata").collect()
+        made = {int(row["version"]): json.loads(row["userMetadata"])["run_id"] for row in rows if row["userMetadata"]}
+        return {made[version]: version for version in sorted(made)}
+
     def create_view(self, name: str, query: str) -> None:
         """Put a view into the catalogue, in the place of one of that name; only where the root is one."""
         self.spark.sql(f"CREATE OR REPLACE VIEW {self.sql_name(name)} AS\n{query}")
@@ -316,7 +341,7 @@ class Tables:
         writer = rows.write.format("delta").mode(mode).option("userMetadata", json.dumps({"run_id": self.run_id}))
         writer = writer.option("mergeSchema", "true")
         if where:
-            writer = writer.option("replaceWhere", " AND ".join(f"{key} = {_literal(v)}" for key, v in where.items()))
+            writer = writer.option("replaceWhere", _condition(where))
         if number is not None:
             writer = writer.option("txnAppId", _FENCE).option("txnVersion", number)
         if self.in_catalog:
@@ -356,6 +381,10 @@ def read_outside(spark: SparkSession, path: str, setting: str) -> DataFrame:
 
 def _literal(value: str | int | date) -> str:
     return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "\\'") + "'"
+
+
+def _condition(where: SliceKey) -> str:
+    return " AND ".join(f"{key} = {_literal(value)}" for key, value in where.items())
 
 
 def _matches(where: SliceKey) -> Column:

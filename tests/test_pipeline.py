@@ -22,7 +22,7 @@ NOW = datetime.now()
 def row(stage, minutes, pipeline="night-p", status="done", as_of=DAY, config="d", code="1"):
     return {
         "pipeline_id": pipeline, "stage": stage, "as_of_date": as_of, "status": status, "config": config,
-        "started_at": NOW - timedelta(hours=1) + timedelta(minutes=minutes), "code_version": code,
+        "started_at": NOW - timedelta(hours=1) + timedelta(minutes=minutes), "code_version": code, "version": minutes,
     }  # fmt: skip
 
 
@@ -70,6 +70,17 @@ def test_without_a_date_only_a_young_night_is_gone_on_with():
     old = [{**row("ingest", 0), "started_at": NOW - timedelta(days=1)}]
     assert left_by(old, STAGES, "d", None, "1") is None
     assert left_by(old, STAGES, "d", DAY, "1") is not None
+
+
+def test_what_ran_last_is_told_by_the_table_and_not_by_a_clock_that_jumped():
+    tomorrow = NOW + timedelta(days=1)
+    finished = [{**row(stage, place, "night-p"), "started_at": tomorrow} for place, stage in enumerate(STAGES)]
+    killed = [row("ingest", 3, "night-q")]
+    assert left_by(finished + killed, STAGES, "d", DAY, "1").pipeline_id == "night-q"
+    other = [{**row("ingest", 0, "night-p"), "started_at": tomorrow}, row("ingest", 1, "night-q", config="other")]
+    assert left_by(other, STAGES, "d", DAY, "1") is None
+    ahead = [{**row("ingest", 0), "started_at": tomorrow}]
+    assert left_by(ahead, STAGES, "d", None, "1") is None  # of which night it was is not known
 
 
 def test_a_backfill_is_of_every_day():
@@ -138,6 +149,10 @@ def test_a_root_has_one_writer_and_who_lost_its_lease_publishes_nothing(spark, t
                 tables("b", first).replace(RECOMMENDATIONS_CURRENT, empty, {"variant": "default"})
             tables("c", second).replace(RECOMMENDATIONS_CURRENT, empty, {"variant": "default"})
             tables("d", first).append(GATE_RESULTS, spark.createDataFrame([], GATE_RESULTS.schema))  # nobody's lists
+    # given back by a clock that was set back since the last sign of life, which is of somewhere else
+    number = 1 + max(row["generation"] for row in spark.read.format("delta").load(f"{root}/leases").collect())
+    signs = [(number, "elsewhere/1/2", "p", datetime.now(UTC) - timedelta(hours=back), bool(back)) for back in (0, 1)]
+    spark.createDataFrame(signs, LEASES.schema).write.format("delta").mode("append").save(f"{root}/leases")
     third = Lease(spark, root, "three", 600)
     with third:
         assert third.turn() > second.turn() > first.turn()

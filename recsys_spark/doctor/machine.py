@@ -7,10 +7,10 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Final
 
+from recsys_spark.disks import mib, places
 from recsys_spark.doctor.finding import BrokenError, Context
 
 JAVAS: Final = (8, 11, 17)  # what Spark 3.5 runs on
@@ -18,7 +18,6 @@ _TESTED_JAVA: Final = 17
 _NO_LIMIT: Final = 1 << 60  # a control group without a limit says "max", or a number near 2 ** 63
 _LIMITS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _SHARED: Final = Path("/dev/shm")
-_SCHEME: Final = "://"
 
 
 def python(context: Context) -> str:
@@ -64,10 +63,10 @@ def memory(context: Context) -> str:
     least = context.config.doctor.least_memory_mib << 20
     if free < least:
         raise BrokenError(
-            f"{_mib(free)} MiB free, expected {_mib(least)} (doctor.least_memory_mib)",
+            f"{mib(free)} MiB free, expected {mib(least)} (doctor.least_memory_mib)",
             "end other work, or give the container more (docker run --memory=8g); docs/capacity.md says what is needed",
         )
-    return f"{_mib(free)} of {_mib(limit)} MiB free"
+    return f"{mib(free)} of {mib(limit)} MiB free"
 
 
 def _container_limits() -> list[int]:
@@ -82,32 +81,19 @@ def shared_memory(context: Context) -> str:
         raise BrokenError(f"{_SHARED} does not exist", mend)
     free, least = shutil.disk_usage(_SHARED).free, context.config.doctor.least_shared_mib << 20
     if free < least:
-        raise BrokenError(f"{_mib(free)} MiB free, expected {_mib(least)} (doctor.least_shared_mib)", mend)
-    return f"{_mib(free)} MiB free"
+        raise BrokenError(f"{mib(free)} MiB free, expected {mib(least)} (doctor.least_shared_mib)", mend)
+    return f"{mib(free)} MiB free"
 
 
 def disk(context: Context) -> str:
     """Room is left where tables lie, where Python's temporary files go, and where Spark spills to."""
     least = context.config.doctor.least_disk_mib << 20
-    free = {place: shutil.disk_usage(place).free for place in _places(context.root)}
-    short = [f"{place} has {_mib(room)} MiB free" for place, room in free.items() if room < least]
+    free = {place: shutil.disk_usage(place).free for place in places(context.root)}
+    short = [f"{place} has {mib(room)} MiB free" for place, room in free.items() if room < least]
     if short:
         raise BrokenError(
-            f"{', '.join(short)}, expected {_mib(least)} (doctor.least_disk_mib)",
+            f"{', '.join(short)}, expected {mib(least)} (doctor.least_disk_mib)",
             f"du -xh --max-depth=2 {next(place for place in free if free[place] < least)} | sort -h | tail, "
             "and delete what nobody reads, or point TMPDIR and SPARK_LOCAL_DIRS elsewhere",
         )
-    return ", ".join(f"{_mib(room)} MiB free in {place}" for place, room in free.items())
-
-
-def _places(root: str | None) -> list[str]:
-    """Folders that exist, each once; a root that is no local path has no disk of this machine."""
-    asked = [tempfile.gettempdir(), *os.environ.get("SPARK_LOCAL_DIRS", "").split(",")]
-    if root is not None and (root.startswith("file:") or _SCHEME not in root):
-        asked.insert(0, re.sub(r"^file:/+", "/", root))
-    folders = [Path(place).absolute() for place in asked if place]
-    return list(dict.fromkeys(str(next(at for at in (folder, *folder.parents) if at.is_dir())) for folder in folders))
-
-
-def _mib(size: int) -> str:
-    return f"{size >> 20:,}"
+    return ", ".join(f"{mib(room)} MiB free in {place}" for place, room in free.items())

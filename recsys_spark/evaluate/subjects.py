@@ -20,7 +20,7 @@ from recsys_spark.evaluate.blocks import Batches, blocks
 from recsys_spark.evaluate.catalogue import Catalogue
 from recsys_spark.evaluate.scorers import Popularity, Random, Scorer, WithFallback
 from recsys_spark.evaluate.users import CONTEXT_OF
-from recsys_spark.interactions.index import index_sizes
+from recsys_spark.interactions.index import index_ids, index_sizes
 from recsys_spark.interactions.split import TEST
 from recsys_spark.models.users import Users
 from recsys_spark.ranking import Bools
@@ -95,7 +95,7 @@ def _newest(run: Run, models: DataFrame, parts: tuple[str, ...], index: tuple[in
             f"model {row[c.MODEL_VERSION]} of table `models` has no artifact at {row['path']}: run jobs/train.py again"
         )
     manifest = storage.load_manifest(row["path"])
-    hold_against(manifest, run.config.examples.window, *index)
+    hold_against(manifest, run.config.examples.window, *index, index_ids(run.tables))
     scoring = manifest.get("scoring", {})
     logits, reads_history = bool(scoring.get("logits", True)), bool(scoring.get("history", 0))
     return Subject(row[c.MODEL_VERSION], row[c.MODEL_NAME], row[c.FIT], parts, row["path"], logits, reads_history)

@@ -11,7 +11,8 @@ from recsys_spark import columns as c
 from recsys_spark.features.counts import item_features, segments, user_features
 from recsys_spark.features.sequences import sequences
 from recsys_spark.interactions.carry import EarlierRun, acted, carried, earlier_run, moved_days
-from recsys_spark.interactions.split import PARTS_OF_FIT, in_parts, indexed, positive, until
+from recsys_spark.interactions.known import known_events
+from recsys_spark.interactions.split import PARTS_OF_FIT, in_parts, indexed, positive
 from recsys_spark.interactions.stage import labelled_events
 from recsys_spark.runs import Run
 from recsys_spark.schemas import ITEM_FEATURES, SEQUENCES, USER_ATTRIBUTES, USER_FEATURES
@@ -31,7 +32,7 @@ def earlier_features(run: Run) -> EarlierRun | None:
         return None
     if run.training == "warm" and run.config.features.declared:
         return None
-    earlier = earlier_run(run, *_MEANING)
+    earlier = earlier_run(run, USER_FEATURES.name, *_MEANING)
     if earlier is None:
         return None
     of_users = [(USER_FEATURES.name, fit) for fit in _fits_of_counts(run)]
@@ -89,7 +90,7 @@ def _write_sequences(run: Run, earlier: EarlierRun, changed: DataFrame, events: 
 
 def _positive_events(run: Run) -> DataFrame:
     """All positive events, without their parts of the split."""
-    events = run.tables.read("events").where(until(run.as_of)).transform(positive(run.config.interactions))
+    events = known_events(run).transform(positive(run.config.interactions))
     users, items = run.tables.read("users"), run.tables.read("items")
     return events.where(F.col(c.POSITIVE)).transform(indexed(users, items))
 

@@ -1,48 +1,83 @@
-"""What an earlier night's slice still says: rows of users who have not acted since are carried over, not counted again."""
+"""What an earlier night's slice still says: rows of users who have not acted since are carried over, not counted again.
+
+What came in since, and whether a slice is still as it was written, is told by versions of tables: a clock may have jumped.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.bounded import collect_rows
 from recsys_spark.interactions.split import end_of, until
 from recsys_spark.runs import Run
+from recsys_spark.schemas import EVENTS, INTERACTIONS
 from recsys_spark.settings import Config, Split
 from recsys_spark.tables import SliceKey
 from recsys_spark.version import code_version
 
 _BY_ORDER = ("leave_last_one", "leave_last_two")
 _NIGHTS = 60  # so many of the latest runs of a stage are looked at
+_WRITTEN = "written"
 
 
 @dataclass(frozen=True)
 class EarlierRun:
-    """A run of the same stage for an earlier date, under settings that mean the same: what it wrote can be carried over."""
+    """A run of the same stage for an earlier date, under settings that mean the same: what it wrote can be carried over.
+
+    `events` is the version of table `events` that it hangs on.
+    """
 
     as_of: date
-    started_at: datetime
+    events: int
 
 
-def earlier_run(run: Run, *sections: str) -> EarlierRun | None:
-    """The latest run of the run's stage for a date before its own, if these sections and the code are the same; else None."""
+def earlier_run(run: Run, name: str, *sections: str, where: SliceKey | None = None) -> EarlierRun | None:
+    """The run of the stage that wrote a table's slice of the latest date before the run's own, if these sections and the code
+    are the same; None if there is none.
+
+    A slice that another run has begun to write since does not count: with other settings, or killed, it left no row of its own.
+
+    Args:
+        name: the table that the stage writes first.
+        where: of the slice, beside the date.
+    """
     if not run.tables.exists("runs"):
         return None
     done = (F.col("stage") == run.stage) & (F.col("status") == "done") & (F.col(c.AS_OF_DATE) < F.lit(run.as_of))
-    newest = run.tables.read("runs").where(done).orderBy(F.desc(c.AS_OF_DATE), F.desc("started_at")).limit(_NIGHTS)
-    wanted = (c.AS_OF_DATE, "started_at", "code_version", "config")
+    written = F.col("versions_written")[name]
+    newest = run.tables.read("runs").where(done & written.isNotNull())
+    newest = newest.orderBy(F.desc(c.AS_OF_DATE), F.desc(written)).limit(_NIGHTS)
+    wanted = (c.AS_OF_DATE, "code_version", "config", "versions_read", written.alias(_WRITTEN))
     rows = collect_rows(newest.select(*wanted), "earlier runs", run.config.run.driver_bytes)
-    for row in sorted(rows, key=lambda row: (row[c.AS_OF_DATE], row["started_at"]), reverse=True):
-        if row["code_version"] == code_version() and _digest(row["config"], sections) == run.config.digest(*sections):
-            return EarlierRun(row[c.AS_OF_DATE], row["started_at"])
+    for row in sorted(rows, key=lambda row: (row[c.AS_OF_DATE], row[_WRITTEN]), reverse=True):
+        alike = row["code_version"] == code_version() and _digest(row["config"], sections) == run.config.digest(
+            *sections
+        )
+        slice_of: SliceKey = {c.AS_OF_DATE: row[c.AS_OF_DATE], **(where or {})}
+        if alike and not run.tables.rewritten(name, row[_WRITTEN], slice_of):
+            events = _events_read(run, row)
+            return None if events is None else EarlierRun(row[c.AS_OF_DATE], events)
     return None
+
+
+def _events_read(run: Run, row: Row) -> int | None:
+    """The version of the events that a run's slice hangs on: the one it read, or else that of the pairs that it read."""
+    pairs = row["versions_read"].get(INTERACTIONS.name)
+    if pairs is None:
+        version: int | None = row["versions_read"].get(EVENTS.name)
+        return version
+    written = F.col("versions_written")[INTERACTIONS.name]
+    of_date = (F.col("stage") == "index") & (F.col(c.AS_OF_DATE) == F.lit(row[c.AS_OF_DATE])) & (written <= pairs)
+    index = run.tables.read("runs").where(of_date).orderBy(F.desc(written)).head()
+    return None if index is None else index["versions_read"].get(EVENTS.name)
 
 
 def acted(run: Run, earlier: EarlierRun, days_before: int = 0) -> DataFrame:
@@ -54,9 +89,7 @@ def acted(run: Run, earlier: EarlierRun, days_before: int = 0) -> DataFrame:
         days_before: count so many days before the earlier date as after it.
     """
     old = run.tables.read("runs").where(
-        F.col("stage").isin("ingest", "generate")
-        & (F.col("status") == "done")
-        & (F.col("started_at") < F.lit(earlier.started_at))
+        F.col("stage").isin("ingest", "generate") & (F.col("versions_written")[EVENTS.name] <= earlier.events)
     )
     known = [
         row[c.RUN_ID] for row in collect_rows(old.select(c.RUN_ID), "earlier ingests", run.config.run.driver_bytes)

@@ -54,6 +54,11 @@ def index_sizes(tables: Tables) -> tuple[int, int]:
     return next_index(tables.read("users"), c.USER_IDX), next_index(tables.read("items"), c.ITEM_IDX)
 
 
+def index_ids(tables: Tables) -> dict[str, str]:
+    """What tells the indices of users and items from others, such as those made anew after the tables were deleted."""
+    return {name: tables.identity(name) for name in ("users", "items")}
+
+
 def _boundaries(ids: DataFrame, id_column: str, total: int, ids_per_bucket: int) -> list[str]:
     buckets = ceil(total / ids_per_bucket)
     if buckets <= 1:

@@ -13,6 +13,7 @@ from recsys_spark.interactions.carry import acted, carried, earlier_run, moved_d
 from recsys_spark.interactions.core import k_core
 from recsys_spark.interactions.given import given_test
 from recsys_spark.interactions.index import new_ids, next_index, number
+from recsys_spark.interactions.known import known_events
 from recsys_spark.interactions.pairs import interactions
 from recsys_spark.interactions.split import indexed, labelled, positive, until
 from recsys_spark.runs import Run
@@ -27,37 +28,45 @@ def run(run: Run) -> None:
 
     In a night between full trainings, only of users for whom something changed; the others are carried over.
     """
-    events = run.tables.read("events").where(until(run.as_of))
+    events = known_events(run)
     if events.isEmpty():
         raise UserError(f"there are no events up to {run.as_of}: choose a later --as-of, or ingest earlier events")
     for table, id_column, idx_column in ((USERS, c.USER_ID, c.USER_IDX), (ITEMS, c.ITEM_ID, c.ITEM_IDX)):
         _extend_index(run, events, table, id_column, idx_column)
     where: SliceKey = {c.AS_OF_DATE: run.as_of}
     days = moved_days(run.config)
-    earlier = earlier_run(run, *_MEANING) if run.training != "full" and days is not None else None
+    earlier = earlier_run(run, INTERACTIONS.name, *_MEANING) if run.training != "full" and days is not None else None
     if earlier is None or days is None:
-        pairs = labelled_events(run).transform(interactions(run.as_of))
+        pairs = labelled_events(run, events=events).transform(interactions(run.as_of))
     else:
         changed = acted(run, earlier, days)
-        anew = labelled_events(run, only=changed).transform(interactions(run.as_of))
+        anew = labelled_events(run, only=changed, events=events).transform(interactions(run.as_of))
         pairs = carried(run, INTERACTIONS.name, earlier, changed).unionByName(anew)
         run.notes.append(f"users whom nothing changed for since {earlier.as_of} were carried over")
     run.counts["interactions"] = run.tables.replace(INTERACTIONS, pairs, where)
 
 
-def labelled_events(run: Run, texts: Mapping[str, Column] | None = None, only: DataFrame | None = None) -> DataFrame:
+def labelled_events(
+    run: Run,
+    texts: Mapping[str, Column] | None = None,
+    only: DataFrame | None = None,
+    events: DataFrame | None = None,
+) -> DataFrame:
     """The events up to the run's date, in dense indices, with the part of the split of each.
 
     Args:
         texts: further columns by name, each a text of the event.
         only: `user_idx` of the users whose events are wanted; None: all.
+        events: `known_events`, where they are at hand.
     """
     further = dict(texts or {})
-    events = run.tables.read("events").where(until(run.as_of)).withColumns(further)
+    events = (known_events(run) if events is None else events).withColumns(further)
     users, items = run.tables.read("users"), run.tables.read("items")
     users = users if only is None else users.join(only, on=c.USER_IDX, how="left_semi")
     split = run.config.split
-    given = given_test(split, events, users, items) if split.kind == "given" else None
+    # a given test numbers items by where they first stand in the source, in events that may be over the cap
+    source = run.tables.read("events").where(until(run.as_of))
+    given = given_test(split, source, users, items) if split.kind == "given" else None
     seed = run.seed if split.seed is None else split.seed
     return (
         events.transform(indexed(users, items))

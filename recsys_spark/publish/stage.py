@@ -75,15 +75,14 @@ def _register(run: Run) -> None:
 
 
 def _made_by(run: Run, where: SliceKey) -> Row:
-    """The row in `runs` of the latest run that made the slice.
+    """The row in `runs` of the latest run that made the slice, by the versions it wrote: a clock may have jumped between two.
 
     Raises:
         MissingTableError: there is none.
     """
     done = (F.col("stage") == "recommend") & (F.col("status") == "done") & (F.col(c.AS_OF_DATE) == F.lit(run.as_of))
-    newest_first = (
-        run.tables.read("runs").where(done).orderBy(F.desc("started_at")) if run.tables.exists("runs") else None
-    )
+    written = F.col("versions_written")["recommendations"]
+    newest_first = run.tables.read("runs").where(done).orderBy(F.desc(written)) if run.tables.exists("runs") else None
     for row in newest_first.toLocalIterator() if newest_first is not None else ():
         if yaml.safe_load(row["config"])["recommend"]["variant"] == where[c.VARIANT]:
             return row

@@ -16,7 +16,7 @@ from pyspark.sql.types import StructType
 
 from recsys_spark import columns as c
 from recsys_spark.errors import UserError
-from recsys_spark.interactions.index import index_sizes
+from recsys_spark.interactions.index import index_ids, index_sizes
 from recsys_spark.interactions.split import end_of
 from recsys_spark.ragged import NO_ITEM
 from recsys_spark.recommend import approximate
@@ -77,7 +77,7 @@ def check_retriever(run: Run, location: str, context: Sequence[object]) -> None:
         UserError: it has no vectors, takes another context than the ranking model, or is not of this index.
     """
     manifest = load_manifest(location)
-    hold_against(manifest, run.config.examples.window, *index_sizes(run.tables))
+    hold_against(manifest, run.config.examples.window, *index_sizes(run.tables), index_ids(run.tables))
     version = manifest["model_version"]
     if manifest.get("scoring", {}).get("by") != "query":
         raise UserError(

@@ -34,7 +34,7 @@ def kept_lists(run: Run, where: SliceKey, model_version: str, in_context: bool) 
     """
     if run.config.night.refresh == "all" or in_context or _hangs_on_others(run):
         return None
-    earlier = earlier_run(run, *_MEANING)
+    earlier = earlier_run(run, RECOMMENDATIONS.name, *_MEANING, where={c.VARIANT: where[c.VARIANT]})
     if earlier is None:
         return None
     last = run.tables.read(RECOMMENDATIONS.name, {**where, c.AS_OF_DATE: earlier.as_of})

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.errors import MissingTableError, UserError
-from recsys_spark.interactions.index import index_sizes
+from recsys_spark.interactions.index import index_ids, index_sizes
 from recsys_spark.recommend import candidates
 from recsys_spark.recommend.barring import Catalogue
 from recsys_spark.recommend.calibration import calibration
@@ -40,7 +40,9 @@ def run(run: Run) -> None:
     """Propose, filter, score, fill, write the slice. O(users x items) in blocks, on the executors, or O(users x candidates)
     where there are sources of these."""
     model = _newest_model(run, run.config.model.name)
-    hold_against(load_manifest(model["path"]), run.config.examples.window, *index_sizes(run.tables))
+    hold_against(
+        load_manifest(model["path"]), run.config.examples.window, *index_sizes(run.tables), index_ids(run.tables)
+    )
     where: SliceKey = {c.AS_OF_DATE: run.as_of, c.VARIANT: run.config.recommend.variant}
     with with_newer(run, model["path"]) as path:
         _write_lists(run, where, model, path)

@@ -52,16 +52,20 @@ def save_artifact(location: str, manifest: Mapping[str, Any], weights_from: str)
     storage.save_folder(location, {"format": FORMAT, **manifest}, storage.load_arrays(weights_from))
 
 
-def hold_against(manifest: Mapping[str, Any], window: int, n_users: int, n_items: int) -> None:
+def hold_against(
+    manifest: Mapping[str, Any], window: int, n_users: int, n_items: int, index: Mapping[str, str] | None = None
+) -> None:
     """Refuse an artifact that is not of these settings and this index; users and items newer than it are no matter.
 
     Args:
         window: `examples.window`.
         n_users: in the index.
         n_items: likewise.
+        index: what tells the tables of the index from others, see `index_ids`; None: it is not known.
 
     Raises:
-        UserError: the model reads histories of another length, or knows users or items that the index does not.
+        UserError: the model reads histories of another length, knows users or items that the index does not, or was trained on
+            another index.
     """
     version, model = manifest["model_version"], manifest["model"]
     reads = manifest.get("scoring", {}).get("history", 0)
@@ -75,6 +79,12 @@ def hold_against(manifest: Mapping[str, Any], window: int, n_users: int, n_items
             raise UserError(
                 f"model {version} knows {knows:,} {what}, table `{what}` has {there:,}: it was trained on another index; run "
                 "jobs/features.py, jobs/examples.py and jobs/train.py again"
+            )
+    for what, its in manifest.get("index", {}).items():
+        if index is not None and its != index[what]:
+            raise UserError(
+                f"table `{what}` was made anew since model {version} was trained, so that numbers mean others now: it was "
+                "trained on another index; run jobs/features.py, jobs/examples.py and jobs/train.py again"
             )
 
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
+
+from pyspark.sql import functions as F
 
 from recsys_spark import storage
 from recsys_spark.errors import MissingTableError, TrainingError
 from recsys_spark.features.contexts import knowledge
 from recsys_spark.feed.shards import plan_epoch
+from recsys_spark.interactions.index import index_ids
 from recsys_spark.runs import Run
 from recsys_spark.schemas import MODELS
 from recsys_spark.settings import Fit
@@ -34,6 +37,7 @@ from recsys_spark.training.warm import EarlierModel, earlier_model, warm_job
 
 _HALVES = ("gmf", "mlp")
 FOLDING: Final = "folding"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,7 @@ def _publish(run: Run, fit: Fit, version: str, trained: Trained, vouching: Fitte
         "training": config.training.model_dump(),
         "features": config.features.model_dump(mode="json"),
         "versions": dict(run.tables.versions_read),
+        "index": index_ids(run.tables),
         "history": [dataclasses.asdict(epoch) for epoch in outcome.history],
         "best_epoch": outcome.best_epoch,
         "parameters": outcome.parameters,
@@ -157,7 +162,7 @@ def _publish(run: Run, fit: Fit, version: str, trained: Trained, vouching: Fitte
         outcome.best_epoch,
         best.validation.get(NDCG),
         config.digest(),
-        datetime.now(UTC),
+        _entered_at(run),
         run.run_id,
     )
     run.tables.upsert_latest(MODELS, run.spark.createDataFrame([row], MODELS.schema), newest="created_at")
@@ -174,6 +179,17 @@ def _publish(run: Run, fit: Fit, version: str, trained: Trained, vouching: Fitte
             f"{fit} fit: folding {folded:.4f}, the share of items' nearest neighbours that share no user with them"
         )
     run.notes.append(f"artifact: {path}")
+
+
+def _entered_at(run: Run) -> datetime:
+    """Now, or just after the latest model that is there: the newest is the one entered last, though the clock was set back."""
+    now = datetime.now(UTC)
+    if not run.tables.exists(MODELS.name):
+        return now
+    models = run.tables.read_version(MODELS.name, run.tables.version(MODELS.name))
+    latest = models.agg(F.max(F.unix_micros("created_at"))).head()
+    assert latest is not None
+    return now if latest[0] is None else max(now, _EPOCH + timedelta(microseconds=latest[0] + 1))
 
 
 def _folding(run: Run, fit: Fit, outcome: Outcome) -> float | None:

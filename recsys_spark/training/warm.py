@@ -10,6 +10,7 @@ from typing import Any
 
 from recsys_spark import columns as c
 from recsys_spark.bounded import collect_rows
+from recsys_spark.interactions.index import index_ids
 from recsys_spark.nights import models_before
 from recsys_spark.runs import Run
 from recsys_spark.settings import Fit
@@ -40,6 +41,9 @@ def earlier_model(run: Run, fit: Fit) -> EarlierModel | None:
         run.notes.append(f"{fit} fit: trained from scratch, there is no earlier one of this configuration")
         return None
     earlier = EarlierModel(rows[0][c.MODEL_VERSION], rows[0]["path"])
+    if load_manifest(earlier.path).get("index", index_ids(run.tables)) != index_ids(run.tables):
+        run.notes.append(f"{fit} fit: trained from scratch, {earlier.version} was trained on another index")
+        return None
     if run.config.features.declared and not _knows_the_same(run, fit, load_manifest(earlier.path)):
         run.notes.append(
             f"{fit} fit: trained from scratch, what is learnt of the features is not what {earlier.version} knew"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections import namedtuple
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import psutil
 import pytest
 
 from recsys_spark.config import load_config
+from recsys_spark.disks import places
 from recsys_spark.doctor import machine
 from recsys_spark.doctor.finding import BrokenError, Context
 
@@ -114,4 +116,4 @@ def test_a_full_disk_is_named_by_the_place_that_is_full(monkeypatch, tmp_path):
 @pytest.mark.parametrize("root", ["s3a://bucket/recsys", None])
 def test_a_root_elsewhere_has_no_disk_here(monkeypatch, root):
     monkeypatch.delenv("SPARK_LOCAL_DIRS", raising=False)
-    assert machine._places(root) == [str(Path(machine.tempfile.gettempdir()).absolute())]
+    assert places(root) == [str(Path(tempfile.gettempdir()).absolute())]

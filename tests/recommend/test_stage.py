@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,6 +17,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from recsys_spark import recommend_items, schemas
 from recsys_spark.errors import UserError
+from recsys_spark.interactions.index import index_ids
 from recsys_spark.models import build_model
 from recsys_spark.recommend.rules import mask_of
 from recsys_spark.recommend.stage import run as recommend
@@ -227,3 +230,22 @@ def test_rules_are_bits(spark):
     frame = spark.createDataFrame([("a", "10"), ("b", "30"), ("c", None)], "user_id string, age string")
     mask = mask_of({"minors": "age < 18", "known": "age IS NOT NULL"}, frame, "user_attributes")
     assert [row[0] for row in frame.select(mask).collect()] == [3, 2, 0]
+
+
+@pytest.mark.slow
+def test_an_artifact_of_an_index_that_was_made_anew_is_refused_and_nothing_is_written(make_run):
+    run = make_run("recommend", "recommend.n=3", as_of=str(AS_OF))
+    write_world(run.root, None)
+    of_training = index_ids(run.tables)
+    run.tables.append(schemas.ITEMS, run.tables.read("items").where("item_idx < 0"))
+    assert index_ids(run.tables) == of_training  # a table that grows is the same one
+    manifest = Path(run.root) / "m-production" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"index": of_training}))
+    items = run.tables.read("items").toPandas()
+    shutil.rmtree(f"{run.root}/items")
+    write_deltalake(
+        f"{run.root}/items", pa.Table.from_pandas(items[::-1], schema=to_arrow_schema(schemas.ITEMS.schema))
+    )
+    with pytest.raises(UserError, match=r"table `items` was made anew since model m-production"):
+        run_stage(make_run("recommend", "recommend.n=3", as_of=str(AS_OF)), recommend)
+    assert not run.tables.exists("recommendations")

@@ -13,6 +13,14 @@ def test_newer_users_and_items_are_no_matter_to_an_artifact():
     hold_against({**MANIFEST, "scoring": {"history": 0}}, window=50, n_users=3, n_items=5)  # it reads no history
 
 
+def test_an_artifact_of_an_index_that_was_made_anew_is_refused_however_large_it_is():
+    manifest = {**MANIFEST, "index": {"users": "a", "items": "b"}}
+    hold_against(manifest, 20, 4, 9, {"users": "a", "items": "b"})
+    hold_against(MANIFEST, 20, 4, 9, {"users": "a", "items": "b"})  # of a release that did not say
+    with pytest.raises(UserError, match=r"table `items` was made anew since model m1 was trained.*jobs/train\.py"):
+        hold_against(manifest, 20, 4, 9, {"users": "a", "items": "c"})
+
+
 @pytest.mark.parametrize(
     ("now", "message"),
     [

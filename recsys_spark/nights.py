@@ -48,10 +48,10 @@ def models_before(run: Run, fit: Fit) -> list[dict[str, Any]]:
         & (F.col(c.AS_OF_DATE) < F.lit(run.as_of))
     )
     found = collect_rows(rows.orderBy(F.desc(c.AS_OF_DATE)), "earlier models", run.config.run.driver_bytes)
-    return [row.asDict() for row in found if _is_alike(row.asDict(), run.config)]
+    return [row.asDict() for row in found if is_alike(row.asDict(), run.config)]
 
 
-def _is_alike(model: Mapping[str, Any], config: Config) -> bool:
+def is_alike(model: Mapping[str, Any], config: Config) -> bool:
     """Whether a model means what one of this configuration would, but for its date."""
     expected = model_version(config.model.name, model[c.AS_OF_DATE], model[c.FIT], meaning_of(config))
     return bool(model[c.MODEL_VERSION] == expected)

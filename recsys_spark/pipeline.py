@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
@@ -17,8 +17,8 @@ from recsys_spark.bounded import collect_rows
 from recsys_spark.errors import UserError
 from recsys_spark.lease import Lease
 from recsys_spark.nights import AFTER_INGEST, OF_TRAINING, how_to_train
-from recsys_spark.runs import Run, run_stage
-from recsys_spark.schemas import RUNS, TABLES
+from recsys_spark.runs import GATED, Run, run_stage
+from recsys_spark.schemas import EVENTS, RUNS, TABLES
 from recsys_spark.settings import Config
 from recsys_spark.stages import stage_named
 from recsys_spark.tables import Tables
@@ -48,6 +48,7 @@ class Night:
     as_of: date | None = None
     done: tuple[str, ...] = ()
     pipeline_id: str = ""
+    dated: bool = True  # whether the date was asked for, or else is that of the newest event
 
     def __post_init__(self) -> None:
         if not self.pipeline_id:
@@ -75,22 +76,27 @@ def chosen(stages: Sequence[str], first: str | None, last: str | None) -> tuple[
 
 
 def left_by(
-    rows: Iterable[Mapping[str, Any]], stages: Sequence[str], config: str, as_of: date | None, code: str
+    rows: Iterable[Mapping[str, Any]],
+    stages: Sequence[str],
+    config: str,
+    as_of: date | None,
+    code: str,
+    by_force: bool = False,
 ) -> Night | None:
     """The night that the latest pipeline left unfinished, if it is this one; None if there is nothing to go on with.
 
     It is this one if the whole configuration, where files lie included, and the code are the same, and the date, where one
     is asked for. Only the latest run of several stages counts: what ran since may have changed what they read. Where no
-    date is asked for it must be younger than half a day or so: a new night has events of its own.
+    date is asked for it must be younger than half a day or so: a new night has events of its own. One that a gate stopped
+    begins anew, with the events that have come since, unless its lists are to be published by force.
 
     Args:
         rows: of `runs`, in any order, each with the `version` of that table that it made: a clock may have jumped between them.
     """
     ordered = sorted((row for row in rows if row["stage"] in stages), key=lambda row: row[_VERSION])
     if as_of is None:
-        now = (
-            datetime.now()
-        )  # Spark hands times over in the machine's own zone; one ahead is of a clock that was set back
+        # Spark hands times over in the machine's own zone; one that is ahead is of a clock that was set back
+        now = datetime.now()
         ordered = [row for row in ordered if abs(now - row["started_at"]) < _YOUNG]
     latest = ordered[-1]["pipeline_id"] if ordered else ""
     if not latest.startswith(_OF_SEVERAL):
@@ -102,6 +108,8 @@ def left_by(
     same = all(row["config"] == config and row["code_version"] == code for row in own)
     dates = {row[c.AS_OF_DATE] for row in done} - {None}
     if not whole or stages[-1] in names or not same or len(dates) > 1:
+        return None
+    if own[-1]["status"] == GATED and not by_force:
         return None
     found = next(iter(dates), None)
     if as_of is not None and found is not None and found != as_of:
@@ -127,20 +135,20 @@ class Nights:
     def planned(self, stages: Sequence[str], as_of: date | None) -> list[Night]:
         """One night, gone on with where a run was killed, or one for each day of a backfill.
 
-        A backfill has no ingest: the events are there, and each night reads those up to its own day.
+        A backfill has no ingest: the events are there, and each night reads those up to its own day. Nor does it publish: the
+        live lists are of a later day. Days that an earlier run of it has finished are left out, unless `--fresh` is given.
 
         Raises:
             UserError: the last day of a backfill comes before the first.
         """
         if self._asked.get("backfill"):
-            return [
-                Night(tuple(name for name in stages if name != "ingest"), day)
-                for day in dates(*self._asked["backfill"])
-            ]
+            of_day = tuple(name for name in stages if name not in ("ingest", "publish"))
+            there = set() if self._asked.get("fresh") or not of_day else self._finished(of_day[-1])
+            return [Night(of_day, day) for day in dates(*self._asked["backfill"]) if day not in there]
         as_of = self._asked.get("to") or as_of
         anew = self._asked.get("fresh") or self._asked.get("from_stage") or len(stages) == 1
         left = None if anew else self._left(stages, as_of)
-        return [left or Night(tuple(stages), as_of)]
+        return [replace(left or Night(tuple(stages), as_of), dated=as_of is not None)]
 
     def run(self, night: Night) -> None:
         """Run the stages that are left, in order, each in a run of its own.
@@ -157,8 +165,11 @@ class Nights:
         Reads Delta's logs alone: O(files).
         """
         yield f"as of {night.as_of or 'the day of the newest event'}, configuration {self._config.digest()}, root {self._root}"
+        kept = self._keeps_its_model(night)
         for stage in (*night.done, *night.stages):
-            yield f"{stage}: {'done by an earlier run, left out' if stage in night.done else 'would run'}"
+            left_out = "done by an earlier run, left out" if stage in night.done else ""
+            left_out = left_out or ("left out, the model is kept" if kept and stage in OF_TRAINING else "")
+            yield f"{stage}: {left_out or 'would run'}"
         there = [name for name in TABLES if self._tables.exists(name)]
         for name in there:
             yield f"there is {name}, version {self._tables.version(name)}, {self._tables.size(name).rows:,} rows"
@@ -171,8 +182,9 @@ class Nights:
         for stage in night.stages:
             if lease is not None:
                 lease.check()
+            options = {**self._asked, "dated": night.dated}
             run = Run(
-                stage, self._spark, self._config, self._root, night.pipeline_id, as_of, turn=turn, options=self._asked
+                stage, self._spark, self._config, self._root, night.pipeline_id, as_of, turn=turn, options=options
             )
             if stage in AFTER_INGEST and "train" in (*night.done, *night.stages):
                 how = how or how_to_train(run)
@@ -185,6 +197,21 @@ class Nights:
             # the newest event's day is looked up once, after ingest, so that all stages speak of the same date
             as_of = as_of or (run.as_of if stage not in _WITHOUT_EVENTS else None)
 
+    def _keeps_its_model(self, night: Night) -> bool:
+        """Whether the night would train nothing; not before there are events, where the date follows from them."""
+        if "train" not in night.stages or not self._tables.exists(EVENTS.name):
+            return False
+        return how_to_train(Run("train", self._spark, self._config, self._root, "", night.as_of)) == "keep"
+
+    def _finished(self, stage: str) -> set[date]:
+        """The dates that a run of this very configuration and code has brought through a stage."""
+        if not self._tables.exists(RUNS.name):
+            return set()
+        done = (F.col("stage") == stage) & (F.col("status") == "done") & (F.col("code_version") == code_version())
+        rows = self._tables.read(RUNS.name).where(done & (F.col("config") == self._config.as_yaml()))
+        found = collect_rows(rows.select(c.AS_OF_DATE).distinct(), "dates that are done", self._config.run.driver_bytes)
+        return {row[0] for row in found}
+
     def _left(self, stages: Sequence[str], as_of: date | None) -> Night | None:
         if not self._tables.exists(RUNS.name):
             return None
@@ -193,7 +220,7 @@ class Nights:
         known = ("pipeline_id", "stage", c.AS_OF_DATE, "status", "started_at", "config", "code_version", c.RUN_ID)
         rows = collect_rows(newest.select(*known), "the latest runs", self._config.run.driver_bytes)
         told = [row.asDict() | {_VERSION: writers[row[c.RUN_ID]]} for row in rows]
-        return left_by(told, stages, self._config.as_yaml(), as_of, code_version())
+        return left_by(told, stages, self._config.as_yaml(), as_of, code_version(), bool(self._asked.get("force")))
 
     def _lease(self, night: Night) -> Lease | None:
         """None for stages that need none, or where leases are off."""

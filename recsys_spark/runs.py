@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark import log
-from recsys_spark.errors import UserError
+from recsys_spark.errors import GatedError, UserError
 from recsys_spark.schemas import RUNS
 from recsys_spark.settings import Config
 from recsys_spark.tables import Tables
@@ -116,6 +116,7 @@ class Run:
 
 
 Stage = Callable[[Run], None]
+GATED: Final = "gated"  # the status of a run whose lists a gate stopped
 
 
 def run_stage(run: Run, stage: Stage) -> None:
@@ -135,7 +136,8 @@ def _recorded(run: Run) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        _end(run, started, time.monotonic() - clock, "failed", f"{type(error).__name__}: {error}")
+        status = GATED if isinstance(error, GatedError) else "failed"
+        _end(run, started, time.monotonic() - clock, status, f"{type(error).__name__}: {error}")
         raise
     _end(run, started, time.monotonic() - clock, "done", None)
     _say_summary(run)

@@ -68,7 +68,8 @@ class Tables:
 
     def _in_catalog(self, name: str) -> str:
         """Without Spark's own catalogue, which SQL takes for granted: Delta's classes know names of two parts alone there."""
-        return f"{self.root.removeprefix('spark_catalog.')}.{name}"
+        parts = [*self.root.removeprefix("spark_catalog.").split("."), name]
+        return ".".join(part if part.isidentifier() else f"`{part}`" for part in parts)
 
     def exists(self, name: str) -> bool:
         if self.in_catalog:

@@ -242,8 +242,11 @@ def test_again_is_the_same_and_another_date_stands_beside_it(spark, night, groce
     assert rows(table(spark, night, "recommendations").drop("run_id")) == before
 
     earlier = [*arguments(night, groceries), "--as-of", "2017-11-30"]
-    for stage in ("index", "features", "examples", "train", "recommend", "publish"):
+    for stage in ("index", "features", "examples", "train", "recommend"):
         assert main(stage, description="test", argv=earlier) == 0
+    live = rows(table(spark, night, "recommendations_current"))
+    assert main("publish", description="test", argv=earlier) == 2  # the live lists are of a later date
+    assert rows(table(spark, night, "recommendations_current")) == live
     dates = {r[0] for r in table(spark, night, "recommendations").select("as_of_date").distinct().collect()}
     assert dates == {date(2017, 11, 30), date(2018, 1, 1)}
     latest = table(spark, night, "recommendations").where(F.col("as_of_date") == max(dates)).drop("run_id")

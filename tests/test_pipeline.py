@@ -57,6 +57,11 @@ def test_a_killed_night_goes_on_after_its_last_whole_stage():
         [row("index", 0)],  # began in the middle
         [row("ingest", 0, pipeline="p")],  # a job by itself
         [row("ingest", 0, config="other")],
+        [
+            row("ingest", 0),
+            row("index", 1),
+            row("features", 2, status="gated"),
+        ],  # begins anew, with what has come since
         [row("ingest", 0, code="0")],
         [row("ingest", 0, as_of=date(2024, 4, 30))],
         [row("ingest", 0), row("ingest", 1, pipeline="night-q", config="other")],  # another ran since
@@ -64,6 +69,12 @@ def test_a_killed_night_goes_on_after_its_last_whole_stage():
 )
 def test_nothing_is_gone_on_with_but_the_latest_run_of_the_same_night(rows):
     assert left_by(rows, STAGES, "d", DAY, "1") is None
+
+
+def test_lists_that_a_gate_stopped_are_gone_on_with_by_force_alone():
+    rows = [row("ingest", 0), row("index", 1), row("features", 2, status="gated")]
+    night = left_by(rows, STAGES, "d", DAY, "1", by_force=True)
+    assert night is not None and night.stages == ("features",)
 
 
 def test_without_a_date_only_a_young_night_is_gone_on_with():

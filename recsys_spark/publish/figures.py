@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -34,7 +33,7 @@ def figures(run: Run, where: SliceKey, model_version: str) -> dict[GateName, flo
         **_against(written, live),
         "over_popularity": own,
         "lift_ratio": own / before if own is not None and before else None,
-        "event_age_days": _event_age(run.tables.read("events"), run.as_of),
+        "event_age_days": _event_age(run),
     }
 
 
@@ -112,7 +111,10 @@ def lift(rows: list[Mapping[str, object]], model_version: str) -> float | None:
     return None
 
 
-def _event_age(events: DataFrame, as_of: date) -> float | None:
-    newest = events.where(until(as_of)).agg(F.max(F.to_date(c.EVENT_TIME))).head()
+def _event_age(run: Run) -> float | None:
+    """Not known where the date is that of the newest event: then it would be nought, however old that is."""
+    if not run.options.get("dated", True):
+        return None
+    newest = run.tables.read("events").where(until(run.as_of)).agg(F.max(F.to_date(c.EVENT_TIME))).head()
     assert newest is not None
-    return float((as_of - newest[0]).days) if newest[0] is not None else None
+    return float((run.as_of - newest[0]).days) if newest[0] is not None else None

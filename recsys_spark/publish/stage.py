@@ -10,7 +10,7 @@ from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
-from recsys_spark.errors import GatedError, MissingTableError
+from recsys_spark.errors import GatedError, MissingTableError, UserError
 from recsys_spark.publish.figures import figures
 from recsys_spark.publish.gates import FORCED, NOT_MEASURED, Checked, forced, judged, whole
 from recsys_spark.publish.registry import crown
@@ -27,8 +27,10 @@ def run(run: Run) -> None:
     Raises:
         GatedError: a gate stopped them; the live lists are as before, and `gate_results` says why.
         MissingTableError: the date has no lists.
+        UserError: the live lists are of a later date.
     """
     where: SliceKey = {c.AS_OF_DATE: run.as_of, c.VARIANT: run.config.recommend.variant}
+    _hold_against_live(run, str(where[c.VARIANT]))
     made = _made_by(run, where)
     written = run.tables.read_slice("recommendations", where)
     version = str(written.select(c.MODEL_VERSION).head()[0])  # type: ignore[index]
@@ -48,6 +50,17 @@ def run(run: Run) -> None:
             "gate_results; mend the cause and run jobs/publish.py again, or give it --force with a reason"
         )
     move(run, where, version)
+
+
+def _hold_against_live(run: Run, variant: str) -> None:
+    """Raise where lists of a later date are live, as a late or repeated run of an old day must not take their place."""
+    live = run.tables.read_or_empty(RECOMMENDATIONS_CURRENT).where(F.col(c.VARIANT) == variant)
+    newest = live.agg(F.max(c.AS_OF_DATE)).head()
+    if newest is not None and newest[0] is not None and newest[0] > run.as_of:
+        raise UserError(
+            f"the live lists of variant {variant} are of {newest[0]}, later than {run.as_of}, and stay. To put an earlier day "
+            f"back: jobs/rollback.py --to {run.as_of}"
+        )
 
 
 def move(run: Run, where: SliceKey, model_version: str) -> None:

@@ -10,8 +10,10 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
+from recsys_spark.bounded import collect_rows
 from recsys_spark.errors import MissingTableError, UserError
 from recsys_spark.interactions.index import index_ids, index_sizes
+from recsys_spark.nights import is_alike
 from recsys_spark.recommend import candidates
 from recsys_spark.recommend.barring import Catalogue
 from recsys_spark.recommend.calibration import calibration
@@ -190,7 +192,7 @@ def _tell(run: Run, filtered: Effect, rows: int) -> None:
 
 
 def _newest_model(run: Run, name: str) -> Row:
-    """The production model of that name of the latest date up to the run's.
+    """The production model of that name of the latest date up to the run's: of these settings, if there is one.
 
     Raises:
         MissingTableError: there is none.
@@ -199,6 +201,12 @@ def _newest_model(run: Run, name: str) -> Row:
         (F.col(c.FIT) == "production") & (F.col(c.AS_OF_DATE) <= F.lit(run.as_of)) & (F.col(c.MODEL_NAME) == name)
     )
     newest = models.orderBy(F.desc(c.AS_OF_DATE), F.desc("created_at")).head()
+    if name == run.config.model.name:  # one trained by other settings gives way to one of these, be it older
+        known = collect_rows(models, "models", run.config.run.driver_bytes)
+        alike = [row for row in known if is_alike(row.asDict(), run.config)]
+        newest = max(alike, key=lambda row: (row[c.AS_OF_DATE], row["created_at"]), default=newest)
+        if newest is not None and not alike:
+            run.notes.append(f"model {newest[c.MODEL_VERSION]} was trained by other settings than these")
     if newest is None:
         raise MissingTableError(
             f"table `models` under {run.root} has no production fit of {name} up to {run.as_of}: run "

@@ -27,6 +27,7 @@ EVENTS: Final = Table(
         ]
     ),
     key=(c.EVENT_ID,),
+    fenced=True,
 )
 
 EVENTS_REJECTED: Final = Table(

@@ -14,6 +14,7 @@ USERS: Final = Table(
     "index",
     StructType([column(c.USER_ID, STRING, "the business's id"), USER_IDX, RUN]),
     key=(c.USER_ID,),
+    fenced=True,
 )
 
 ITEMS: Final = Table(
@@ -21,6 +22,7 @@ ITEMS: Final = Table(
     "index",
     StructType([column(c.ITEM_ID, STRING, "the business's id"), ITEM_IDX, RUN]),
     key=(c.ITEM_ID,),
+    fenced=True,
 )
 
 INTERACTIONS: Final = Table(

@@ -29,8 +29,8 @@ TIME, DATE, MAP = TimestampType(), DateType(), MapType(StringType(), StringType(
 class Table:
     """One Delta table: its columns, the job that makes it, its key, and the columns that name a slice of it.
 
-    `read_as_files`: its files are read without Spark, by the ranks of a training. `fenced`: people read it, so that it is
-    written under a lease alone.
+    `read_as_files`: its files are read without Spark, by the ranks of a training. `fenced`: people read it, or
+    it only grows, so that it is written under a lease alone.
     """
 
     name: str

@@ -53,7 +53,9 @@ def places(run: Run) -> Places:
     known = collect_rows(run.tables.read_or_empty(MODELS).select("path"), "the models", run.config.run.driver_bytes)
     listed = [row["path"] for row in known if storage.has_folder(row["path"])]
     tracked, not_reached = _tracked(run)
-    copies = _ours(run, [place for folder in tracked for place in storage.folders_below(folder)[0]])
+    copies = [place for folder in tracked for place in storage.folders_below(folder)[0]]
+    if run.config.storage.tracking_uri:  # else the store is this root's own, with copies of killed trainings that left no row
+        copies = _ours(run, copies)
     every = list(dict.fromkeys([*models, *listed, *copies]))
     whole = [place for place in every if "model" in storage.load_manifest(place)]
     return Places(tuple(whole), (*unfinished, *(one for one in models if one not in whole)), tuple(not_reached))

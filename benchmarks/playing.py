@@ -165,6 +165,19 @@ def grow(at: Path, size: int) -> None:
     subprocess.run(["mount", "-o", f"remount,size={size}", str(at)], check=True)
 
 
+def flip_bytes(root: Path, name: str, column: str) -> int:
+    """Turn over the bits of one byte within a column of each file of a table; how many files."""
+    files = [Path(file) for file in DeltaTable(str(root / name)).file_uris()]
+    for file in files:
+        metadata = pq.read_metadata(file)
+        chunk = metadata.row_group(0).column(metadata.schema.names.index(column))
+        content_of = bytearray(file.read_bytes())
+        content_of[chunk.data_page_offset + chunk.total_compressed_size // 2] ^= 0xFF
+        file.write_bytes(content_of)
+        file.with_name(f".{file.name}.crc").unlink(missing_ok=True)  # which would tell as well, on a local disk
+    return len(files)
+
+
 def bytes_in(folder: Path) -> int:
     """What all files below a folder take, in whole blocks."""
     return sum(-(-file.stat().st_size // 4096) * 4096 for file in folder.rglob("*") if file.is_file())
@@ -179,7 +192,7 @@ def differing(root: Path, whole: Path) -> list[str]:
 def content(root: Path, name: str, without: int | None = None) -> list[str]:
     """The rows of a table without what differs by nature, and without a user, in an order of their own."""
     of_others = [row for row in rows(root, name) if without is None or row["user_idx"] != without]
-    return sorted(str({key: value for key, value in row.items() if key not in OWN}) for row in of_others)
+    return sorted(str({key: _rounded(value) for key, value in row.items() if key not in OWN}) for row in of_others)
 
 
 def rows(root: Path, name: str) -> list[dict[str, Any]]:
@@ -190,6 +203,11 @@ def rows(root: Path, name: str) -> list[dict[str, Any]]:
     )
     found: list[dict[str, Any]] = ds.dataset(table.file_uris(), partitioning=by).to_table().to_pylist()
     return found
+
+
+def _rounded(value: Any) -> Any:
+    """Without the last digits of a mean, which hang on the order in which Spark adds."""
+    return float(f"{value:.9g}") if isinstance(value, float) else value
 
 
 def ndcg(root: Path) -> float:

@@ -29,6 +29,8 @@ def get_session(name: str, options: RunOptions) -> SparkSession:
             "io.delta.sql.DeltaSparkSessionExtension and delta-spark on its class path"
         )
     spark.conf.set("spark.sql.session.timeZone", "UTC")
+    # a page that has other bytes than were written is an error, and not other numbers
+    spark.conf.set("parquet.page.verify-checksum.enabled", "true")
     spark.conf.set("spark.sql.execution.arrow.pyspark.enabled", "true")
     if options.shuffle_partitions:
         spark.conf.set("spark.sql.shuffle.partitions", str(options.shuffle_partitions))

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from recsys_spark.models.selection import Floats, Ints, Ragged, best_of, finite
 
-_BLOCK_BYTES: Final = 64 << 20
+_BLOCK_BYTES: Final = 8 << 20  # larger ones come slower out of memory than they save
+_LARGEST: Final = float(np.finfo(np.float32).max) / 2.0
 
 
 class Own(NamedTuple):
@@ -30,6 +31,7 @@ class DotScorer:
     def __init__(self, vectors: Floats, max_bytes: int = _BLOCK_BYTES) -> None:
         self._vectors, self._max_bytes = np.asarray(vectors), max_bytes
         self.n_items = len(vectors)
+        self._largest = max(float(self._vectors.max(initial=0.0)), -float(self._vectors.min(initial=0.0)))
 
     def top_n(self, queries: Floats, own: Own, n: int, exclude: Ragged | None = None) -> tuple[Ints, Floats]:
         """Each query's n best items, best first, equal scores by lower index: item_idx (U, n), score (U, n).
@@ -47,7 +49,9 @@ class DotScorer:
         wide = max(1, self._max_bytes // (4 * max(1, len(queries))))
         starts = range(0, self.n_items, wide)
         dots = ((start, queries @ self._vectors[start : start + wide].T) for start in starts)
-        tiles = ((start, finite(add_own(scores, start, own))) for start, scores in dots)
+        tiles = ((start, add_own(scores, start, own)) for start, scores in dots)
+        if not self._stay_finite(queries, own):
+            tiles = ((start, finite(scores)) for start, scores in tiles)
         return best_of(tiles, len(queries), n, exclude)
 
     def all_scores(self, queries: Floats, own: Own) -> Floats:
@@ -61,6 +65,11 @@ class DotScorer:
             scores[row] = self._vectors[items] @ queries[row]
             scores[row] += ((items[:, None] == own.items[row]) * own.values[row]).sum(axis=1)
         return finite(scores)
+
+    def _stay_finite(self, queries: Floats, own: Own) -> bool:
+        """Whether no score can be anything else, by the largest numbers: spares a look at all scores."""
+        largest = queries.shape[1] * float(np.abs(queries).max(initial=0.0)) * self._largest
+        return largest + float(np.abs(own.values).max(initial=0.0)) < _LARGEST  # false for NaN too
 
 
 def add_own(scores: Floats, first_item: int, own: Own) -> Floats:

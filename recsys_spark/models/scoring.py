@@ -20,9 +20,7 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from recsys_spark.models.halves import Halves
-from recsys_spark.models.selection import Floats, Ints, Ragged, best_of, finite
-
-_SELECTION_BYTES: Final = 40  # an item, at most, while the best of one user's scores are picked
+from recsys_spark.models.selection import BYTES_A_SCORE, TOGETHER, Floats, Ints, Ragged, best_of, finite
 
 
 class BlockScorer:
@@ -207,10 +205,13 @@ class BlockScorer:
         units += 2 * len(self._weights["first_bias"]) if self._has_mlp else 0
         units += self._weights["item_gmf"].shape[1] if self._has_gmf else 0
         of_tile = 4 * units * (self._tile_items + 2 * self._block_users)
-        of_item = 4 * self._block_users + _SELECTION_BYTES
-        room = (max_bytes // self._threads - of_tile) // of_item
+        of_item = 4 * self._block_users + BYTES_A_SCORE
+        left = max_bytes // self._threads - of_tile
+        # of so many scores, or of all users' of a narrow chunk, the best are picked at a time
+        room = max((left - BYTES_A_SCORE * TOGETHER) // of_item, left // (of_item + BYTES_A_SCORE * self._block_users))
         if room < self._tile_items:
-            needed = self._threads * (of_tile + of_item * self._tile_items)
+            picked = min(TOGETHER, self._block_users * self._tile_items)
+            needed = self._threads * (of_tile + of_item * self._tile_items + BYTES_A_SCORE * picked)
             raise ValueError(
                 f"max_bytes is {max_bytes:,}, expected {needed:,} or more for {self._threads} threads with "
                 f"{self._block_users} users and {self._tile_items} items in hand: lower one of these, or raise it"

@@ -94,7 +94,7 @@ def test_top_n_is_a_brute_force_sort(data: st.DataObject) -> None:
         threads=data.draw(st.integers(1, 2)),
         block_users=data.draw(st.integers(1, 4)),
         tile_items=8,
-        max_bytes=2 * (8 * (4 * 4 + 40) + 4 * 5 * (8 + 2 * 4)) + data.draw(st.integers(0, 4000)),
+        max_bytes=2 * (8 * (4 * 4 + 72 + 72 * 4) + 4 * 5 * (8 + 2 * 4)) + data.draw(st.integers(0, 4000)),
     )
     found_items, found_scores = scorer.top_n(np.arange(users), n, as_ragged(excluded))
     expected_items, expected_scores = brute_force(scores, n, excluded)
@@ -104,7 +104,7 @@ def test_top_n_is_a_brute_force_sort(data: st.DataObject) -> None:
 
 
 def test_equal_scores_go_by_index_across_tiles_and_chunks() -> None:
-    scorer = BlockScorer(of_fixed_scores(np.zeros((1, 40))), block_users=1, tile_items=8, max_bytes=8 * 44 + 4 * 10)
+    scorer = BlockScorer(of_fixed_scores(np.zeros((1, 40))), block_users=1, tile_items=8, max_bytes=8 * (4 + 72 + 72) + 4 * 10)
     np.testing.assert_array_equal(scorer.top_n([0], 12)[0], [np.arange(12)])
 
 
@@ -137,11 +137,11 @@ def test_no_users_have_no_rows() -> None:
 
 
 def test_what_it_holds_is_bounded() -> None:
-    """With room for 1000 items the catalogue goes by chunks, whose arrays stay under the bound."""
+    """With room for 600 items the catalogue goes by chunks, whose arrays stay under the bound."""
     import tracemalloc
 
     rng = np.random.default_rng(0)
-    items, users, bound = 200_000, 64, 1_000_000
+    items, users, bound = 200_000, 64, 6_000_000
     weights = of_fixed_scores(rng.integers(0, 1000, (4, items)))
     weights["user_gmf"] = np.tile(weights["user_gmf"], (users // 4, 1))
     scorer = BlockScorer(weights, max_bytes=bound)
@@ -150,7 +150,7 @@ def test_what_it_holds_is_bounded() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < bound + 100_000
-    assert items * users * 4 > 50 * bound
+    assert items * users * 4 > 8 * bound
 
 
 def test_too_small_a_bound_says_what_is_needed() -> None:

@@ -104,7 +104,9 @@ def test_top_n_is_a_brute_force_sort(data: st.DataObject) -> None:
 
 
 def test_equal_scores_go_by_index_across_tiles_and_chunks() -> None:
-    scorer = BlockScorer(of_fixed_scores(np.zeros((1, 40))), block_users=1, tile_items=8, max_bytes=8 * (4 + 72 + 72) + 4 * 10)
+    scorer = BlockScorer(
+        of_fixed_scores(np.zeros((1, 40))), block_users=1, tile_items=8, max_bytes=8 * (4 + 72 + 72) + 4 * 10
+    )
     np.testing.assert_array_equal(scorer.top_n([0], 12)[0], [np.arange(12)])
 
 

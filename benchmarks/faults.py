@@ -55,6 +55,7 @@ from playing import (
 )
 
 from recsys_spark.config import load_config
+from recsys_spark.errors import EXIT_BUSY
 from recsys_spark.stages import PIPELINE
 
 A_MOMENT = 1.0  # seconds into a stage
@@ -132,7 +133,7 @@ def at_once(folder: Path, whole: Path, stages: Sequence[str]) -> Iterator[Line]:
     second, said = play(root)
     code = first.end()
     other = differing(root, whole)
-    refused = second == 4 and "is in use" in said
+    refused = second == EXIT_BUSY and "is in use" in said
     seen = f"the second was {'refused' if refused else 'not refused'}; {_named(other)}"
     yield "two at once", [code, second], code == 0 and refused and not other, seen
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from deltalake import DeltaTable
 
 from recsys_spark.errors import LeaseHeldError, LeaseLostError, UserError
 from recsys_spark.lease import Lease, holder, is_held
@@ -167,3 +169,26 @@ def test_a_root_has_one_writer_and_who_lost_its_lease_publishes_nothing(spark, t
     third = Lease(spark, root, "three", 600)
     with third:
         assert third.turn() > second.turn() > first.turn()
+
+
+@pytest.mark.slow
+def test_two_that_go_on_with_one_killed_night_do_not_both_get_the_lease(spark, tmp_path, monkeypatch):
+    root = str(tmp_path / "root")
+    first, second = Lease(spark, root, "night-p", 600), Lease(spark, root, "night-p", 600)
+    monkeypatch.setattr(second, "_newest", lambda: None)  # it looked before the other had claimed it
+    with first, pytest.raises(LeaseHeldError, match="another run took its lease this moment"), second:
+        pass
+
+
+@pytest.mark.slow
+def test_signs_of_life_are_left_without_spark(spark, tmp_path):
+    root = str(tmp_path / "root")
+    with Lease(spark, root, "one", 1):
+        deadline = time.monotonic() + 30
+        while DeltaTable(f"{root}/leases").version() < 3 and time.monotonic() < deadline:
+            time.sleep(0.1)
+    rows = spark.read.format("delta").load(f"{root}/leases").collect()
+    assert {(row["generation"], row["pipeline_id"], row["holder"]) for row in rows} == {(1, "one", holder())}
+    assert [row["released"] for row in rows].count(True) == 1 and len(rows) >= 3
+    engines = [commit.get("clientVersion", "") for commit in DeltaTable(f"{root}/leases").history()]
+    assert any(engine.startswith("delta-rs") for engine in engines)

@@ -254,6 +254,21 @@ def test_again_is_the_same_and_another_date_stands_beside_it(spark, night, groce
 
 
 @pytest.mark.slow
+def test_a_backfill_counts_each_day_once_and_leaves_the_live_lists(spark, night, groceries, tmp_path, capsys):
+    root = shutil.copytree(night, tmp_path / "root")
+    live = rows(table(spark, root, "recommendations_current"))
+    argv = [*arguments(root, groceries), "--backfill", "2017-11-01", "2017-11-02", "--until", "index"]
+    for _ in range(2):  # the second time both days are done
+        assert main(*PIPELINE, description="test", argv=argv) == 0
+    days = {r[0] for r in table(spark, root, "interactions").select("as_of_date").distinct().collect()}
+    assert {date(2017, 11, 1), date(2017, 11, 2)} <= days
+    of_first = table(spark, root, "interactions").where("as_of_date = '2017-11-01'")
+    assert of_first.where("last_time >= '2017-11-02'").isEmpty() and not of_first.isEmpty()
+    assert capsys.readouterr().out.count("[index] started") == 2
+    assert rows(table(spark, root, "recommendations_current")) == live
+
+
+@pytest.mark.slow
 def test_halves_are_trained_first_and_joined(night, groceries, tmp_path):
     root = shutil.copytree(night, tmp_path / "root")
     pretrained = {"model__neumf__pretrain": "true", "training__epochs": 2, "examples__fits": "[evaluate,refit]"}

@@ -102,7 +102,7 @@ class Lease:
             try:
                 newest = self._newest_generation()
                 if newest != self._generation:
-                    self._lost = f"the lease of {self._tables.root} was taken over by its generation {newest}"
+                    self._lost = f"another run took the lease of {self._tables.root}: it is of generation {newest} now"
                     return
                 self._renew()
             except Exception as error:  # the next sign may get through; if none does, the fence holds

@@ -174,9 +174,8 @@ def _fill(lists: _Lists, row: int, block: Block, policy: Policy, popular: Popula
     place = int((items >= 0).sum())
     for allowed_seen in (False, True):
         for reason, ranked, shares in sources:
-            for item, share in zip(
-                map(int, ranked), shares, strict=True
-            ):  # one by one: a few of a catalogue are enough
+            # made to numbers one by one: a few of a catalogue are enough
+            for item, share in zip(map(int, ranked), shares, strict=True):
                 if place == policy.n:
                     return
                 if item in taken or (item in had and not allowed_seen) or not block.barred.allows_of(row, item):

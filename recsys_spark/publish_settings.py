@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import model_validator
 
@@ -34,7 +34,25 @@ class Bounds(Section):
         return self
 
 
+class Gates(Section):
+    """A section, so that setting one leaves the others as they are."""
+
+    users_ratio: Bounds
+    full_lists: Bounds
+    fallback: Bounds
+    coverage: Bounds
+    overlap: Bounds
+    lift_ratio: Bounds
+    over_popularity: Bounds
+    score_drift: Bounds
+    event_age_days: Bounds
+
+    def bounds(self) -> dict[GateName, Bounds]:
+        """Those of each gate, in order."""
+        return {name: getattr(self, name) for name in get_args(GateName)}
+
+
 class Publish(Section):
-    gates: dict[GateName, Bounds]
+    gates: Gates
     quality_k: Positive
     champion: bool

@@ -23,6 +23,7 @@ from recsys_spark.cli import main
 from recsys_spark.errors import UserError
 from recsys_spark.stages import PIPELINE
 from recsys_spark.storage import load_manifest
+from tests.open_gates import OPEN_GATES
 
 JOBS = Path(__file__).parent.parent / "jobs"
 HOUSEHOLDS = 119  # of those numbered up to 120, one never bought anything
@@ -38,7 +39,7 @@ SETTINGS = {
     "model.neumf.mlp_layers": [16, 8],
     "evaluate.ks": [10],
     "run.lease_seconds": 0,  # tests/test_pipeline.py has leases
-    "publish.gates.over_popularity": "{low: null, high: null}",  # three epochs are few
+    **OPEN_GATES,  # three epochs are few
 }
 
 

@@ -8,10 +8,14 @@ import re
 import shlex
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from deltalake import DeltaTable
+
+from recsys_spark.publish_settings import GateName
+from tests.open_gates import ANYTHING
 
 HERE = Path(__file__).parent.parent
 USERS = 300
@@ -55,9 +59,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "conf" / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
     with (folder / "conf" / "ml-1m.yaml").open("a", encoding="utf-8") as shorter:
         # at least two files, for two ranks
-        shorter.write(
-            "publish: {gates: {over_popularity: {low: null, high: null}, overlap: {low: null, high: null}}}\n"
-        )
+        shorter.write(f"publish: {{gates: {{{', '.join(f'{gate}: {ANYTHING}' for gate in get_args(GateName))}}}}}\n")
         shorter.write("training:\n  epochs: 1\nexamples:\n  draws: 1\n  rows_per_file: 8000\n")
     return folder
 

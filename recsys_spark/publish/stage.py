@@ -36,7 +36,7 @@ def run(run: Run) -> None:
     version = str(written.select(c.MODEL_VERSION).head()[0])  # type: ignore[index]
     checked = [
         whole(problems(written, run.config.recommend.n, made["counts"]["users_due"])),
-        *judged(figures(run, where, version), run.config.publish.gates),
+        *judged(figures(run, where, version), run.config.publish.gates.bounds()),
     ]
     force = str(run.options.get("force") or "")
     if force:

@@ -12,6 +12,7 @@ from deltalake import DeltaTable
 from recsys_spark import storage
 from recsys_spark.cli import main
 from recsys_spark.forget.artifacts import is_of_users
+from tests.open_gates import OPEN_GATES
 
 GONE = "zoe-29"  # the last in order: hers is the highest index
 SETTINGS = {
@@ -30,7 +31,7 @@ SETTINGS = {
     "examples.eval_negatives": 5,
     "recommend.n": 3,
     "publish.champion": "false",
-    "publish.gates": "{}",
+    **OPEN_GATES,
 }
 
 

@@ -36,5 +36,5 @@ ORDINARY = {
     ],
 )
 def test_a_faulty_day_is_stopped_where_it_must_be(day, figures, stopped_by):
-    checked = judged({**ORDINARY, **figures}, load_config().publish.gates)
+    checked = judged({**ORDINARY, **figures}, load_config().publish.gates.bounds())
     assert [one.gate for one in checked if one.stops] == stopped_by, day

@@ -69,6 +69,15 @@ def test_the_lift_is_over_popularity_on_test_where_there_is_one_at_the_greatest_
     assert lift(rows, "another") is None
 
 
+def test_a_gate_that_is_set_leaves_the_others_as_they_are():
+    shipped = load_config().publish.gates.bounds()
+    own = load_config(settings=["publish.gates.coverage={low: 0.1, high: null}", "publish.gates.fallback.high=0.2"])
+    gates = own.publish.gates.bounds()
+    assert (gates["coverage"].low, gates["fallback"].low, gates["fallback"].high) == (0.1, None, 0.2)
+    assert {**gates, "coverage": 0, "fallback": 0} == {**shipped, "coverage": 0, "fallback": 0}
+    assert list(gates) == list(shipped) and len(gates) == 9
+
+
 def test_bounds_that_nothing_can_meet_and_unknown_gates_are_refused():
     with pytest.raises(UserError, match=r"low is 2\.0 and above high, 1\.0"):
         load_config(settings=["publish.gates.coverage={low: 2.0, high: 1.0}"])

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from recsys_spark import alerts, disks, log
 from recsys_spark.config import load_config
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from recsys_spark.runs import Run
-
-_AS_BEFORE: Final = "tables that were not reported as written are as before"
 
 
 @dataclass(frozen=True)
@@ -130,8 +128,8 @@ def main(*stages: str, description: str, argv: Sequence[str] | None = None) -> i
     except KeyboardInterrupt:
         code, message = EXIT_FAILED, "interrupted"
     except Exception as error:
-        why = disks.full(error, arguments.root if arguments else None) or "see above; " + _AS_BEFORE
-        code, message = EXIT_FAILED, f"failed: {why}"
+        why = disks.full(error, arguments.root if arguments else None) or "see above"
+        code, message = EXIT_FAILED, f"failed: {why}; tables that were not reported as written are as before"
         _say_trace(name)
     summary = _summary(name, runs, arguments.root if arguments else "", code, message)
     if message:

@@ -32,10 +32,7 @@ def full(error: BaseException, root: str | None) -> str | None:
         return None
     free = sorted((shutil.disk_usage(place).free, place) for place in places(root))
     named = ", ".join(f"{place} has {mib(room)} MiB free" for room, place in free)
-    return (
-        f"no space is left on a disk ({named}; executors may have disks of their own): free some, then run it again; tables "
-        "that were not reported as written are as before"
-    )
+    return f"no space is left on a disk ({named}; executors may have disks of their own): free some, then run it again"
 
 
 def mib(size: int) -> str:

@@ -41,14 +41,18 @@ def due(models: Iterable[Mapping[str, Any]], as_of: date, days: int) -> bool:
 
 
 def models_before(run: Run, fit: Fit) -> list[dict[str, Any]]:
-    """The models of a fit and of this very configuration, of dates before the run's, newest first. A row a night."""
+    """The models of a fit and of this very configuration, of dates before the run's, newest first."""
+    known = models_of(run, fit, run.config.model.name)
+    return [row for row in known if row[c.AS_OF_DATE] < run.as_of and is_alike(row, run.config)]
+
+
+def models_of(run: Run, fit: Fit, name: str) -> list[dict[str, Any]]:
+    """The models of a fit and a name, of dates up to the run's, newest first. A row a night."""
     rows = run.tables.read(MODELS.name).where(
-        (F.col(c.FIT) == fit)
-        & (F.col(c.MODEL_NAME) == run.config.model.name)
-        & (F.col(c.AS_OF_DATE) < F.lit(run.as_of))
+        (F.col(c.FIT) == fit) & (F.col(c.MODEL_NAME) == name) & (F.col(c.AS_OF_DATE) <= F.lit(run.as_of))
     )
-    found = collect_rows(rows.orderBy(F.desc(c.AS_OF_DATE)), "earlier models", run.config.run.driver_bytes)
-    return [row.asDict() for row in found if is_alike(row.asDict(), run.config)]
+    newest_first = rows.orderBy(F.desc(c.AS_OF_DATE), F.desc("created_at"))
+    return [row.asDict() for row in collect_rows(newest_first, "models", run.config.run.driver_bytes)]
 
 
 def is_alike(model: Mapping[str, Any], config: Config) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, cast
 
 from pydantic import model_validator
 
@@ -49,7 +49,7 @@ class Gates(Section):
 
     def bounds(self) -> dict[GateName, Bounds]:
         """Those of each gate, in order."""
-        return {name: getattr(self, name) for name in get_args(GateName)}
+        return cast("dict[GateName, Bounds]", dict(self))
 
 
 class Publish(Section):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.features.counts import item_features, segments, user_features
@@ -52,7 +51,8 @@ def carry_features(run: Run, earlier: EarlierRun) -> None:
     """
     kept = run.training == "keep"
     changed = acted(run, earlier, 0 if kept else moved_days(run.config) or 0).persist()
-    labelled = labelled_events(run, only=changed if kept else None).where(c.POSITIVE).persist()
+    events = known_events(run)
+    labelled = labelled_events(run, only=changed if kept else None, events=events).where(c.POSITIVE).persist()
     known = labelled if kept else labelled.join(changed, on=c.USER_IDX, how="left_semi")
     try:
         of_user = segments(
@@ -60,7 +60,7 @@ def carry_features(run: Run, earlier: EarlierRun) -> None:
         )
         for fit in _fits_of_counts(run):
             _write_users(run, earlier, changed, known.where(in_parts(fit)), fit, of_user)
-            of_items = _positive_events(run) if kept else labelled.where(in_parts(fit))
+            of_items = _positive(run, events) if kept else labelled.where(in_parts(fit))
             items = of_items.transform(item_features(run.as_of, fit))
             run.counts[f"item_features_{fit}"] = run.tables.replace(ITEM_FEATURES, items, _slice(run, fit))
         for fit in _fits_of_sequences(run):
@@ -88,11 +88,10 @@ def _write_sequences(run: Run, earlier: EarlierRun, changed: DataFrame, events: 
     run.counts[f"sequences_{fit}"] = run.tables.replace(SEQUENCES, kept.unionByName(anew), _slice(run, fit))
 
 
-def _positive_events(run: Run) -> DataFrame:
-    """All positive events, without their parts of the split."""
-    events = known_events(run).transform(positive(run.config.interactions))
+def _positive(run: Run, events: DataFrame) -> DataFrame:
+    """The positive ones, in dense indices, without their parts of the split."""
     users, items = run.tables.read("users"), run.tables.read("items")
-    return events.where(F.col(c.POSITIVE)).transform(indexed(users, items))
+    return events.transform(positive(run.config.interactions)).where(c.POSITIVE).transform(indexed(users, items))
 
 
 def _fits_of_counts(run: Run) -> tuple[Fit, ...]:

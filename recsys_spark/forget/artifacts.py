@@ -54,9 +54,8 @@ def places(run: Run) -> Places:
     listed = [row["path"] for row in known if storage.has_folder(row["path"])]
     tracked, not_reached = _tracked(run)
     copies = [place for folder in tracked for place in storage.folders_below(folder)[0]]
-    if (
-        run.config.storage.tracking_uri
-    ):  # else the store is this root's own, with copies of killed trainings that left no row
+    # without a setting the store is this root's own, with copies of killed trainings that left no row, too
+    if run.config.storage.tracking_uri:
         copies = _ours(run, copies)
     every = list(dict.fromkeys([*models, *listed, *copies]))
     whole = [place for place in every if "model" in storage.load_manifest(place)]

@@ -64,9 +64,11 @@ def labelled_events(
     users, items = run.tables.read("users"), run.tables.read("items")
     users = users if only is None else users.join(only, on=c.USER_IDX, how="left_semi")
     split = run.config.split
-    # a given test numbers items by where they first stand in the source, in events that may be over the cap
-    source = run.tables.read("events").where(until(run.as_of))
-    given = given_test(split, source, users, items) if split.kind == "given" else None
+    given = None
+    if (
+        split.kind == "given"
+    ):  # numbers items by where they first stand in the source, in events that may be over the cap
+        given = given_test(split, run.tables.read("events").where(until(run.as_of)), users, items)
     seed = run.seed if split.seed is None else split.seed
     return (
         events.transform(indexed(users, items))

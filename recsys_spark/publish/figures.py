@@ -12,9 +12,10 @@ from recsys_spark.bounded import collect_rows
 from recsys_spark.interactions.split import until
 from recsys_spark.publish.gates import stability_index
 from recsys_spark.publish_settings import GateName
+from recsys_spark.recommend.publish import live_lists
 from recsys_spark.recommend.reasons import POPULAR, POPULAR_SEGMENT
 from recsys_spark.runs import Run
-from recsys_spark.schemas import METRICS, RECOMMENDATIONS_CURRENT
+from recsys_spark.schemas import METRICS
 from recsys_spark.tables import SliceKey
 
 _BINS = 10
@@ -25,7 +26,7 @@ _ROWS, _FULL, _COMMON = "rows", "full", "common"
 def figures(run: Run, where: SliceKey, model_version: str) -> dict[GateName, float | None]:
     """Every figure that can be had. A few passes over both nights' lists and a join by (user, item): O(rows)."""
     written = run.tables.read("recommendations", where)
-    live = run.tables.read_or_empty(RECOMMENDATIONS_CURRENT).where(F.col(c.VARIANT) == where[c.VARIANT])
+    live = live_lists(run)
     live_model = live.select(c.MODEL_VERSION).head()
     own, before = _lift(run, model_version), _lift(run, live_model[0]) if live_model else None
     return {

@@ -14,7 +14,7 @@ from recsys_spark.errors import GatedError, MissingTableError, UserError
 from recsys_spark.publish.figures import figures
 from recsys_spark.publish.gates import FORCED, NOT_MEASURED, Checked, forced, judged, whole
 from recsys_spark.publish.registry import crown
-from recsys_spark.recommend.publish import problems
+from recsys_spark.recommend.publish import live_lists, problems
 from recsys_spark.runs import Run
 from recsys_spark.schemas import GATE_RESULTS, RECOMMENDATIONS_CURRENT
 from recsys_spark.tables import SliceKey
@@ -30,7 +30,7 @@ def run(run: Run) -> None:
         UserError: the live lists are of a later date.
     """
     where: SliceKey = {c.AS_OF_DATE: run.as_of, c.VARIANT: run.config.recommend.variant}
-    _hold_against_live(run, str(where[c.VARIANT]))
+    _hold_against_live(run)
     made = _made_by(run, where)
     written = run.tables.read_slice("recommendations", where)
     version = str(written.select(c.MODEL_VERSION).head()[0])  # type: ignore[index]
@@ -52,14 +52,13 @@ def run(run: Run) -> None:
     move(run, where, version)
 
 
-def _hold_against_live(run: Run, variant: str) -> None:
+def _hold_against_live(run: Run) -> None:
     """Raise where lists of a later date are live, as a late or repeated run of an old day must not take their place."""
-    live = run.tables.read_or_empty(RECOMMENDATIONS_CURRENT).where(F.col(c.VARIANT) == variant)
-    newest = live.agg(F.max(c.AS_OF_DATE)).head()
+    newest = live_lists(run).agg(F.max(c.AS_OF_DATE)).head()
     if newest is not None and newest[0] is not None and newest[0] > run.as_of:
         raise UserError(
-            f"the live lists of variant {variant} are of {newest[0]}, later than {run.as_of}, and stay. To put an earlier day "
-            f"back: jobs/rollback.py --to {run.as_of}"
+            f"the live lists of variant {run.config.recommend.variant} are of {newest[0]}, later than {run.as_of}, and stay. "
+            f"To put an earlier day back: jobs/rollback.py --to {run.as_of}"
         )
 
 

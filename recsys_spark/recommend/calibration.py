@@ -9,7 +9,7 @@ Rare Events Data", for the weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -37,7 +37,7 @@ _OFF: Final = "set recommend.calibration=none"
 Doubles = npt.NDArray[np.float64]
 
 
-def calibration(run: Run, model: Row) -> Sigmoid | None:
+def calibration(run: Run, model: Mapping[str, Any]) -> Sigmoid | None:
     """The sigmoid of a model's scores, None where none is asked for; a note says what it is.
 
     It is learnt from the scores of the fit that vouches for the model, which has not seen validation, on the date's lists of
@@ -90,7 +90,7 @@ def platt(scores: Doubles, taken: npt.NDArray[Any], weights: Doubles) -> Sigmoid
     return Sigmoid(slope, float(fitted.intercept_[0]) - slope * middle)
 
 
-def _vouching(run: Run, model: Row) -> Row:
+def _vouching(run: Run, model: Mapping[str, Any]) -> Row:
     """The row of the evaluate fit that vouches for a model: of an earlier date, where a night keeps its model."""
     rows = run.tables.read("models").where(F.col(c.MODEL_VERSION) == model["evaluated_by"])
     found = rows.head() if model["evaluated_by"] else None

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark import Broadcast
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
@@ -18,6 +18,7 @@ from recsys_spark import storage
 from recsys_spark.bounded import collect_columns
 from recsys_spark.interactions.pairs import positives_in
 from recsys_spark.interactions.split import TRAIN, VALIDATION
+from recsys_spark.nights import models_of
 from recsys_spark.ragged import padded
 from recsys_spark.ranking import Floats
 from recsys_spark.recommend.effect_sums import EXPOSURE, SUMS, Sums
@@ -84,14 +85,9 @@ def measure_effects(run: Run) -> None:
     _write(run, figures, policy, fit[c.MODEL_VERSION])
 
 
-def _evaluate_fit(run: Run) -> Row | None:
+def _evaluate_fit(run: Run) -> Mapping[str, Any] | None:
     """The newest evaluate fit up to the date whose artifact and validation part are there."""
-    models = run.tables.read("models").where(
-        (F.col(c.FIT) == "evaluate")
-        & (F.col(c.AS_OF_DATE) <= F.lit(run.as_of))
-        & (F.col(c.MODEL_NAME) == run.config.model.name)
-    )
-    newest = models.orderBy(F.desc(c.AS_OF_DATE), F.desc("created_at")).head()
+    newest = next(iter(models_of(run, "evaluate", run.config.model.name)), None)
     if newest is None or not storage.has_folder(newest["path"]):
         run.notes.append("no evaluate fit is there: the effects of re-ranking are not measured")
         return None
@@ -102,7 +98,7 @@ def _evaluate_fit(run: Run) -> Row | None:
     return newest
 
 
-def _users(run: Run, fit: Row, reads_history: bool) -> DataFrame:
+def _users(run: Run, fit: Mapping[str, Any], reads_history: bool) -> DataFrame:
     """`(user_idx, targets, seen, items)`: a sample of those with validation items, with what they had in train."""
     as_of = fit[c.AS_OF_DATE]
     held_out = run.tables.read("eval_examples", {c.AS_OF_DATE: as_of, c.PART: VALIDATION})

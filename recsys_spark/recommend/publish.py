@@ -10,7 +10,8 @@ from pyspark.sql import functions as F
 from recsys_spark import columns as c
 from recsys_spark.recommend.lists import REASON_ITEM
 from recsys_spark.recommend.reasons import BITS
-from recsys_spark.schemas import RECOMMENDATIONS
+from recsys_spark.runs import Run
+from recsys_spark.schemas import RECOMMENDATIONS, RECOMMENDATIONS_CURRENT
 from recsys_spark.transform import Transformer, conform
 
 
@@ -41,6 +42,11 @@ def recommendations(
         ).transform(conform(RECOMMENDATIONS.schema, RECOMMENDATIONS.name))
 
     return to_rows
+
+
+def live_lists(run: Run) -> DataFrame:
+    """The published lists of the run's variant; no rows where none are."""
+    return run.tables.read_or_empty(RECOMMENDATIONS_CURRENT).where(F.col(c.VARIANT) == run.config.recommend.variant)
 
 
 def problems(rows: DataFrame, n: int, users: int) -> list[str]:

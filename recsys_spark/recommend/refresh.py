@@ -10,10 +10,11 @@ from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.interactions.carry import acted, earlier_run, moved_days
+from recsys_spark.recommend.publish import live_lists
 from recsys_spark.recommend.reasons import POPULAR, POPULAR_SEGMENT
 from recsys_spark.recommend.rerank import steps_of
 from recsys_spark.runs import Run
-from recsys_spark.schemas import BLOCKED_PAIRS, ITEM_AVAILABILITY, RECOMMENDATIONS, RECOMMENDATIONS_CURRENT
+from recsys_spark.schemas import BLOCKED_PAIRS, ITEM_AVAILABILITY, RECOMMENDATIONS
 from recsys_spark.tables import SliceKey
 
 _MEANING = ("dataset", "interactions", "recommend")
@@ -36,7 +37,7 @@ def kept_lists(run: Run, where: SliceKey, model_version: str, in_context: bool) 
     if run.config.night.refresh == "all" or in_context or moved_days(run.config) is None or _hangs_on_others(run):
         return None
     earlier = earlier_run(run, RECOMMENDATIONS.name, *_MEANING, where={c.VARIANT: where[c.VARIANT]})
-    if earlier is None or not _is_live(run, where, earlier.as_of):
+    if earlier is None or not _is_live(run, earlier.as_of):
         return None  # what a gate stopped, or what was put back by hand, is not to come again
     last = run.tables.read(RECOMMENDATIONS.name, {**where, c.AS_OF_DATE: earlier.as_of})
     users = run.tables.read("users").select(c.USER_ID, c.USER_IDX)
@@ -53,9 +54,8 @@ def kept_lists(run: Run, where: SliceKey, model_version: str, in_context: bool) 
     return Kept(rows, still.select(c.USER_IDX))
 
 
-def _is_live(run: Run, where: SliceKey, as_of: date) -> bool:
-    live = run.tables.read_or_empty(RECOMMENDATIONS_CURRENT).where(F.col(c.VARIANT) == where[c.VARIANT])
-    first = live.select(c.AS_OF_DATE).head()
+def _is_live(run: Run, as_of: date) -> bool:
+    first = live_lists(run).select(c.AS_OF_DATE).head()
     return first is not None and first[0] == as_of
 
 

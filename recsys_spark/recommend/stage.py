@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
 from pyspark import Broadcast
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
-from recsys_spark.bounded import collect_rows
 from recsys_spark.errors import MissingTableError, UserError
 from recsys_spark.interactions.index import index_ids, index_sizes
-from recsys_spark.nights import is_alike
+from recsys_spark.nights import is_alike, models_of
 from recsys_spark.recommend import candidates
 from recsys_spark.recommend.barring import Catalogue
 from recsys_spark.recommend.calibration import calibration
@@ -52,7 +52,7 @@ def run(run: Run) -> None:
     _report(run, where)
 
 
-def _write_lists(run: Run, where: SliceKey, model: Row, path: str) -> None:
+def _write_lists(run: Run, where: SliceKey, model: Mapping[str, Any], path: str) -> None:
     """Write the slice by the model that lies at `path`.
 
     Raises:
@@ -191,28 +191,25 @@ def _tell(run: Run, filtered: Effect, rows: int) -> None:
         run.notes.append(f"{missing:,} places are empty: filters left too few items for some users")
 
 
-def _newest_model(run: Run, name: str) -> Row:
+def _newest_model(run: Run, name: str) -> Mapping[str, Any]:
     """The production model of that name of the latest date up to the run's: of these settings, if there is one.
 
     Raises:
         MissingTableError: there is none.
     """
-    models = run.tables.read("models").where(
-        (F.col(c.FIT) == "production") & (F.col(c.AS_OF_DATE) <= F.lit(run.as_of)) & (F.col(c.MODEL_NAME) == name)
-    )
-    newest = models.orderBy(F.desc(c.AS_OF_DATE), F.desc("created_at")).head()
-    if name == run.config.model.name:  # one trained by other settings gives way to one of these, be it older
-        known = collect_rows(models, "models", run.config.run.driver_bytes)
-        alike = [row for row in known if is_alike(row.asDict(), run.config)]
-        newest = max(alike, key=lambda row: (row[c.AS_OF_DATE], row["created_at"]), default=newest)
-        if newest is not None and not alike:
-            run.notes.append(f"model {newest[c.MODEL_VERSION]} was trained by other settings than these")
-    if newest is None:
+    known = models_of(run, "production", name)
+    if not known:
         raise MissingTableError(
             f"table `models` under {run.root} has no production fit of {name} up to {run.as_of}: run "
             "jobs/train.py with `production` among examples.fits"
         )
-    return newest
+    if name != run.config.model.name:
+        return known[0]
+    # one trained by other settings gives way to one of these, be it older
+    alike = [row for row in known if is_alike(row, run.config)]
+    if not alike:
+        run.notes.append(f"model {known[0][c.MODEL_VERSION]} was trained by other settings than these")
+    return (alike or known)[0]
 
 
 def _examples(written: DataFrame, attributes: DataFrame) -> list[str]:

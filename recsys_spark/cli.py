@@ -158,6 +158,8 @@ def _run_all(name: str, stages: Sequence[str], arguments: Arguments, runs: list[
             for line in nights.dry_run(night):
                 log.say(name, line)
             continue
+        if night.anew:
+            log.say(name, f"begins with {night.stages[0]}, not where the latest run ended: {night.anew}")
         if night.done:
             log.say(name, f"going on after {night.done[-1]}, which an earlier run finished; --fresh begins anew")
         nights.run(night)

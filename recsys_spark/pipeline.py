@@ -24,16 +24,11 @@ from recsys_spark.stages import stage_named
 from recsys_spark.tables import Tables
 from recsys_spark.version import code_version
 
-_WITHOUT_EVENTS: Final = {
-    "generate",
-    "benchmark",
-    "maintain",
-    "lineage",
-    "forget",
-    "check_forgotten",
-}  # their root may hold none: no date follows from it
+# their root may hold none: no date follows from it
+_WITHOUT_EVENTS: Final = {"generate", "benchmark", "maintain", "lineage", "forget", "check_forgotten"}
 # they write what no other does, elsewhere, or nothing
-_ALONE: Final = {"generate", "benchmark", "tune", "lineage", "check_forgotten"}
+_ALONE: Final = {"benchmark", "tune", "lineage", "check_forgotten"}
+_BRINGS_EVENTS: Final = ("generate", "ingest")
 _YOUNG: Final = timedelta(hours=18)
 _OF_SEVERAL: Final = "night-"  # how the pipeline_id of a run of several stages begins
 _VERSION: Final = "version"
@@ -49,6 +44,7 @@ class Night:
     done: tuple[str, ...] = ()
     pipeline_id: str = ""
     dated: bool = True  # whether the date was asked for, or else is that of the newest event
+    anew: str = ""  # why it does not go on with the one before, which ended early
 
     def __post_init__(self) -> None:
         if not self.pipeline_id:
@@ -82,8 +78,8 @@ def left_by(
     as_of: date | None,
     code: str,
     by_force: bool = False,
-) -> Night | None:
-    """The night that the latest pipeline left unfinished, if it is this one; None if there is nothing to go on with.
+) -> Night:
+    """The night to run: what the latest pipeline left unfinished, if it is this one, else all the stages anew.
 
     It is this one if the whole configuration, where files lie included, and the code are the same, and the date, where one
     is asked for. Only the latest run of several stages counts: what ran since may have changed what they read. Where no
@@ -94,26 +90,28 @@ def left_by(
         rows: of `runs`, in any order, each with the `version` of that table that it made: a clock may have jumped between them.
     """
     ordered = sorted((row for row in rows if row["stage"] in stages), key=lambda row: row[_VERSION])
-    if as_of is None:
-        # Spark hands times over in the machine's own zone; one that is ahead is of a clock that was set back
-        now = datetime.now()
-        ordered = [row for row in ordered if abs(now - row["started_at"]) < _YOUNG]
     latest = ordered[-1]["pipeline_id"] if ordered else ""
-    if not latest.startswith(_OF_SEVERAL):
-        return None  # a job by itself
     own = [row for row in ordered if row["pipeline_id"] == latest]
     done = [row for row in own if row["status"] == "done"]
     names = {row["stage"] for row in done}
     whole = tuple(name for place, name in enumerate(stages) if names.issuperset(stages[: place + 1]))
-    same = all(row["config"] == config and row["code_version"] == code for row in own)
+    if not latest.startswith(_OF_SEVERAL) or not whole or stages[-1] in names:
+        return Night(tuple(stages), as_of)  # a job by itself, nothing to spare, or nothing left
     dates = {row[c.AS_OF_DATE] for row in done} - {None}
-    if not whole or stages[-1] in names or not same or len(dates) > 1:
-        return None
-    if own[-1]["status"] == GATED and not by_force:
-        return None
     found = next(iter(dates), None)
-    if as_of is not None and found is not None and found != as_of:
-        return None
+    # Spark hands times over in the machine's own zone; one that is ahead is of a clock that was set back
+    now = datetime.now()
+    reasons = {
+        "the configuration is another": any(row["config"] != config for row in own),
+        "the code is another": any(row["code_version"] != code for row in own),
+        f"it was of {found}": len(dates) > 1 or (as_of is not None and found is not None and found != as_of),
+        "no date is asked for, and it is not of the last hours": as_of is None
+        and any(abs(now - row["started_at"]) >= _YOUNG for row in own),
+        "a gate stopped it": own[-1]["status"] == GATED and not by_force,
+    }
+    why = [reason for reason, holds in reasons.items() if holds]
+    if why:
+        return Night(tuple(stages), as_of, anew=", ".join(why))
     return Night(tuple(stages[len(whole) :]), as_of or found, whole, latest)
 
 
@@ -147,8 +145,8 @@ class Nights:
             return [Night(of_day, day) for day in dates(*self._asked["backfill"]) if day not in there]
         as_of = self._asked.get("to") or as_of
         anew = self._asked.get("fresh") or self._asked.get("from_stage") or len(stages) == 1
-        left = None if anew else self._left(stages, as_of)
-        return [replace(left or Night(tuple(stages), as_of), dated=as_of is not None)]
+        night = Night(tuple(stages), as_of) if anew else self._left(stages, as_of)
+        return [replace(night, dated=as_of is not None)]
 
     def run(self, night: Night) -> None:
         """Run the stages that are left, in order, each in a run of its own.
@@ -212,9 +210,9 @@ class Nights:
         found = collect_rows(rows.select(c.AS_OF_DATE).distinct(), "dates that are done", self._config.run.driver_bytes)
         return {row[0] for row in found}
 
-    def _left(self, stages: Sequence[str], as_of: date | None) -> Night | None:
+    def _left(self, stages: Sequence[str], as_of: date | None) -> Night:
         if not self._tables.exists(RUNS.name):
-            return None
+            return Night(tuple(stages), as_of)
         writers = self._tables.writers(RUNS.name, _LOOKED_AT)
         newest = self._tables.read(RUNS.name).where(F.col(c.RUN_ID).isin(list(writers)))
         known = ("pipeline_id", "stage", c.AS_OF_DATE, "status", "started_at", "config", "code_version", c.RUN_ID)
@@ -227,7 +225,7 @@ class Nights:
         seconds = self._config.run.lease_seconds
         if not seconds or _ALONE.issuperset(night.stages):
             return None
-        if night.stages[0] != "ingest" and not self._tables.exists(RUNS.name):
+        if night.stages[0] not in _BRINGS_EVENTS and not self._tables.exists(RUNS.name):
             return None  # there is nothing to keep apart, and a mistaken root stays as it was
         return Lease(self._spark, self._root, night.pipeline_id, seconds)
 

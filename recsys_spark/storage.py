@@ -61,6 +61,12 @@ def has_folder(location: str) -> bool:
     return bool(filesystem.exists(join(path, MANIFEST)))
 
 
+def has_file(location: str, name: str) -> bool:
+    """Whether a file of that name is directly below a location."""
+    filesystem, path = _filesystem(location)
+    return bool(filesystem.exists(join(path, name)))
+
+
 def load_manifest(location: str) -> dict[str, Any]:
     """The manifest of a folder.
 

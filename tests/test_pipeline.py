@@ -39,7 +39,6 @@ def test_stages_are_chosen_from_one_to_another():
 
 def test_a_killed_night_goes_on_after_its_last_whole_stage():
     night = left_by([row("ingest", 0, as_of=None), row("index", 1)], STAGES, "d", None, "1")
-    assert night is not None
     assert (night.stages, night.done, night.as_of, night.pipeline_id) == (
         ("features",),
         ("ingest", "index"),
@@ -51,38 +50,35 @@ def test_a_killed_night_goes_on_after_its_last_whole_stage():
 
 
 @pytest.mark.parametrize(
-    "rows",
+    ("rows", "why"),
     [
-        [],
-        [row(stage, place) for place, stage in enumerate(STAGES)],  # whole
-        [row("ingest", 0), row("features", 2)],  # whole, the model was kept
-        [row("index", 0)],  # began in the middle
-        [row("ingest", 0, pipeline="p")],  # a job by itself
-        [row("ingest", 0, config="other")],
-        [
-            row("ingest", 0),
-            row("index", 1),
-            row("features", 2, status="gated"),
-        ],  # begins anew, with what has come since
-        [row("ingest", 0, code="0")],
-        [row("ingest", 0, as_of=date(2024, 4, 30))],
-        [row("ingest", 0), row("ingest", 1, pipeline="night-q", config="other")],  # another ran since
+        ([], ""),
+        ([row(stage, place) for place, stage in enumerate(STAGES)], ""),  # whole
+        ([row("ingest", 0), row("features", 2)], ""),  # whole, the model was kept
+        ([row("index", 0)], ""),  # began in the middle
+        ([row("ingest", 0, pipeline="p")], ""),  # a job by itself
+        ([row("ingest", 0, config="other")], "the configuration is another"),
+        ([row("ingest", 0), row("index", 1), row("features", 2, status="gated")], "a gate stopped it"),
+        ([row("ingest", 0, code="0")], "the code is another"),
+        ([row("ingest", 0, as_of=date(2024, 4, 30))], "it was of 2024-04-30"),
+        ([row("ingest", 0), row("ingest", 1, pipeline="night-q", config="other")], "the configuration is another"),
     ],
 )
-def test_nothing_is_gone_on_with_but_the_latest_run_of_the_same_night(rows):
-    assert left_by(rows, STAGES, "d", DAY, "1") is None
+def test_nothing_is_gone_on_with_but_the_latest_run_of_the_same_night(rows, why):
+    night = left_by(rows, STAGES, "d", DAY, "1")
+    assert (night.stages, night.done, night.anew) == (STAGES, (), why)
 
 
 def test_lists_that_a_gate_stopped_are_gone_on_with_by_force_alone():
     rows = [row("ingest", 0), row("index", 1), row("features", 2, status="gated")]
     night = left_by(rows, STAGES, "d", DAY, "1", by_force=True)
-    assert night is not None and night.stages == ("features",)
+    assert night.stages == ("features",)
 
 
 def test_without_a_date_only_a_young_night_is_gone_on_with():
     old = [{**row("ingest", 0), "started_at": NOW - timedelta(days=1)}]
-    assert left_by(old, STAGES, "d", None, "1") is None
-    assert left_by(old, STAGES, "d", DAY, "1") is not None
+    assert left_by(old, STAGES, "d", None, "1").anew == "no date is asked for, and it is not of the last hours"
+    assert left_by(old, STAGES, "d", DAY, "1").done == ("ingest",)
 
 
 def test_what_ran_last_is_told_by_the_table_and_not_by_a_clock_that_jumped():
@@ -91,9 +87,9 @@ def test_what_ran_last_is_told_by_the_table_and_not_by_a_clock_that_jumped():
     killed = [row("ingest", 3, "night-q")]
     assert left_by(finished + killed, STAGES, "d", DAY, "1").pipeline_id == "night-q"
     other = [{**row("ingest", 0, "night-p"), "started_at": tomorrow}, row("ingest", 1, "night-q", config="other")]
-    assert left_by(other, STAGES, "d", DAY, "1") is None
+    assert not left_by(other, STAGES, "d", DAY, "1").done
     ahead = [{**row("ingest", 0), "started_at": tomorrow}]
-    assert left_by(ahead, STAGES, "d", None, "1") is None  # of which night it was is not known
+    assert not left_by(ahead, STAGES, "d", None, "1").done  # of which night it was is not known
 
 
 def test_a_backfill_is_of_every_day():

@@ -19,6 +19,7 @@ from recsys_spark.forget.tables import break_runs, drop_histories, forgotten_row
 from recsys_spark.runs import Run
 from recsys_spark.schemas import FORGOTTEN
 from recsys_spark.suppression import keep_key, known_key, made_key, suppression
+from recsys_spark.training.owner import hold_own
 
 _MOST_HASHES: Final = 1000  # that a certificate names; table `forgotten` has all
 
@@ -27,8 +28,9 @@ def run(run: Run) -> None:
     """Forget the given people. O(rows of all tables with users), one read and one rewrite of the files they are in.
 
     Raises:
-        UserError: nobody is given, or an id is in no table; nothing was changed.
+        UserError: nobody is given, an id is in no table, or the artifacts are another root's; nothing was changed.
     """
+    hold_own(run)
     key = known_key(run.tables) or made_key(run.tables)
     suppression(run.tables)  # raises where the list was made with another key
     with people_of(run, key) as people:

@@ -16,6 +16,7 @@ from recsys_spark.operations.records import known_models, listed, live, past_run
 from recsys_spark.operations.retention import Kept, days_of_log, hours_to_keep, kept, outdated
 from recsys_spark.runs import Run
 from recsys_spark.schemas import RECOMMENDATIONS, RECOMMENDATIONS_CURRENT, TABLES, Table
+from recsys_spark.training.owner import hold_own
 from recsys_spark.upkeep import OnDisk, committed, compact, keep_log, on_disk, vacuum
 from recsys_spark.views import register_views
 
@@ -29,6 +30,7 @@ def run(run: Run) -> None:
     keeping = kept(past_runs(run), known_models(run), listed(run), live(run), since)
     run.counts |= {"runs_kept": len(keeping.runs), "models_kept": len(keeping.models)}
     artifacts = run.artifacts  # where none can be, better said before anything is removed
+    hold_own(run)
     _drop_dates(run)
     oldest = keeping.oldest_versions()
     for table in TABLES.values():

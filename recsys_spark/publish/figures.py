@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
@@ -20,64 +22,75 @@ from recsys_spark.tables import SliceKey
 
 _BINS = 10
 _QUANTILES = [place / _BINS for place in range(1, _BINS)]
-_ROWS, _FULL, _COMMON = "rows", "full", "common"
+_NOW, _BEFORE, _FALLBACK, _ITEMS, _BIN = "now", "before", "fallback", "items", "bin"
 
 
 def figures(run: Run, where: SliceKey, model_version: str) -> dict[GateName, float | None]:
-    """Every figure that can be had. A few passes over both nights' lists and a join by (user, item): O(rows)."""
+    """Every figure that can be had. O(rows): two passes over the date's lists, three over the live ones, a join by user."""
     written = run.tables.read("recommendations", where)
     live = live_lists(run)
     live_model = live.select(c.MODEL_VERSION).head()
     own, before = _lift(run, model_version), _lift(run, live_model[0]) if live_model else None
+    # scores of two models have no common unit
+    alike = live_model is not None and _name(live_model[0]) == _name(model_version)
     return {
-        **_of_lists(run, written),
-        **_against(written, live),
+        **_of_users(run, written, live),
+        **_of_rows(run, written, live if alike else None),
         "over_popularity": own,
         "lift_ratio": own / before if own is not None and before else None,
         "event_age_days": _event_age(run),
     }
 
 
-def _of_lists(run: Run, written: DataFrame) -> dict[GateName, float | None]:
-    lists = written.groupBy(c.USER_ID).agg(F.count("*").alias(_ROWS))
-    full = lists.agg(F.avg((F.col(_ROWS) == run.config.recommend.n).cast("double"))).head()
-    fallback = F.avg(F.col(c.REASON_CODE).isin(POPULAR, POPULAR_SEGMENT).cast("double"))
-    rows = written.agg(fallback, F.countDistinct(c.ITEM_ID)).head()
-    known = run.tables.read("interactions", {c.AS_OF_DATE: run.as_of}).agg(F.countDistinct(c.ITEM_IDX)).head()
-    assert full is not None
-    assert rows is not None
-    assert known is not None
-    return {"full_lists": full[0], "fallback": rows[0], "coverage": rows[1] / known[0] if known[0] else None}
-
-
-def _against(written: DataFrame, live: DataFrame) -> dict[GateName, float | None]:
-    """How tonight's lists stand to those that are live; nothing is known where none are."""
-    if live.isEmpty():
-        return {"users_ratio": None, "overlap": None, "score_drift": None}
-    users = [frame.select(c.USER_ID).distinct() for frame in (written, live)]
-    now, before = (frame.count() for frame in users)
-    both = users[0].join(users[1], on=c.USER_ID, how="left_semi")
-    of_both = written.join(both, on=c.USER_ID, how="left_semi").select(c.USER_ID, c.ITEM_ID)
-    stood = live.select(c.USER_ID, c.ITEM_ID, F.lit(1).alias(_COMMON))
-    found = of_both.join(stood, on=[c.USER_ID, c.ITEM_ID], how="left").agg(F.avg(F.coalesce(_COMMON, F.lit(0)))).head()
+def _of_users(run: Run, written: DataFrame, live: DataFrame) -> dict[GateName, float | None]:
+    """Whether lists are full, and how they stand to those that are live, of which nothing is known where none are."""
+    now, before = (
+        rows.groupBy(c.USER_ID).agg(F.collect_set(c.ITEM_ID).alias(name))
+        for rows, name in ((written, _NOW), (live, _BEFORE))
+    )
+    full = F.when(F.col(_NOW).isNotNull(), (F.size(_NOW) == run.config.recommend.n).cast("double"))
+    common = F.size(F.array_intersect(_NOW, _BEFORE)) / F.size(_NOW)
+    stood = F.when(F.col(_NOW).isNotNull() & F.col(_BEFORE).isNotNull(), common)
+    found = (
+        now.join(before, on=c.USER_ID, how="full")
+        .agg(F.count(_NOW), F.count(_BEFORE), F.avg(full), F.avg(stood))
+        .head()
+    )
     assert found is not None
-    return {"users_ratio": now / before, "overlap": found[0], "score_drift": _score_drift(written, live)}
+    users, users_before, full_lists, overlap = found
+    return {"full_lists": full_lists, "users_ratio": users / users_before if users_before else None, "overlap": overlap}
 
 
-def _score_drift(written: DataFrame, live: DataFrame) -> float | None:
-    """The stability index over the deciles of the live scores, where both are of one model."""
-    names = {frame.select(F.regexp_extract(c.MODEL_VERSION, "^[^-]+", 0)).head()[0] for frame in (written, live)}  # type: ignore[index]
-    if len(names) > 1:
-        return None  # scores of two models have no common unit
-    edges = sorted(set(live.approxQuantile(c.SCORE, _QUANTILES, 0.001)))
-    return stability_index(*(_histogram(frame, edges) for frame in (written, live)))
+def _of_rows(run: Run, written: DataFrame, live: DataFrame | None) -> dict[GateName, float | None]:
+    """Where rows come from, how much of the catalogue they cover, and how far their scores have moved from live ones."""
+    edges = [] if live is None else sorted(set(live.approxQuantile(c.SCORE, _QUANTILES, 0.001)))
+    fallback = F.avg(F.col(c.REASON_CODE).isin(POPULAR, POPULAR_SEGMENT).cast("double")).alias(_FALLBACK)
+    found = written.agg(fallback, F.countDistinct(c.ITEM_ID).alias(_ITEMS), *_histogram(edges)).head()
+    known = run.tables.read("interactions", {c.AS_OF_DATE: run.as_of}).agg(F.countDistinct(c.ITEM_IDX)).head()
+    assert found is not None
+    assert known is not None
+    drift = None
+    if live is not None:
+        before = live.agg(*_histogram(edges)).head()
+        assert before is not None
+        bins = [f"{_BIN}{place}" for place in range(len(edges) + 1)]
+        drift = stability_index(*([row[name] for name in bins] for row in (found, before)))
+    return {
+        "fallback": found[_FALLBACK],
+        "coverage": found[_ITEMS] / known[0] if known[0] else None,
+        "score_drift": drift,
+    }
 
 
-def _histogram(frame: DataFrame, edges: list[float]) -> list[int]:
-    above = F.array(*[F.lit(edge) for edge in edges])
-    place = F.size(F.filter(above, lambda edge: edge < F.col(c.SCORE).cast("double")))
-    counted = {row[0]: row[1] for row in frame.groupBy(place).count().collect()}  # at most ten rows
-    return [counted.get(number, 0) for number in range(len(edges) + 1)]
+def _histogram(edges: Sequence[float]) -> Iterator[Column]:
+    """How many scores lie in each bin, its upper edge in it."""
+    score = F.col(c.SCORE).cast("double")
+    for place, (above, upto) in enumerate(pairwise([-math.inf, *edges, math.inf])):
+        yield F.count_if((score > above) & (score <= upto)).alias(f"{_BIN}{place}")
+
+
+def _name(model_version: str) -> str:
+    return model_version.partition("-")[0]
 
 
 def _lift(run: Run, model_version: str) -> float | None:

@@ -31,6 +31,7 @@ from recsys_spark.training.finder import find_rate
 from recsys_spark.training.folding import folding
 from recsys_spark.training.job import Job, Outcome
 from recsys_spark.training.loop import fit as fit_on_rank
+from recsys_spark.training.owner import claim
 from recsys_spark.training.tracking import record, tracking_uri
 from recsys_spark.training.validation import NDCG
 from recsys_spark.training.warm import EarlierModel, earlier_model, warm_job
@@ -69,6 +70,7 @@ def run(run: Run) -> None:
         find_rate(run, job_of(run, "evaluate", "", run.config.model.name, (), None))
         return
     tracking_uri(run.config.storage.tracking_uri, run.root, run.tables.in_catalog)  # better now than after training
+    claim(run)
     run.notes += ignored_features(run.config)
     vouching: Fitted | None = None
     for fit in sorted(run.config.examples.fits, key=("evaluate", "refit", "production").index):

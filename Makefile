@@ -29,7 +29,7 @@ nightly: setup ## Play seven nights of groceries: train once, go on each night, 
 	$(BIN)/python scripts/nightly.py --root $(NIGHTLY)
 
 test: setup ## Run the tests, less the slow ones.
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n 2 --dist loadgroup
 
 # pytest's status 5 says that no test was found, which is no failure.
 test-slow: setup ## Run only the slow tests: several ranks, kills, whole pipelines.

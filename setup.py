@@ -49,6 +49,7 @@ EXTRAS = {
         "pandas-stubs>=2.2,<3",
         "pytest>=8",
         "pytest-cov>=5",
+        "pytest-xdist>=3.6",
         "pytrec-eval-terrier>=0.5.6",
         "ruff>=0.6",
         "scikit-learn>=1.4",

@@ -16,6 +16,13 @@ from recsys_spark.settings import Config
 REAL_DATA = "RECSYS_TEST_DATA"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers (`-n 2 --dist loadgroup`) all that shares the Spark session is one's; files without go to any."""
+    for item in items:
+        shares = "spark" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("spark" if shares else str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
     session = (

@@ -55,9 +55,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     configs = {size: config_for(size, all_settings) for size in sizes}
     spark = get_session("benchmark", configs[sizes[0]].run)
     roots = {size: made_root(spark, arguments.root, configs[size]) for size in sizes}
-    measure(spark, configs[sizes[0]], roots[sizes[0]])  # warms the code up
-    timings = {size: [measure(spark, configs[size], roots[size]) for _ in range(arguments.repeats)] for size in sizes}
-    print(report(timings))
+    stages = arguments.stages
+    measure(spark, configs[sizes[0]], roots[sizes[0]], stages)  # warms the code up
+    timings = {
+        size: [measure(spark, configs[size], roots[size], stages) for _ in range(arguments.repeats)] for size in sizes
+    }
+    print(report(timings, stages))
     spark.stop()
 
 
@@ -65,6 +68,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = parser_of(__doc__ or "")
     parser.add_argument("--events", type=int, nargs="+", default=[1_000_000, 10_000_000], help="sizes to measure")
     parser.add_argument("--repeats", type=int, default=3, help="timed runs a size, after one to warm up")
+    parser.add_argument("--stages", nargs="+", default=STAGES, choices=("index", "features", "examples"))
     parser.add_argument("--driver-memory", default="6g", help="heap of the session, which is local")
     return parser.parse_args(argv)
 
@@ -103,7 +107,7 @@ def made_root(spark: SparkSession, folder: Path, config: Config) -> Path:
     return root
 
 
-def measure(spark: SparkSession, config: Config, made: Path) -> Timing:
+def measure(spark: SparkSession, config: Config, made: Path, names: Sequence[str]) -> Timing:
     """One rewrite and one run of the stages, each into a new place."""
     copy = made / "rewritten"
     with emptied(copy), timed() as rewrite:
@@ -112,7 +116,7 @@ def measure(spark: SparkSession, config: Config, made: Path) -> Timing:
     with emptied(fresh):
         fresh.mkdir()
         (fresh / "events").symlink_to(made / "events", target_is_directory=True)
-        for stage in STAGES:
+        for stage in names:
             run = Run(stage, spark, config, str(fresh), "benchmark", as_of)
             with contextlib.redirect_stdout(io.StringIO()), timed() as taken:
                 stage_named(stage)(run)
@@ -130,22 +134,22 @@ def emptied(folder: Path) -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def report(timings: dict[int, list[Timing]]) -> str:
+def report(timings: dict[int, list[Timing]], names: Sequence[str]) -> str:
     """The Markdown table, and what it says of the two targets."""
     lines = [
         "",
-        "| events | read + rewrite, s | index + interactions, s | examples, s | stages / rewrite "
+        f"| events | read + rewrite, s | {' | '.join(f'{name}, s' for name in names)} | stages / rewrite "
         "| rewrite, µs a row | stages, µs a row |",
-        "| --: | --: | --: | --: | --: | --: | --: |",
+        f"|{' --: |' * (5 + len(names))}",
     ]
     stages, ratio = {}, {}
     for size, runs in timings.items():
         rewrite = statistics.median(run.rewrite for run in runs)
-        each = {stage: statistics.median(run.stages[stage] for run in runs) for stage in STAGES}
+        each = " | ".join(f"{statistics.median(run.stages[name] for run in runs):.1f}" for name in names)
         stages[size] = statistics.median(run.all_stages for run in runs)
         ratio[size] = statistics.median(run.all_stages / run.rewrite for run in runs)
         lines.append(
-            f"| {size:,} | {rewrite:.1f} | {each['index']:.1f} | {each['examples']:.1f} | {ratio[size]:.1f} "
+            f"| {size:,} | {rewrite:.1f} | {each} | {ratio[size]:.1f} "
             f"| {1e6 * rewrite / size:.2f} | {1e6 * stages[size] / size:.2f} |"
         )
     small, large = min(timings), max(timings)

@@ -186,7 +186,7 @@ class SequenceModel(Recommender):
             logits = self.full(tf.matmul(vectors, everything, transpose_b=True))
             return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits))
         positives = self.full(tf.reduce_sum(vectors * self.item_vectors(targets), axis=-1))
-        drawn = self._draw(() if self.shared else tf.shape(targets)[:1], seed)
+        drawn = self._draw(() if self.shared else (tf.shape(targets)[0],), seed)
         negatives = self.item_vectors(drawn)
         if self.shared:
             logits = self.full(tf.matmul(vectors, negatives, transpose_b=True))
@@ -244,9 +244,9 @@ class SequenceModel(Recommender):
         beta = losses.calibration_beta(self.negatives, self.n_items, self.gbce_t) if calibrated else 1.0
         return losses.generalised_cross_entropy(positives, negatives, beta)
 
-    def _draw(self, rows: Any, seed: Any) -> Any:
-        """Items (M,) or (P, M), by the step's seed."""
-        shape = tf.concat([tf.cast(rows, tf.int32), [self.negatives]], axis=0) if len(rows) else (self.negatives,)
+    def _draw(self, rows: tuple[Any, ...], seed: Any) -> Any:
+        """Items (M,), or (P, M) for rows (P,), by the step's seed."""
+        shape = tf.stack([*rows, self.negatives])
         if self.sampling == "uniform":
             return tf.random.stateless_uniform(shape, seed, 0, self.n_items, tf.int32)
         if self._cumulative is None:

@@ -102,6 +102,17 @@ def test_scores_have_the_shape_of_the_candidates(name: str) -> None:
         assert np.isfinite(model(unknown)).all()
 
 
+@pytest.mark.parametrize(
+    ("loss_name", "sampling"),
+    [("bce", "uniform"), ("gbce", "popularity"), ("sampled_softmax", "popularity"), ("bpr_max", "uniform")],
+)
+def test_negatives_of_each_place_train_in_a_graph_too(loss_name: str, sampling: str) -> None:
+    model = make("gru4rec", loss_name=loss_name, sampling=sampling, negatives=2, shared=False, regularisation=0.0)
+    model.learn_counts(np.arange(1, ITEMS + 1))
+    losses = trained(model, steps=80)
+    assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
+
+
 def test_it_learns_the_checkerboard(name: str) -> None:
     model = make(name)
     losses = trained(model)

@@ -33,7 +33,7 @@ _WITHOUT_EVENTS: Final = {
     "check_forgotten",
 }  # their root may hold none: no date follows from it
 # they write what no other does, elsewhere, or nothing
-_ALONE: Final = {"generate", "benchmark", "tune", "lineage", "check_forgotten"}
+_ALONE: Final = {"generate", "explore", "benchmark", "tune", "lineage", "check_forgotten"}
 _YOUNG: Final = timedelta(hours=18)
 _OF_SEVERAL: Final = "night-"  # how the pipeline_id of a run of several stages begins
 _VERSION: Final = "version"

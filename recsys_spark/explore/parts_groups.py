@@ -5,12 +5,12 @@ from __future__ import annotations
 from recsys_spark import columns as c
 from recsys_spark.explore.entries import ALL, SUMMARY, Entries, Statistics
 from recsys_spark.explore.wording import Words, absent, count, named, seen, with_share
-from recsys_spark.pages import Block, Box, Figure, Part, Share, Table, bars, boxes, boxes_over_time
+from recsys_spark.pages import Box, Figure, Part, Share, Table, bars, boxes, boxes_over_time
 from recsys_spark.pages.words import Cell, shown
 
 _WHISKERS = (
-    "A box reaches from the lower to the upper quartile, the thick line is the median, whiskers reach from the 5th to the 95th "
-    "percentile."
+    "A box reaches from the lower to the upper quartile, the thick line is the median and the diamond the mean, whiskers reach "
+    "from the 5th to the 95th percentile."
 )
 
 
@@ -63,8 +63,7 @@ def values_by_group(found: Entries, words: Words) -> Part:
     groups = [series for series in found.series("values_by_group") if series != SUMMARY]
     labels = {label for group in groups for label in found.rows("values_by_group", group)}
     over = [_plain(by)] * (groups != [ALL]) + ["category"] * (labels != {ALL})
-    value = words.value.capitalize()
-    title = f"{value} by {' and '.join(over)}" if over and groups else f"{value} by group"
+    title = f"{words.values.capitalize()} by {' and '.join(over) if over and groups else 'group'}"
     if not groups:
         return absent(title, "No event has a value.")
     drawn = [
@@ -77,20 +76,20 @@ def values_by_group(found: Entries, words: Words) -> Part:
     medians = [f"median {box.median:g} ({box.n:,})" for box in ordered]
     names = [f"{box.label} {box.series}".strip() for box in ordered]
     alt = seen(f"Box plots, {title.lower()}", names, medians)
-    figure = Figure(boxes(title, ordered, words.value), alt, _table_of(ordered, words), _WHISKERS)
-    return Part(title, [figure, *_sampled(found)])
+    chart = boxes(title, ordered, words.value)
+    return Part(title, [Figure(chart, alt, _table_of(ordered, words), f"{_WHISKERS} {_sampled(found)}")])
 
 
 def values_by_year(found: Entries, words: Words) -> Part:
     """Values by the year of the event, with counts."""
-    title, rows = f"{words.value.capitalize()} over the years", found.rows("values_by_year")
+    title, rows = f"{words.values.capitalize()} over the years", found.rows("values_by_year")
     if not rows:
         return absent(title, "No event has a value.")
     drawn = [_box(year, row) for year, row in rows.items()]
     medians = [f"median {box.median:g} ({box.n:,})" for box in drawn]
     alt = seen("Box plots by year with counts below", [box.label for box in drawn], medians)
     chart = boxes_over_time(title, drawn, words.value, "year", words.events)
-    return Part(title, [Figure(chart, alt, _table_of(drawn, words), _WHISKERS), *_sampled(found)])
+    return Part(title, [Figure(chart, alt, _table_of(drawn, words), f"{_WHISKERS} {_sampled(found)}")])
 
 
 def _bars(title: str, rows: dict[str, Statistics], total: float, unit: str, table: Table, caption: str = "") -> Figure:
@@ -101,27 +100,30 @@ def _bars(title: str, rows: dict[str, Statistics], total: float, unit: str, tabl
 
 
 def _box(label: str, row: Statistics, series: str = "") -> Box:
-    return Box(label, row["p5"], row["p25"], row["median"], row["p75"], row["p95"], round(row["n"]), series)
+    return Box(
+        label, row["p5"], row["p25"], row["median"], row["p75"], row["p95"], round(row["n"]), row["mean"], series
+    )
 
 
 def _table_of(drawn: list[Box], words: Words) -> Table:
     told_apart = any(box.series for box in drawn)
-    columns = ["group", *["of"] * told_apart, words.events, "5%", "25%", "median", "75%", "95%"]
+    columns = ["group", *["of"] * told_apart, words.events, "5%", "25%", "median", "75%", "95%", "mean"]
     rows: list[list[Cell]] = [
-        [box.label, *[box.series] * told_apart, box.n, box.low, box.q1, box.median, box.q3, box.high] for box in drawn
+        [box.label, *[box.series] * told_apart, box.n, box.low, box.q1, box.median, box.q3, box.high, box.mean]
+        for box in drawn
     ]
     return Table(columns, rows)
 
 
-def _sampled(found: Entries) -> list[Block]:
+def _sampled(found: Entries) -> str:
     """What the quantiles are taken over, in words."""
     share, users = (found.figure("repeats", "sample", name, SUMMARY) for name in ("share", c.USERS))
     if share is None or users is None or share >= 1.0:
-        return ["Quantiles are exact, over all events that have a value."]
-    return [
+        return "Quantiles are exact, over all events that have a value."
+    return (
         f"Counts and quantiles are of {users:,.0f} users chosen by hash, {shown(Share(share))} of all, with all their events; "
         "within them quantiles are exact. explore.sample_events sets how many."
-    ]
+    )
 
 
 def _plain(name: str) -> str:

@@ -87,8 +87,11 @@ def windows(found: Entries, words: Words) -> Part:
         [[name, row["divergence"], Share(row["unseen"])] for name, row in ordered],
     )
     said = [f"{one:.3f}" for one in divergences]
-    chart = bars(title, names, divergences, "Jensen-Shannon divergence (bits): 0 the same, 1 nothing in common", said)
-    note = "Where test has few events for many items, the divergence of items is high by chance alone."
+    chart = bars(title, names, divergences, "Jensen-Shannon divergence, bits", said)
+    note = (
+        "0: the two are the same; 1: they have nothing in common. Where test has few events for many items, the divergence of "
+        "items is high by chance alone."
+    )
     return Part(title, [told, Figure(chart, seen("Bars of divergences", names, said), table, note)])
 
 

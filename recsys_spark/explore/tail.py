@@ -26,9 +26,9 @@ def tail(found: Frequencies, series: str) -> list[Entry]:
 def lengths(found: Frequencies) -> list[Entry]:
     """How many users have a history of each length, in classes that double, and quantiles of the lengths."""
     classes: dict[str, Statistics] = {}
-    for low in 2 ** np.arange(int(found.counts.max()).bit_length()):
+    for low in 2 ** np.arange(int(found.counts.min()).bit_length() - 1, int(found.counts.max()).bit_length()):
         within = (found.counts >= low) & (found.counts < 2 * low)
-        label = "1" if low == 1 else f"{low} to {2 * low - 1}"
+        label = "1" if low == 1 else f"{low}-{2 * low - 1}"
         events = float((found.counts * found.times)[within].sum())
         classes[label] = {"users": float(found.times[within].sum()), "events": events}
     mean = float((found.counts * found.times).sum() / found.times.sum())

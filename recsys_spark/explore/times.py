@@ -17,7 +17,11 @@ from recsys_spark.explore.passes import HOUR, VALUE_SUM, WITH_VALUE, Windows
 
 WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _TYPES: Final = 4  # told apart, beside the others
-_POINTS: Final = 130  # of a line, about
+_DAYS, _DAYS_IN_WEEKS, _DAYS_IN_MONTHS = (
+    130,
+    910,
+    12_000,
+)  # up to so many, a line of days, of weeks, of months is read well
 _DAY, _WEEKDAY = "day", "weekday"
 
 
@@ -93,10 +97,10 @@ def _told(days: Sequence[Day]) -> dict[str, float | None]:
 
 def _period(days: int) -> tuple[str, Callable[[date], date]]:
     """The name of the periods that a span falls into, and the first day of each."""
-    if days <= _POINTS:
+    if days <= _DAYS:
         return "day", lambda day: day
-    if days <= 7 * _POINTS:
+    if days <= _DAYS_IN_WEEKS:
         return "week", lambda day: day - timedelta(days=day.weekday())
-    if days <= 30 * _POINTS:
+    if days <= _DAYS_IN_MONTHS:
         return "month", lambda day: day.replace(day=1)
     return "year", lambda day: day.replace(month=1, day=1)

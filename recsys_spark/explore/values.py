@@ -7,7 +7,7 @@ sample is everyone, so is what is told.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -86,10 +86,9 @@ def _quantiles(rows: DataFrame, keys: Sequence[str]) -> DataFrame:
     """Exact, and between two values on the line that joins them (numpy's default, Hyndman and Fan's type 7)."""
     with_value = rows.where(F.col(c.EVENT_VALUE).isNotNull())
     at = F.percentile(c.EVENT_VALUE, list(_QUANTILES.values())).alias("at")
-    return with_value.groupBy(*keys).agg(F.count("*").alias("n"), at)
+    return with_value.groupBy(*keys).agg(F.count("*").alias("n"), F.avg(c.EVENT_VALUE).alias("mean"), at)
 
 
-def _statistics(row: dict[str, object]) -> Statistics:
+def _statistics(row: dict[str, Any]) -> Statistics:
     at = row["at"]
-    assert isinstance(at, list)
-    return {"n": float(str(row["n"])), **dict(zip(_QUANTILES, at, strict=True))}
+    return {"n": row["n"], "mean": row["mean"], **dict(zip(_QUANTILES, at, strict=True))}

@@ -16,17 +16,20 @@ _NAMED: Final = 3
 
 @dataclass(frozen=True)
 class Words:
-    """`ratings` with the value `rating`; `purchases` with the value `value of a purchase`; `events` where there are several."""
+    """`ratings`, each with a `rating`; `purchases`, each with a `value of a purchase`; `events` where there are several types."""
 
     events: str
     value: str
+    values: str
 
     @classmethod
     def of(cls, found: Entries) -> Words:
         """By the only type of the events, where there is only one."""
         types = [series for series in found.series("over_time") if series != SUMMARY]
         one = types[0] if len(types) == 1 and types[0] != OTHERS else "event"
-        return cls(f"{one}s", one if one == "rating" else f"value of a{'n' if one[0] in 'aeiou' else ''} {one}")
+        if one == "rating":
+            return cls("ratings", "rating", "ratings")
+        return cls(f"{one}s", f"value of a{'n' if one[0] in 'aeiou' else ''} {one}", f"values of {one}s")
 
 
 def absent(title: str, why: str) -> Part:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from recsys_spark.pages import style
 from recsys_spark.pages.words import anchor
 
-WIDTH: Final = 5.6  # inches: on a telephone's screen it is still read without scrolling
+WIDTH: Final = 4.8  # inches: on a telephone's screen its letters are still large enough
 _TEXT: Final = {"font.size": 10, "font.family": "DejaVu Sans", "axes.edgecolor": style.PALE, "text.color": style.INK}
 _TICKS: Final = {
     "xtick.color": style.INK,

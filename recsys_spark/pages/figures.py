@@ -13,14 +13,15 @@ from recsys_spark.pages.words import cut, short, shown
 
 _ROW: Final = 0.26  # inches that a bar or box takes, with the space to the next one
 _AROUND: Final = 0.75  # inches of axis and margins
-_LABEL: Final = 34  # letters of a label
+_LABEL: Final = 28  # letters of a label
+_LETTER: Final = 0.026  # of the longest bar, that a letter at its end takes
 _FILLS: Final = (5, 4, 2, 3)  # the paler colours, under a dark median
 _DRAWN_ONE_BY_ONE: Final = 2000  # more points than these are one image within the SVG
 
 
 @dataclass(frozen=True)
 class Box:
-    """Quantiles of one group, for a box plot: whiskers reach from `low` to `high`, whichever quantiles the caller says."""
+    """One group of a box plot: whiskers from `low` to `high`, whichever quantiles the caller says; the mean is a diamond."""
 
     label: str
     low: float
@@ -29,6 +30,7 @@ class Box:
     q3: float
     high: float
     n: int
+    mean: float | None = None
     series: str = ""
 
 
@@ -47,15 +49,18 @@ def bars(title: str, labels: Sequence[str], values: Sequence[float], unit: str, 
         said: what stands at the end of each bar, such as a count with its share; none given: the value.
     """
 
+    ends = said or [shown(value) for value in values]
+
     def draw(figure: Any) -> None:
         axes = _plain(figure.subplots(), "x")
         places = range(len(values))
         axes.barh(places, values, color=style.colour(0), height=0.72)
-        for place, value, words in zip(places, values, said or [shown(value) for value in values], strict=True):
+        for place, value, words in zip(places, values, ends, strict=True):
             axes.annotate(words, (value, place), (4, 0), textcoords="offset points", va="center", fontsize=9)
-        axes.set_yticks(places, [cut(label, _LABEL) for label in labels])
+        axes.set_yticks(places, [cut(label, _LABEL) for label in labels], fontsize=9)
         axes.set_ylim(len(values) - 0.4, -0.6)
-        axes.margins(x=0.28)
+        axes.set_xlim(0, (1 + _LETTER * max(map(len, ends))) * max(values))
+        axes.set_xticks([tick for tick in axes.get_xticks() if tick <= max(values)])
         axes.set_xlabel(unit)
 
     return Chart(title, draw, _AROUND + _ROW * len(values))
@@ -64,15 +69,16 @@ def bars(title: str, labels: Sequence[str], values: Sequence[float], unit: str, 
 def columns(title: str, labels: Sequence[str], values: Sequence[float], x: str, y: str) -> Chart:
     """Upright bars of what has an order of its own: hours, weekdays, classes of lengths."""
 
+    crowded = sum(map(len, labels)) > 54
+
     def draw(figure: Any) -> None:
         axes = _plain(figure.subplots(), "y")
         axes.bar(range(len(values)), values, color=style.colour(0), width=0.8)
-        crowded = sum(map(len, labels)) > 60
-        axes.set_xticks(range(len(labels)), labels, rotation=90 if crowded else 0, fontsize=9)
+        axes.set_xticks(range(len(labels)), labels, rotation=90 if crowded else 0, fontsize=8)
         axes.set_xlabel(x)
         axes.set_ylabel(y)
 
-    return Chart(title, draw, 2.6)
+    return Chart(title, draw, 3.2 if crowded else 2.6)
 
 
 def lines(
@@ -129,7 +135,7 @@ def boxes(title: str, groups: Sequence[Box], unit: str) -> Chart:
             for box, place in zip(own, places, strict=True):
                 words = f"n = {box.n:,}" + (f", {name}" if name and len(labels) <= 3 else "")
                 axes.annotate(words, (1.01, place), xycoords=axes.get_yaxis_transform(), va="center", fontsize=8)
-        axes.set_yticks(range(len(labels)), [cut(label, _LABEL) for label in labels])
+        axes.set_yticks(range(len(labels)), [cut(label, _LABEL) for label in labels], fontsize=9)
         axes.set_ylim(len(labels) - 0.4, -0.6)
         axes.set_xlabel(unit)
         _legend(axes, len(series))
@@ -228,8 +234,16 @@ def _boxes(
 ) -> None:
     from matplotlib.colors import to_rgba
 
-    drawn = [
-        {"whislo": box.low, "q1": box.q1, "med": box.median, "q3": box.q3, "whishi": box.high, "fliers": []}
+    drawn: list[dict[str, Any]] = [
+        {
+            "whislo": box.low,
+            "q1": box.q1,
+            "med": box.median,
+            "q3": box.q3,
+            "whishi": box.high,
+            "mean": box.mean,
+            "fliers": [],
+        }
         for box in groups
     ]
     fill = to_rgba(style.colour(_FILLS[number % len(_FILLS)]), 0.35)
@@ -239,6 +253,8 @@ def _boxes(
         positions=list(places),
         widths=width,
         showfliers=False,
+        showmeans=groups[0].mean is not None,
+        meanprops={"marker": "D", "markersize": 4, "markerfacecolor": style.PAPER, "markeredgecolor": style.INK},
         patch_artist=True,
         manage_ticks=False,
         orientation=orientation,
@@ -253,7 +269,7 @@ def _boxes(
 def _dated(axis: Any) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    locator = AutoDateLocator(maxticks=7)
+    locator = AutoDateLocator(minticks=3, maxticks=8)
     axis.set_major_locator(locator)
     axis.set_major_formatter(ConciseDateFormatter(locator))
 

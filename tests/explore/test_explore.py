@@ -160,13 +160,13 @@ def test_windows_are_held_against_each_other(found):
 def test_the_page_shows_the_four_classical_pictures_and_says_what_is_absent(root, page):
     headings = re.findall(r"<h2[^>]*>(.*?)</h2>", page)
     assert headings[:5] == [
-        "Ratings by gender", "Ratings by age", "Ratings by category", "Rating by gender and category", "Rating over the years",
+        "Ratings by gender", "Ratings by age", "Ratings by category", "Ratings by gender and category", "Ratings over the years",
     ]  # fmt: skip
     assert "No user with an event has a value of `age`" in page
     assert "the source tells days, and no hours" in page
     assert "Audio &amp; &lt;b&gt;Video" in page and "<b>Video" not in page
     pictures = {path.name for path in (root / "reports" / "explore" / str(AS_OF)).glob("*.png")}
-    assert pictures >= {f"{name}.png" for name in ("ratings-by-gender", "rating-over-the-years", "long-tail")}
+    assert pictures >= {f"{name}.png" for name in ("ratings-by-gender", "ratings-over-the-years", "long-tail")}
     assert len(pictures) == page.count('role="img"')
 
 

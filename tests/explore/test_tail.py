@@ -48,7 +48,7 @@ def test_lengths_fall_into_classes_that_double():
     found = [entry for entry in lengths(counted([1, 2, 3, 3, 8])) if not entry.series]
     assert {(entry.label, entry.statistic): entry.value for entry in found} == {
         ("1", "users"): 1, ("1", "events"): 1,
-        ("2 to 3", "users"): 3, ("2 to 3", "events"): 8,
-        ("4 to 7", "users"): 0, ("4 to 7", "events"): 0,
-        ("8 to 15", "users"): 1, ("8 to 15", "events"): 8,
+        ("2-3", "users"): 3, ("2-3", "events"): 8,
+        ("4-7", "users"): 0, ("4-7", "events"): 0,
+        ("8-15", "users"): 1, ("8-15", "events"): 8,
     }  # fmt: skip

@@ -33,7 +33,8 @@ from recsys_spark.pages import (
 from recsys_spark.pages.style import COLOURS, DARK, LIGHT
 
 BOXES = [
-    Box(label, 1, 2, 3, 4, 5, n, series) for n, (label, series) in enumerate([("a", "F"), ("a", "M"), ("b", "F")], 7)
+    Box(label, 1, 2, 3, 4, 5, n, 3.5, series)
+    for n, (label, series) in enumerate([("a", "F"), ("a", "M"), ("b", "F")], 7)
 ]
 CHARTS = [
     bars("Bars", ["tea", "<b>"], [3, 1], "purchases", ["3 (75%)", "1 (25%)"]),

@@ -9,8 +9,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "recsys_spark"
 FLOW = [
-    "events", "interactions", "features", "examples", "feed", "models", "training", "recommend", "evaluate", "publish",
-    "tuning", "benchmark", "forget", "explore",
+    "events", "interactions", "explore", "features", "examples", "feed", "models", "training", "recommend", "evaluate", "publish",
+    "tuning", "benchmark", "forget",
 ]  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def test_each_exotic_library_is_known_by_one_file():
 def test_data_stages_know_no_tensorflow_and_models_no_spark():
     for file in PACKAGE.rglob("*.py"):
         roots = {module.split(".")[0] for module in imports(file)}
-        if stage_of(file) in ("events", "interactions", "features", "examples"):
+        if stage_of(file) in ("events", "interactions", "explore", "features", "examples"):
             assert not roots & {"tensorflow", "keras"}, file
         if stage_of(file) == "models":
             assert not roots & {"pyspark", "horovod", "delta"}, file

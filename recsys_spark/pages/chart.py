@@ -48,7 +48,7 @@ class Chart:
         found = re.sub(r'\bid="', f'id="{own}-', found)
         found = re.sub(r'(url\(|href=")#', rf"\g<1>#{own}-", found)
         found = re.sub(r' (?:width|height)="[\d.]+pt"', "", found, count=2)
-        found = re.sub(r"<metadata>.*?</metadata>\s*", "", found, flags=re.DOTALL)
+        found = re.sub(r"<metadata>.*?</metadata>\s*|<defs>\s*<style.*?</defs>\s*", "", found, flags=re.DOTALL)
         return style.on_page(found)
 
     def png(self) -> bytes:

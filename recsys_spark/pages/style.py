@@ -52,5 +52,6 @@ def colour(place: int) -> str:
 def on_page(drawn: str) -> str:
     """An SVG with each of these colours by the name that the page gives it, so that it follows light and dark."""
     for hexadecimal, name in _NAMES.items():
-        drawn = drawn.replace(hexadecimal, f"var(--{name})")
+        for before in (": ", '="'):  # in a style or an attribute, never in a text
+            drawn = drawn.replace(before + hexadecimal, f"{before}var(--{name})")
     return drawn

@@ -29,7 +29,10 @@ class Frequencies:
 
 @contextmanager
 def kept(frame: DataFrame) -> Iterator[DataFrame]:
-    """The frame, computed once for all that is asked of it."""
+    """The frame, computed once for all that is asked of it; one that is kept already stays so afterwards."""
+    if frame.is_cached:
+        yield frame
+        return
     persisted = frame.persist()
     try:
         yield persisted

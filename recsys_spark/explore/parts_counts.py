@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from recsys_spark import columns as c
 from recsys_spark.explore.entries import SUMMARY, Entries
-from recsys_spark.explore.wording import Words, count, seen, with_share
+from recsys_spark.explore.wording import Words, absent, count, seen, with_share
 from recsys_spark.pages import Facts, Figure, Part, Share, Table, bars, columns, lines
 
 
-def density(found: Entries) -> float:
+def density(found: Entries) -> float | None:
     """The share of all pairs of a user and an item that have an event; of a sample's pairs, scaled to all events."""
     pairs, of_pairs = _repeats(found)
     events, users, items = _sizes(found)
-    return pairs * events / of_pairs / (users * items)
+    return pairs * events / of_pairs / (users * items) if of_pairs else None
 
 
-def repeat_share(found: Entries) -> float:
-    """The share of the events whose user had the item before."""
+def repeat_share(found: Entries) -> Share | None:
+    """The share of the events whose user had the item before; None where nobody was in the sample."""
     pairs, events = _repeats(found)
-    return 1.0 - pairs / events
+    return Share(1.0 - pairs / events) if events else None
 
 
 def tail(found: Entries, words: Words) -> Part:
@@ -69,9 +69,11 @@ def repeats(found: Entries, words: Words) -> Part:
     """How often users take again what they had, and how few of all pairs there are."""
     title, rows = "Repeats and sparsity", found.rows("repeats")
     facts: Facts = {
-        "events whose user had the item before": Share(repeat_share(found)),
+        "events whose user had the item before": repeat_share(found),
         "pairs of user and item with an event": _percent(density(found)),
     }
+    if not rows:
+        return absent(title, "Nobody was in the sample of users: raise explore.sample_events.")
     share = found.figure("repeats", "sample", "share", SUMMARY) or 1.0
     users = found.figure("repeats", "sample", c.USERS, SUMMARY) or 0.0
     sampled = "" if share >= 1.0 else f"Of {users:,.0f} users chosen by hash, {share:.1%} of all."
@@ -137,9 +139,9 @@ def rejected(found: Entries) -> Part:
     return Part(title, [Figure(bars(title, list(rows), counts, "rows", said), seen("Bars", rows, said), table, note)])
 
 
-def _percent(share: float) -> str:
+def _percent(share: float | None) -> str | None:
     """A share that may be tiny."""
-    return f"{100 * share:.3g}%"
+    return None if share is None else f"{100 * share:.3g}%"
 
 
 def _repeats(found: Entries) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from recsys_spark.explore.wording import Words, absent, count, named, seen, with
 from recsys_spark.pages import Box, Figure, Part, Share, Table, bars, boxes, boxes_over_time
 from recsys_spark.pages.words import Cell, shown
 
+_NO_VALUE = "No event has a value (or nobody was in the sample of users: explore.sample_events sets how large it is)."
 _WHISKERS = (
     "A box reaches from the lower to the upper quartile, the thick line is the median and the diamond the mean, whiskers reach "
     "from the 5th to the 95th percentile."
@@ -65,7 +66,7 @@ def values_by_group(found: Entries, words: Words) -> Part:
     over = [_plain(by)] * (groups != [ALL]) + ["category"] * (labels != {ALL})
     title = f"{words.values.capitalize()} by {' and '.join(over) if over and groups else 'group'}"
     if not groups:
-        return absent(title, "No event has a value.")
+        return absent(title, _NO_VALUE)
     drawn = [
         _box(label, row, "" if group == ALL else group)
         for group in groups
@@ -84,7 +85,7 @@ def values_by_year(found: Entries, words: Words) -> Part:
     """Values by the year of the event, with counts."""
     title, rows = f"{words.values.capitalize()} over the years", found.rows("values_by_year")
     if not rows:
-        return absent(title, "No event has a value.")
+        return absent(title, _NO_VALUE)
     drawn = [_box(year, row) for year, row in rows.items()]
     medians = [f"median {box.median:g} ({box.n:,})" for box in drawn]
     alt = seen("Box plots by year with counts below", [box.label for box in drawn], medians)

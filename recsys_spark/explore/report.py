@@ -8,7 +8,7 @@ from recsys_spark import columns as c
 from recsys_spark.explore import parts_counts, parts_groups, parts_time
 from recsys_spark.explore.entries import SUMMARY, Entries
 from recsys_spark.explore.wording import Words, absent, count
-from recsys_spark.pages import Facts, Page, Part, Share
+from recsys_spark.pages import Facts, Page, Part
 from recsys_spark.settings import Config
 
 
@@ -53,5 +53,5 @@ def _facts(found: Entries, words: Words) -> Facts:
         "users": count(users),
         "items": count(items),
         f"{words.events} of the median user": count(found.figure("lengths", "users", "median", SUMMARY)),
-        "repeats": Share(parts_counts.repeat_share(found)),
+        "repeats": parts_counts.repeat_share(found),
     }

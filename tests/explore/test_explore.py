@@ -19,6 +19,7 @@ from recsys_spark.explore.entries import Entries, Entry
 from recsys_spark.explore.explored import explored
 from recsys_spark.explore.report import report
 from recsys_spark.explore.shift import shifts
+from recsys_spark.explore.values import sample_of
 from recsys_spark.runs import Run
 from recsys_spark.schemas import EVENTS
 from recsys_spark.stages import stage_named
@@ -189,14 +190,27 @@ def test_events_without_values_or_attributes_still_have_a_page(spark, make_run: 
     stage_named("explore")(run)
     page = (Path(run.root) / "reports" / "explore" / "2024-01-02" / "index.html").read_text()
     for words in (
-        "No item with an event has a category.", "No event has a value.", "One of the two windows has no event",
+        "No item with an event has a category.", "No event has a value ", "One of the two windows has no event",
         "No row was rejected",
     ):  # fmt: skip
         assert words in page
     assert "<dt>repeats</dt><dd>33.3%</dd>" in page
+    events = run.tables.read(EVENTS.name)
+    unlucky = next(seed for seed in range(20) if sample_of(events, 1 / 3, seed).isEmpty())
+    nobody = make_run("explore", "explore.sample_events=1", f"run.seed={unlucky}")
+    page = report(Entries(explored(nobody, events)), nobody.config, nobody.as_of).html()
+    assert "Nobody was in the sample of users" in page
     early = make_run("explore", as_of="2023-12-31")
     with pytest.raises(UserError, match="there are no events up to 2023-12-31"):
         stage_named("explore")(early)
+
+
+def test_a_sample_is_of_whole_users(spark, root):
+    events = run_of(spark, root, "explore").tables.read(EVENTS.name)
+    sizes = {row["user_id"]: row["count"] for row in events.groupBy("user_id").count().collect()}
+    sampled = sample_of(events, 0.5, 42).groupBy("user_id").count().collect()
+    assert 15 <= len(sampled) <= 45  # of 60: one draw in a million is outside
+    assert all(row["count"] == sizes[row["user_id"]] for row in sampled)
 
 
 def test_twenty_thousand_categories_are_the_largest_and_the_rest(spark):

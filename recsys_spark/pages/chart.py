@@ -12,7 +12,13 @@ from recsys_spark.pages import style
 from recsys_spark.pages.words import anchor
 
 WIDTH: Final = 4.8  # inches: on a telephone's screen its letters are still large enough
-_TEXT: Final = {"font.size": 10, "font.family": "DejaVu Sans", "axes.edgecolor": style.PALE, "text.color": style.INK}
+_TEXT: Final = {
+    "font.size": 10,
+    "font.family": "DejaVu Sans",
+    "text.parse_math": False,
+    "axes.edgecolor": style.PALE,
+    "text.color": style.INK,
+}
 _TICKS: Final = {
     "xtick.color": style.INK,
     "ytick.color": style.INK,

@@ -50,6 +50,7 @@ def bars(title: str, labels: Sequence[str], values: Sequence[float], unit: str, 
     """
 
     ends = said or [shown(value) for value in values]
+    most = max(values) or 1
 
     def draw(figure: Any) -> None:
         axes = _plain(figure.subplots(), "x")
@@ -59,8 +60,8 @@ def bars(title: str, labels: Sequence[str], values: Sequence[float], unit: str, 
             axes.annotate(words, (value, place), (4, 0), textcoords="offset points", va="center", fontsize=9)
         axes.set_yticks(places, [cut(label, _LABEL) for label in labels], fontsize=9)
         axes.set_ylim(len(values) - 0.4, -0.6)
-        axes.set_xlim(0, (1 + _LETTER * max(map(len, ends))) * max(values))
-        axes.set_xticks([tick for tick in axes.get_xticks() if tick <= max(values)])
+        axes.set_xlim(0, (1 + _LETTER * max(map(len, ends))) * most)
+        axes.set_xticks([tick for tick in axes.get_xticks() if tick <= most])
         axes.set_xlabel(unit)
 
     return Chart(title, draw, _AROUND + _ROW * len(values))

@@ -28,7 +28,7 @@ from tests.browser import console_of
 
 CONF = Path(__file__).parent.parent.parent / "conf"
 CATEGORIES = ["Camera, Photo", "Audio & <b>Video</b>", "Computers", "Phones"]
-AS_OF = date(2003, 12, 28)
+AS_OF = date(2003, 12, 27)
 QUANTILES = [5, 25, 50, 75, 95]
 
 
@@ -65,7 +65,7 @@ def root(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("explore")
     ratings().to_csv(folder / "df_electronics.csv", index=False)
     with (folder / "df_electronics.csv").open("a") as opened:
-        opened.write("1,,3.0,2001-01-03,Female,Phones,,2000,,0\n1,2,9.0,2001-01-03,Female,Phones,,2000,Male,0\n")
+        opened.write("3,,3.0,2001-01-03,Female,Phones,,2000,,0\n3,2,9.0,2001-01-03,Female,Phones,,2000,Male,0\n")
     stage_named("ingest")(run_of(spark, folder / "root", "ingest", f"ingest.path={folder / 'df_electronics.csv'}"))
     stage_named("explore")(run_of(spark, folder / "root", "explore", "explore.by=[gender, age]"))
     return folder / "root"
@@ -102,9 +102,8 @@ def test_quantiles_by_year_and_by_gender_and_category_are_those_of_numpy(found):
     for year, of_year in known.groupby(known["timestamp"].str[:4]):
         row = found.rows("values_by_year")[year]
         assert row["n"] == len(of_year)
-        assert [row[f"p{at}" if at != 50 else "median"] for at in QUANTILES] == np.percentile(
-            of_year["rating"], QUANTILES
-        ).tolist()
+        quantiles = [row["median" if at == 50 else f"p{at}"] for at in QUANTILES]
+        assert quantiles == pytest.approx(np.percentile(of_year["rating"], QUANTILES))
     gender = known["user_attr"].replace("", "(others)")
     for (group, category), rows in known.groupby([gender, "category"]):
         row = found.rows("values_by_group", group)[category]
@@ -114,7 +113,6 @@ def test_quantiles_by_year_and_by_gender_and_category_are_those_of_numpy(found):
 def test_times_and_firsts_and_lengths_are_those_of_pandas(found):
     known = ratings()
     days = pd.to_datetime(known["timestamp"])
-    assert [row["events"] for row in found.rows("weekdays").values()] != [0] * 7
     assert {
         day: row["events"] for day, row in found.rows("weekdays").items()
     } == days.dt.day_name().value_counts().to_dict()
@@ -148,7 +146,7 @@ def test_repeats_missing_and_rejected_are_counted(found):
 def test_windows_are_held_against_each_other(found):
     known = ratings()
     days = pd.to_datetime(known["timestamp"])
-    test, train = known[days > "2003-12-21"], known[days <= "2003-12-14"]
+    test, train = known[days > "2003-12-20"], known[days <= "2003-12-13"]
     told = found.rows("windows", "events")
     assert (told["test"]["events"], told["train"]["events"]) == (len(test), len(train))
     assert told["test"]["mean_value"] == pytest.approx(test["rating"].mean())

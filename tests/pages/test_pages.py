@@ -83,6 +83,10 @@ def test_a_chart_has_the_same_bytes_twice_and_follows_the_page(chart: Chart):
     assert not [one for one in COLOURS if one.lower() in drawn]
 
 
+def test_labels_are_text_and_no_formula():
+    assert "$2 &amp; up to $5" in bars("Prices", ["$2 & up to $5"], [0], "items").svg()
+
+
 def test_all_text_is_escaped_but_markup():
     html = page("a <script>", Note("<b>", "&"), Table(["<i>"], [["<u>"]]), Markup("<em>meant</em>")).html()
     assert "a &lt;script&gt;" in html and "<em>meant</em>" in html and "<title>Title &amp; more</title>" in html

@@ -38,6 +38,7 @@ def ratings() -> pd.DataFrame:
     users, items = rng.integers(0, 60, 600), np.minimum(rng.geometric(0.08, 600) - 1, 35)
     days = rng.integers(0, 3 * 365 - 20, 600)
     days[-20:], items[-20:] = 3 * 365 - 5, rng.integers(36, 40, 20)
+    days[-24:-20] = 3 * 365 - 14  # between train and test
     return pd.DataFrame(
         {
             "item_id": items,

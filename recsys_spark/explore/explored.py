@@ -10,9 +10,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
+from recsys_spark.bounded import collect_aggregate
 from recsys_spark.explore import described, times, values
 from recsys_spark.explore.entries import OTHERS, SUMMARY, UNKNOWN, Entries, Entry, entries
-from recsys_spark.explore.groups import few, frequencies, kept, missing, new_by_week
+from recsys_spark.explore.groups import frequencies, kept, missing, new_by_week
 from recsys_spark.explore.passes import HOUR, TEST, TRAIN, Windows, by_hour, counted_by
 from recsys_spark.explore.shift import shifts
 from recsys_spark.explore.tail import lengths, tail
@@ -88,7 +89,7 @@ def _of_items(items: DataFrame, categories: DataFrame, top: int, limit: int) -> 
 def _rejected(run: Run) -> list[Entry]:
     """Rows of all sources so far that ingest rejected, by reason."""
     reasons = run.tables.read_or_empty(EVENTS_REJECTED).groupBy(c.REASON).agg(F.count("*").alias("rows"))
-    rows = few(reasons.orderBy(F.desc("rows"), c.REASON), "reasons", run.config.run.driver_bytes)
+    rows = collect_aggregate(reasons.orderBy(F.desc("rows"), c.REASON), "reasons", run.config.run.driver_bytes)
     return entries("rejected", "", {row[c.REASON]: {"rows": row["rows"]} for row in rows})
 
 

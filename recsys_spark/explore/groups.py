@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
-from recsys_spark.bounded import collect_rows
+from recsys_spark.bounded import collect_aggregate
 from recsys_spark.explore.entries import OTHERS, Entry, Statistics, entries
 
 GROUPS = "groups"  # how many of them stand in a row
@@ -40,17 +40,11 @@ def kept(frame: DataFrame) -> Iterator[DataFrame]:
         persisted.unpersist()
 
 
-def few(frame: DataFrame, what: str, limit: int) -> list[Row]:
-    """The rows of a small aggregate, computed once."""
-    with kept(frame) as counted:
-        return collect_rows(counted, what, limit)
-
-
 def largest(frame: DataFrame, measures: Sequence[str], top: int, limit: int) -> dict[str, Statistics]:
     """Rows `(label, *measures)` -> the `top` by the first measure, ties by label, and all others as one with their number."""
     with kept(frame) as counted:
         in_order = counted.orderBy(F.desc(measures[0]), c.LABEL).limit(top)
-        head = few(in_order, "the largest groups", limit)
+        head = collect_aggregate(in_order, "the largest groups", limit)
         sums = counted.agg(F.count("*").alias(GROUPS), *[F.sum(name).alias(name) for name in measures]).head()
     shown: dict[str, Statistics] = {row[c.LABEL]: {name: float(row[name]) for name in measures} for row in head}
     if sums is not None and sums[GROUPS] > len(shown):
@@ -61,14 +55,16 @@ def largest(frame: DataFrame, measures: Sequence[str], top: int, limit: int) -> 
 
 def frequencies(counted: DataFrame, limit: int) -> Frequencies:
     """Rows with `events` -> how many have each number of events."""
-    rows = few(counted.groupBy(c.EVENTS).agg(F.count("*").alias(_N)).orderBy(c.EVENTS), "counts of counts", limit)
+    rows = collect_aggregate(
+        counted.groupBy(c.EVENTS).agg(F.count("*").alias(_N)).orderBy(c.EVENTS), "counts of counts", limit
+    )
     return Frequencies(np.array([row[c.EVENTS] for row in rows]), np.array([row[_N] for row in rows]))
 
 
 def new_by_week(counted: DataFrame, series: str, limit: int) -> list[Entry]:
     """Rows with `first_time` -> how many were first seen in each week, by its Monday."""
     week = F.date_format(F.date_trunc("week", c.FIRST_TIME), "yyyy-MM-dd").alias(c.LABEL)
-    rows = few(counted.groupBy(week).agg(F.count("*").alias(_N)).orderBy(c.LABEL), "weeks", limit)
+    rows = collect_aggregate(counted.groupBy(week).agg(F.count("*").alias(_N)).orderBy(c.LABEL), "weeks", limit)
     return entries("new_by_week", series, {row[c.LABEL]: {"new": row[_N]} for row in rows})
 
 

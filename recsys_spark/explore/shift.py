@@ -8,8 +8,8 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from recsys_spark.bounded import collect_aggregate
 from recsys_spark.explore.entries import Entry, entries
-from recsys_spark.explore.groups import few
 from recsys_spark.explore.passes import TEST, TRAIN
 
 _OF = "of"
@@ -33,7 +33,7 @@ def shifts(frames: Mapping[str, DataFrame], limit: int) -> list[Entry]:
         ((F.sum(_toward_mean(train, test)) + F.sum(_toward_mean(test, train))) / 2).alias("divergence"),
         F.sum(F.when(F.col(TRAIN) == 0, test).otherwise(0.0)).alias("unseen"),
     )
-    by_name = {row[_OF]: row for row in few(found, "shifts", limit)}
+    by_name = {row[_OF]: row for row in collect_aggregate(found, "shifts", limit)}
     shown = [name for name in frames if name in by_name]
     return entries(
         "windows", "shift", {name: {key: by_name[name][key] for key in ("divergence", "unseen")} for name in shown}

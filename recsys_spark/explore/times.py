@@ -11,8 +11,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
+from recsys_spark.bounded import collect_aggregate
 from recsys_spark.explore.entries import OTHERS, SUMMARY, Entry, Statistics, entries
-from recsys_spark.explore.groups import few, largest
+from recsys_spark.explore.groups import largest
 from recsys_spark.explore.passes import HOUR, VALUE_SUM, WITH_VALUE, Windows
 
 WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -43,14 +44,16 @@ def days_of(hours: DataFrame, limit: int) -> list[Day]:
     named = F.when(F.col(c.EVENT_TYPE).isin(*shown), F.col(c.EVENT_TYPE)).otherwise(OTHERS).alias(c.EVENT_TYPE)
     measures = (c.EVENTS, WITH_VALUE, VALUE_SUM)
     by_day = hours.groupBy(F.to_date(HOUR).alias(_DAY), named).agg(*[F.sum(name).alias(name) for name in measures])
-    rows = few(by_day.orderBy(_DAY, c.EVENT_TYPE), "days", limit)
+    rows = collect_aggregate(by_day.orderBy(_DAY, c.EVENT_TYPE), "days", limit)
     return [Day(row[0], row[1], row[2], row[3], row[4] or 0.0) for row in rows]
 
 
 def clock(hours: DataFrame, limit: int) -> list[Entry]:
     """Events by hour of the day (UTC) and by weekday."""
     of_hour, of_weekday = F.hour(HOUR).alias(HOUR), F.weekday(F.col(HOUR)).alias(_WEEKDAY)
-    rows = few(hours.groupBy(of_hour, of_weekday).agg(F.sum(c.EVENTS).alias(c.EVENTS)), "hours of a week", limit)
+    rows = collect_aggregate(
+        hours.groupBy(of_hour, of_weekday).agg(F.sum(c.EVENTS).alias(c.EVENTS)), "hours of a week", limit
+    )
     by_hour: dict[str, Statistics] = {f"{hour:02d}": {c.EVENTS: 0.0} for hour in range(24)}
     by_weekday: dict[str, Statistics] = {name: {c.EVENTS: 0.0} for name in WEEKDAYS}
     for hour, weekday, events in rows:

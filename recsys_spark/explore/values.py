@@ -13,9 +13,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
+from recsys_spark.bounded import collect_aggregate
 from recsys_spark.explore.described import attribute, categories
 from recsys_spark.explore.entries import ALL, OTHERS, SUMMARY, Entry, Statistics, entries
-from recsys_spark.explore.groups import few
 from recsys_spark.transform import in_sample
 
 _QUANTILES: Final = {"p5": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95}
@@ -34,7 +34,7 @@ def repeats(sample: DataFrame, limit: int) -> list[Entry]:
     pairs = sample.groupBy(c.USER_ID, c.ITEM_ID).agg(F.count("*").alias("taken"))
     classes = pairs.groupBy(F.least("taken", F.lit(_TIMES)).alias("times"))
     counted = classes.agg(F.count("*").alias("pairs"), F.sum("taken").alias(c.EVENTS)).orderBy("times")
-    rows = few(counted, "classes of repeats", limit)
+    rows = collect_aggregate(counted, "classes of repeats", limit)
     named = {f"{row['times']}{'+' if row['times'] == _TIMES else ''}": row for row in rows}
     figures = {label: {"pairs": row["pairs"], c.EVENTS: row[c.EVENTS]} for label, row in named.items()}
     return entries("repeats", "", figures)
@@ -43,7 +43,7 @@ def repeats(sample: DataFrame, limit: int) -> list[Entry]:
 def values_by_year(sample: DataFrame, limit: int) -> list[Entry]:
     """Quantiles of the values by the year of the event."""
     found = _quantiles(sample, [_YEAR])
-    rows = few(found.orderBy(_YEAR), "years", limit)
+    rows = collect_aggregate(found.orderBy(_YEAR), "years", limit)
     return entries("values_by_year", "", {row[_YEAR]: _statistics(row.asDict()) for row in rows})
 
 
@@ -68,7 +68,7 @@ def values_by_group(
     if shown:
         told = told.join(items.select(c.ITEM_ID, categories().alias(c.CATEGORY)), on=c.ITEM_ID, how="inner")
         label = _named(F.col(c.CATEGORY), shown)
-    rows = few(_quantiles(told.withColumn(c.LABEL, label), [c.LABEL, _GROUP]), "groups of values", limit)
+    rows = collect_aggregate(_quantiles(told.withColumn(c.LABEL, label), [c.LABEL, _GROUP]), "groups of values", limit)
     found = {(row[_GROUP], row[c.LABEL]): _statistics(row.asDict()) for row in rows}
     told_apart = entries("values_by_group", SUMMARY, {by or ALL: {"n": len(groups)}}) if found else []
     in_order = [*shown, OTHERS] if shown else [ALL]

@@ -194,11 +194,6 @@ def test_events_without_values_or_attributes_still_have_a_page(spark, make_run: 
     ):  # fmt: skip
         assert words in page
     assert "<dt>repeats</dt><dd>33.3%</dd>" in page
-    events = run.tables.read(EVENTS.name)
-    unlucky = next(seed for seed in range(20) if sample_of(events, 1 / 3, seed).isEmpty())
-    nobody = make_run("explore", "explore.sample_events=1", f"run.seed={unlucky}")
-    page = report(Entries(explored(nobody, events)), nobody.config, nobody.as_of).html()
-    assert "Nobody was in the sample of users" in page
     early = make_run("explore", as_of="2023-12-31")
     with pytest.raises(UserError, match="there are no events up to 2023-12-31"):
         stage_named("explore")(early)
@@ -210,6 +205,14 @@ def test_a_sample_is_of_whole_users(spark, root):
     sampled = sample_of(events, 0.5, 42).groupBy("user_id").count().collect()
     assert 15 <= len(sampled) <= 45  # of 60: one draw in a million is outside
     assert all(row["count"] == sizes[row["user_id"]] for row in sampled)
+
+
+def test_a_sample_without_anybody_says_so(spark, root):
+    rows = [Entry(*row[1:6]) for row in spark.read.format("delta").load(str(root / "exploration")).collect()]
+    of_sample = {"repeats", "values_by_year", "values_by_group"}
+    found = Entries(entry for entry in rows if entry.picture not in of_sample or entry.label == "sample")
+    page = report(found, load_config([CONF / "marketbias.yaml"]), AS_OF).html()
+    assert "Nobody was in the sample of users" in page and "<dt>repeats</dt><dd>-</dd>" in page
 
 
 def test_twenty_thousand_categories_are_the_largest_and_the_rest(spark):

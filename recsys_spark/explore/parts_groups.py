@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recsys_spark import columns as c
-from recsys_spark.explore.entries import ALL, SUMMARY, Entries, Statistics
+from recsys_spark.explore.entries import ALL, OTHERS, SUMMARY, Entries, Statistics
 from recsys_spark.explore.wording import Words, absent, count, named, seen, with_share
 from recsys_spark.pages import Box, Figure, Part, Share, Table, bars, boxes, boxes_over_time
 from recsys_spark.pages.words import Cell, shown
@@ -94,10 +94,14 @@ def values_by_year(found: Entries, words: Words) -> Part:
 
 
 def _bars(title: str, rows: dict[str, Statistics], total: float, unit: str, table: Table, caption: str = "") -> Figure:
-    labels = [named(label, row) for label, row in rows.items()]
-    events = [row[c.EVENTS] for row in rows.values()]
-    said = [with_share(one, total) for one in events]
-    return Figure(bars(title, labels, events, unit, said), seen(f"Bars, {title.lower()}", labels, said), table, caption)
+    """Bars of the groups that have a name: all others together may be many times the largest."""
+    drawn = {label: row[c.EVENTS] for label, row in rows.items() if label != OTHERS}
+    said = [with_share(events, total) for events in drawn.values()]
+    if OTHERS in rows:
+        others = f"{named(OTHERS, rows[OTHERS])}, with {with_share(rows[OTHERS][c.EVENTS], total)}, are not drawn."
+        caption = f"{others} {caption}".strip()
+    chart = bars(title, list(drawn), list(drawn.values()), unit, said)
+    return Figure(chart, seen(f"Bars, {title.lower()}", drawn, said), table, caption)
 
 
 def _box(label: str, row: Statistics, series: str = "") -> Box:

@@ -12,6 +12,7 @@ from recsys_spark.pages import style
 from recsys_spark.pages.words import anchor
 
 WIDTH: Final = 4.8  # inches: on a telephone's screen its letters are still large enough
+_TITLE: Final = 0.35  # inches
 _TEXT: Final = {
     "font.size": 10,
     "font.family": "DejaVu Sans",
@@ -30,7 +31,7 @@ _DRAWING: Final = re.compile(r"<svg .*</svg>", re.DOTALL)
 
 @dataclass(frozen=True)
 class Chart:
-    """What is drawn: `draw` is given matplotlib's `Figure` of this height, in inches."""
+    """What is drawn: `draw` is given matplotlib's figure, or part of one, of this size in inches."""
 
     title: str
     draw: Callable[[Any], None]
@@ -68,10 +69,11 @@ class Chart:
 
         content = io.BytesIO()
         with matplotlib.rc_context({**_TEXT, **_TICKS, "svg.hashsalt": self.name, "svg.fonttype": "none"}):
-            figure = Figure(figsize=(self.width, self.height + 0.35 * title), layout="constrained")
+            figure: Any = Figure(figsize=(self.width, self.height + _TITLE * title), layout="constrained")
             FigureCanvasAgg(figure)
             if title:
-                figure.suptitle(self.title, x=0.01, horizontalalignment="left", fontsize=11)
-            self.draw(figure)
+                above, below = figure.subfigures(2, 1, height_ratios=(_TITLE, self.height))
+                above.text(0.01, 0.5, self.title, verticalalignment="center", fontsize=11)
+            self.draw(below if title else figure)
             figure.savefig(content, format=form, metadata=metadata, transparent=form == "svg", dpi=150)
         return content.getvalue()

@@ -8,13 +8,13 @@ from datetime import date
 from typing import Any, Final
 
 from recsys_spark.pages import style
-from recsys_spark.pages.chart import Chart
+from recsys_spark.pages.chart import WIDTH, Chart
 from recsys_spark.pages.words import cut, short, shown
 
 _ROW: Final = 0.26  # inches that a bar or box takes, with the space to the next one
 _AROUND: Final = 0.75  # inches of axis and margins
-_LABEL: Final = 28  # letters of a label
-_LETTER: Final = 0.026  # of the longest bar, that a letter at its end takes
+_LABEL: Final = 26  # letters of a label
+_LETTER: Final = 5.3  # points that a letter of a label takes, about
 _FILLS: Final = (5, 4, 2, 3)  # the paler colours, under a dark median
 _DRAWN_ONE_BY_ONE: Final = 2000  # more points than these are one image within the SVG
 
@@ -51,6 +51,7 @@ def bars(title: str, labels: Sequence[str], values: Sequence[float], unit: str, 
 
     ends = said or [shown(value) for value in values]
     most = max(values) or 1
+    room = 72 * WIDTH - _LETTER * (min(max(map(len, labels)), _LABEL) + 2)
 
     def draw(figure: Any) -> None:
         axes = _plain(figure.subplots(), "x")
@@ -60,7 +61,7 @@ def bars(title: str, labels: Sequence[str], values: Sequence[float], unit: str, 
             axes.annotate(words, (value, place), (4, 0), textcoords="offset points", va="center", fontsize=9)
         axes.set_yticks(places, [cut(label, _LABEL) for label in labels], fontsize=9)
         axes.set_ylim(len(values) - 0.4, -0.6)
-        axes.set_xlim(0, (1 + _LETTER * max(map(len, ends))) * most)
+        axes.set_xlim(0, most / (1 - _LETTER * (max(map(len, ends)) + 1) / room))
         axes.set_xticks([tick for tick in axes.get_xticks() if tick <= most])
         axes.set_xlabel(unit)
 
@@ -278,4 +279,5 @@ def _dated(axis: Any) -> None:
 def _legend(axes: Any, series: int) -> None:
     """Above what is drawn, where it covers nothing."""
     if series > 1:
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(series, 4), frameon=False, fontsize=9)
+        named = axes.get_legend_handles_labels()
+        axes.figure.legend(*named, loc="outside upper left", ncols=min(series, 4), frameon=False, fontsize=9)

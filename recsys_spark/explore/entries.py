@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, TypeAlias
 OTHERS: Final = "(others)"
 ALL: Final = "(all)"
 UNKNOWN: Final = "(not known)"
+QUANTILES: Final = {"p5": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95}
 SUMMARY: Final = "summary"  # the series of the figures that a whole picture has
 
 Statistics: TypeAlias = "dict[str, float]"

@@ -8,11 +8,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from recsys_spark.explore.entries import SUMMARY, Entry, Statistics, entries
+from recsys_spark.explore.entries import QUANTILES, SUMMARY, Entry, Statistics, entries
 from recsys_spark.explore.groups import Frequencies
 
 _SHARES: Final = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-_QUANTILES: Final = {"p5": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95}
 
 
 def tail(found: Frequencies, series: str) -> list[Entry]:
@@ -39,7 +38,7 @@ def lengths(found: Frequencies) -> list[Entry]:
 def quantiles(found: Frequencies) -> Statistics:
     """The least count that is reached by at least each share of them."""
     reached = np.cumsum(found.times) / found.times.sum()
-    return {name: float(found.counts[np.searchsorted(reached, at - 1e-12)]) for name, at in _QUANTILES.items()}
+    return {name: float(found.counts[np.searchsorted(reached, at - 1e-12)]) for name, at in QUANTILES.items()}
 
 
 def gini(found: Frequencies) -> float:

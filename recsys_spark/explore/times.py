@@ -77,14 +77,6 @@ def over_time(days: Sequence[Day]) -> list[Entry]:
     return found
 
 
-def by_year(days: Sequence[Day]) -> dict[str, int]:
-    """How many events with a value each year has."""
-    years = dict.fromkeys((str(day.day.year) for day in days), 0)
-    for day in days:
-        years[str(day.day.year)] += day.with_value
-    return years
-
-
 def in_windows(days: Sequence[Day], windows: Windows) -> list[Entry]:
     """Events, and the mean of their values, in the days of train and of test."""
     of_train = [day for day in days if day.day <= windows.train_to]

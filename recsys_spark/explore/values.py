@@ -15,10 +15,9 @@ from pyspark.sql import functions as F
 from recsys_spark import columns as c
 from recsys_spark.bounded import collect_aggregate
 from recsys_spark.explore.described import attribute, categories
-from recsys_spark.explore.entries import ALL, OTHERS, SUMMARY, Entry, Statistics, entries
+from recsys_spark.explore.entries import ALL, OTHERS, QUANTILES, SUMMARY, Entry, Statistics, entries
 from recsys_spark.transform import in_sample
 
-_QUANTILES: Final = {"p5": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95}
 _TIMES: Final = 10  # that often or more is one class
 _YEAR, _GROUP = "year", "group"
 
@@ -85,10 +84,10 @@ def _named(value: Column, names: Sequence[str]) -> Column:
 def _quantiles(rows: DataFrame, keys: Sequence[str]) -> DataFrame:
     """Exact, and between two values on the line that joins them (numpy's default, Hyndman and Fan's type 7)."""
     with_value = rows.where(F.col(c.EVENT_VALUE).isNotNull())
-    at = F.percentile(c.EVENT_VALUE, list(_QUANTILES.values())).alias("at")
+    at = F.percentile(c.EVENT_VALUE, list(QUANTILES.values())).alias("at")
     return with_value.groupBy(*keys).agg(F.count("*").alias("n"), F.avg(c.EVENT_VALUE).alias("mean"), at)
 
 
 def _statistics(row: dict[str, Any]) -> Statistics:
     at = row["at"]
-    return {"n": row["n"], "mean": row["mean"], **dict(zip(_QUANTILES, at, strict=True))}
+    return {"n": row["n"], "mean": row["mean"], **dict(zip(QUANTILES, at, strict=True))}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -59,5 +58,5 @@ def share_of_top(found: Frequencies, share: float) -> float:
     return float(np.interp(share * times.sum(), _from_zero(times), _from_zero(amounts)) / amounts.sum())
 
 
-def _from_zero(steps: npt.NDArray[np.int64] | Sequence[int]) -> npt.NDArray[np.int64]:
+def _from_zero(steps: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(steps)])

@@ -1,8 +1,9 @@
 """Self-contained HTML pages for reports, and the charts on them: no Spark, no other host, the same bytes for the same input.
 
 sales = bars("Sales by day", ["Mon", "Tue"], [3, 1], "sales", said=["3 (75%)", "1 (25%)"])
-figure = Figure(sales, "Bars: Mon 3, Tue 1.", Table(["day", "sales", "share"], [["Mon", 3, Share(0.75)], ["Tue", 1, Share(0.25)]]))
-page = Page("A week", "What was sold.", [Part("By day", ["Words.", figure]), Part("By hour", [Note("Not in this data", "why")])])
+behind = Table(["day", "sales", "share"], [["Mon", 3, Share(0.75)], ["Tue", 1, Share(0.25)]])
+figure = Figure(sales, "Bars: Mon 3, Tue 1.", behind)
+page = Page("A week", "What was sold.", [Part("By day", ["Words.", figure])])
 page.html(), page.pictures()  # the file's text; each figure as a PNG by the name of its file
 """
 

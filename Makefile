@@ -11,7 +11,7 @@ unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYTHONPA
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor demo nightly test test-slow test-all lint format types check lock mlflow clean
+.PHONY: help setup doctor demo explore nightly test test-slow test-all lint format types check lock mlflow clean
 
 help: ## List every target with what it does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,12 @@ doctor: setup ## Check Java, Delta, Horovod, Petastorm, executors, disk and a wr
 
 demo: setup ## Recommend groceries from a year of real purchases, from the events to the published table.
 	$(BIN)/spark-submit jobs/pipeline.py --config $(CONFIG) --root $(ROOT)
+
+# Without ROOT= the root is the configuration's own; what was ingested before is not added again.
+EXPLORED = --config $(CONFIG) $(if $(filter-out file,$(origin ROOT)),--root $(ROOT))
+explore: setup ## Look at the data of CONFIG, read from DATA where it is given: a page of pictures.
+	$(BIN)/spark-submit jobs/ingest.py $(EXPLORED) $(if $(DATA),--set ingest.path=$(DATA))
+	$(BIN)/spark-submit jobs/explore.py $(EXPLORED)
 
 nightly: setup ## Play seven nights of groceries: train once, go on each night, a gate that stops one of them.
 	$(BIN)/python scripts/nightly.py --root $(NIGHTLY)

@@ -25,6 +25,18 @@ def collect_rows(frame: DataFrame, what: str, limit: int) -> list[Row]:
     return frame.collect()
 
 
+def collect_aggregate(frame: DataFrame, what: str, limit: int) -> list[Row]:
+    """The rows of an aggregate that is small, in its order, computed once: it is not counted, but cut at the first row too many.
+
+    Raises:
+        UserError: more than `limit` bytes would come; the message says which setting allows it.
+    """
+    most = limit // _BYTES_OF_TEXT_ROW
+    rows = frame.limit(most + 1).collect()
+    _check(len(rows), _BYTES_OF_TEXT_ROW, what, limit)
+    return rows
+
+
 def collect_columns(frame: DataFrame, columns: Sequence[str], what: str, limit: int) -> dict[str, npt.NDArray[Any]]:
     """Numeric columns of an item-sized frame as numpy arrays on the driver, in the frame's order.
 

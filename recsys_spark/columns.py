@@ -118,6 +118,12 @@ STEP = "step"
 # models
 STARTED_FROM = "started_from"
 
+# exploration
+PICTURE = "picture"
+SERIES = "series"
+LABEL = "label"
+STATISTIC = "statistic"
+
 # leases
 GENERATION = "generation"
 HOLDER = "holder"

@@ -78,6 +78,12 @@ class Ingest(Section):
     mapping: Mapped
 
 
+class Explore(Section):
+    by: list[Annotated[str, Field(min_length=1)]]
+    top: Annotated[int, Field(gt=0, le=100)]
+    sample_events: NotNegative
+
+
 class Interactions(Section):
     positive_types: list[str]
     positive_min_value: float | None
@@ -296,6 +302,7 @@ class Config(Section):
     night: Night
     storage: Storage
     ingest: Ingest
+    explore: Explore
     interactions: Interactions
     split: Split
     features: Features
@@ -333,7 +340,9 @@ class Config(Section):
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
-_WITHOUT_MEANING = {"root", "run", "night", "storage", "publish", "tune", "benchmark", "maintain", "alerts", "doctor"}
+_WITHOUT_MEANING = {
+    "root", "run", "night", "storage", "explore", "publish", "tune", "benchmark", "maintain", "alerts", "doctor"
+}  # fmt: skip
 _NO_MEANING = (
     ("ingest", "path"),
     ("ingest", "items_path"),

@@ -10,6 +10,7 @@ from recsys_spark.runs import Stage
 _STAGES: Final = {
     "generate": "recsys_spark.events.generate",
     "ingest": "recsys_spark.events.ingest",
+    "explore": "recsys_spark.explore.stage",
     "index": "recsys_spark.interactions.stage",
     "features": "recsys_spark.features.stage",
     "examples": "recsys_spark.examples.stage",

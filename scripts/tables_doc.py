@@ -63,6 +63,14 @@ ORDER BY rejected DESC""",
         "What sources tell of items, the latest by id.",
         "SELECT item_id, title, brand, price\nFROM item_attributes\nWHERE category LIKE '%Comedy%'",
     ),
+    "exploration": (
+        "The figures behind the pictures of [explore](explore.md), as many rows for any number of events.",
+        """\
+SELECT label AS category, value AS events
+FROM exploration
+WHERE picture = 'categories' AND statistic = 'events' AND as_of_date = (SELECT MAX(as_of_date) FROM exploration)
+ORDER BY value DESC""",
+    ),
     "users": (
         "The dense index of each user. Append-only: an index once given never moves.",
         "SELECT COUNT(*) AS users, MAX(user_idx) + 1 AS next_index\nFROM users",

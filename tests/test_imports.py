@@ -9,7 +9,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "recsys_spark"
 FLOW = [
-    "events", "interactions", "features", "examples", "feed", "models", "training", "recommend", "evaluate", "publish",
+    "events", "interactions", "explore", "features", "examples", "feed", "models", "training", "recommend", "evaluate", "publish",
     "tuning", "benchmark", "forget",
 ]  # fmt: skip
 
@@ -48,7 +48,8 @@ def test_each_exotic_library_is_known_by_one_file():
         "horovod": {"training/distributed.py", "install_horovod.py"},
         "optuna": {"tuning/study.py"},
         "faiss": {"recommend/approximate.py"},
-        "matplotlib": {"benchmark/plot.py", "training/finder.py"},
+        "matplotlib": {"benchmark/plot.py", "training/finder.py", "pages/chart.py", "pages/figures.py"},
+        "jinja2": {"pages/page.py"},
     }
     for library, allowed in homes.items():
         users = {
@@ -62,7 +63,7 @@ def test_each_exotic_library_is_known_by_one_file():
 def test_data_stages_know_no_tensorflow_and_models_no_spark():
     for file in PACKAGE.rglob("*.py"):
         roots = {module.split(".")[0] for module in imports(file)}
-        if stage_of(file) in ("events", "interactions", "features", "examples"):
+        if stage_of(file) in ("events", "interactions", "explore", "features", "examples"):
             assert not roots & {"tensorflow", "keras"}, file
         if stage_of(file) == "models":
             assert not roots & {"pyspark", "horovod", "delta"}, file
@@ -70,8 +71,8 @@ def test_data_stages_know_no_tensorflow_and_models_no_spark():
 
 def test_importing_the_package_starts_neither_spark_nor_tensorflow():
     code = (
-        "import sys, recsys_spark, recsys_spark.cli, recsys_spark.config, recsys_spark.models; heavy = {'pyspark', "
-        "'tensorflow', 'keras', 'mlflow', 'horovod', 'petastorm', 'optuna', 'matplotlib'}; "
+        "import sys, recsys_spark, recsys_spark.cli, recsys_spark.config, recsys_spark.models, recsys_spark.pages; "
+        "heavy = {'pyspark', 'tensorflow', 'keras', 'mlflow', 'horovod', 'petastorm', 'optuna', 'matplotlib'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -20,6 +20,7 @@ from recsys_spark.schemas.examples import (
     TRAIN_SEQUENCES,
     train_examples,
 )
+from recsys_spark.schemas.explore import EXPLORATION
 from recsys_spark.schemas.features import (
     EVENT_CONTEXTS,
     FEATURE_SPECS,
@@ -55,6 +56,7 @@ __all__ = [
     "EVENTS",
     "EVENTS_REJECTED",
     "EVENT_CONTEXTS",
+    "EXPLORATION",
     "FEATURE_SPECS",
     "FORGOTTEN",
     "GATE_RESULTS",
@@ -96,6 +98,7 @@ TABLES: Final[Mapping[str, Table]] = {
         USER_ATTRIBUTES,
         ITEM_ATTRIBUTES,
         SOURCE_COLUMNS,
+        EXPLORATION,
         USERS,
         ITEMS,
         INTERACTIONS,

@@ -1,0 +1,35 @@
+"""A real browser, where there is one, to open pages in."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+_SAID = re.compile(r'CONSOLE[:(]\d+\)?\] "(.*)", source')
+
+
+def console_of(page: Path, profile: Path) -> list[str]:
+    """What opening a page writes to the browser's console; the test is skipped where no browser is found."""
+    browser = next((found for name in _NAMES if (found := shutil.which(name))), None)
+    if browser is None:
+        pytest.skip(f"no browser ({', '.join(_NAMES)}): apt-get install chromium")
+    quiet = ["--headless", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+    as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
+    command = [
+        browser,
+        *quiet,
+        *as_root,
+        f"--user-data-dir={profile}",
+        "--enable-logging=stderr",
+        "--dump-dom",
+        page.as_uri(),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "</html>" in done.stdout
+    return _SAID.findall(done.stderr)

@@ -27,6 +27,7 @@ from recsys_spark.version import code_version
 _WITHOUT_EVENTS: Final = {
     "generate",
     "benchmark",
+    "experiment",
     "maintain",
     "lineage",
     "forget",

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BeforeValidator, Field, model_validator
 
 from recsys_spark.config_base import Dropout, NotNegative, NotNegativeNumber, Positive, Section, Share
+from recsys_spark.experiment_settings import Experiment
 from recsys_spark.feature_settings import DeclaredFeatures
 from recsys_spark.model_settings import Kind, Model, section_of
 from recsys_spark.operation_settings import Alerts, Maintain
@@ -308,6 +309,7 @@ class Config(Section):
     generate: Generate
     tune: Tune
     benchmark: Benchmark
+    experiment: Experiment
     maintain: Maintain
     alerts: Alerts
     doctor: Doctor
@@ -333,7 +335,9 @@ class Config(Section):
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
-_WITHOUT_MEANING = {"root", "run", "night", "storage", "publish", "tune", "benchmark", "maintain", "alerts", "doctor"}
+_WITHOUT_MEANING = {
+    "root", "run", "night", "storage", "publish", "tune", "benchmark", "experiment", "maintain", "alerts", "doctor",
+}  # fmt: skip
 _NO_MEANING = (
     ("ingest", "path"),
     ("ingest", "items_path"),

@@ -20,6 +20,13 @@ from recsys_spark.schemas.examples import (
     TRAIN_SEQUENCES,
     train_examples,
 )
+from recsys_spark.schemas.experiments import (
+    ASSIGNMENTS,
+    EXPERIMENT_RESULTS,
+    EXPERIMENT_VERDICTS,
+    EXPERIMENTS,
+    EXPOSURES,
+)
 from recsys_spark.schemas.features import (
     EVENT_CONTEXTS,
     FEATURE_SPECS,
@@ -47,6 +54,7 @@ from recsys_spark.schemas.training import MODELS
 from recsys_spark.schemas.tuning import TUNE_TRIALS
 
 __all__ = [
+    "ASSIGNMENTS",
     "BENCHMARK_CELLS",
     "BLOCKED_PAIRS",
     "BROKEN_RUNS",
@@ -55,6 +63,10 @@ __all__ = [
     "EVENTS",
     "EVENTS_REJECTED",
     "EVENT_CONTEXTS",
+    "EXPERIMENTS",
+    "EXPERIMENT_RESULTS",
+    "EXPERIMENT_VERDICTS",
+    "EXPOSURES",
     "FEATURE_SPECS",
     "FORGOTTEN",
     "GATE_RESULTS",
@@ -122,6 +134,11 @@ TABLES: Final[Mapping[str, Table]] = {
         GATE_RESULTS,
         TUNE_TRIALS,
         BENCHMARK_CELLS,
+        EXPERIMENTS,
+        ASSIGNMENTS,
+        EXPOSURES,
+        EXPERIMENT_RESULTS,
+        EXPERIMENT_VERDICTS,
         LEASES,
         SUPPRESSED,
         FORGOTTEN,

@@ -16,8 +16,10 @@ RUNTIME = [
     "delta-spark>=3.3,<3.4",
     "deltalake>=1.0,<2",
     "fsspec>=2023.12",
+    "jinja2>=3.1",
     "keras>=3.6,<4",
-    "matplotlib>=3.8",
+    "markupsafe>=2.1",
+    "matplotlib>=3.10",  # horizontal boxes of given quantiles
     "mlflow>=3.0,<4",
     "numpy>=1.26,<2",
     "optuna>=5.0,<6",
@@ -88,7 +90,7 @@ setup(
     ],
     python_requires=">=3.11,<3.12",
     packages=find_packages(include=["recsys_spark", "recsys_spark.*"]),
-    package_data={"recsys_spark": ["py.typed"]},
+    package_data={"recsys_spark": ["py.typed", "pages/page.html"]},
     install_requires=RUNTIME,
     extras_require=EXTRAS,
     entry_points={

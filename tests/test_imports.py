@@ -48,7 +48,8 @@ def test_each_exotic_library_is_known_by_one_file():
         "horovod": {"training/distributed.py", "install_horovod.py"},
         "optuna": {"tuning/study.py"},
         "faiss": {"recommend/approximate.py"},
-        "matplotlib": {"benchmark/plot.py", "training/finder.py"},
+        "matplotlib": {"benchmark/plot.py", "training/finder.py", "pages/chart.py", "pages/figures.py"},
+        "jinja2": {"pages/page.py"},
     }
     for library, allowed in homes.items():
         users = {
@@ -70,8 +71,8 @@ def test_data_stages_know_no_tensorflow_and_models_no_spark():
 
 def test_importing_the_package_starts_neither_spark_nor_tensorflow():
     code = (
-        "import sys, recsys_spark, recsys_spark.cli, recsys_spark.config, recsys_spark.models; heavy = {'pyspark', "
-        "'tensorflow', 'keras', 'mlflow', 'horovod', 'petastorm', 'optuna', 'matplotlib'}; "
+        "import sys, recsys_spark, recsys_spark.cli, recsys_spark.config, recsys_spark.models, recsys_spark.pages; "
+        "heavy = {'pyspark', 'tensorflow', 'keras', 'mlflow', 'horovod', 'petastorm', 'optuna', 'matplotlib'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

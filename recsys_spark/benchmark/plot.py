@@ -9,13 +9,9 @@ from typing import Any, Final
 from recsys_spark.benchmark.cells import figure_key
 from recsys_spark.benchmark.results import Line
 from recsys_spark.evaluate.measures import OF_RATINGS
+from recsys_spark.pages.style import GRID, INK, MARKERS, PALE, colour
 from recsys_spark.settings import Benchmark
 
-# Told apart by the colour-blind (Okabe and Ito, 2008, "Color universal design"); its yellow is too pale on white.
-_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS: Final = "osD^vPX*"
-_INK: Final = "#333333"
-_PALE: Final = "#888888"
 _PANEL: Final = (5.2, 4.2)  # inches
 _LABEL_GAP: Final = 0.055  # of a panel's height
 
@@ -40,10 +36,10 @@ def plot(benchmark: Benchmark, lines: Mapping[str, Sequence[Line]]) -> bytes:
     places = {name: place for place, name in enumerate(names)}
     for panel, (dataset, of_dataset) in zip(panels, lines.items(), strict=True):
         _draw(panel, [line for line in of_dataset if key in line.figures], key, places)
-        panel.set_title(dataset, loc="left", color=_INK)
-        panel.set_xlabel("training, seconds (log scale)", color=_INK)
+        panel.set_title(dataset, loc="left", color=INK)
+        panel.set_xlabel("training, seconds (log scale)", color=INK)
     panels[0].set_ylabel(
-        f"{metric}, {split}, {protocol}{', lower is better' if metric in OF_RATINGS else ''}", color=_INK
+        f"{metric}, {split}, {protocol}{', lower is better' if metric in OF_RATINGS else ''}", color=INK
     )
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=150)
@@ -63,7 +59,7 @@ def _draw(panel: Any, lines: Sequence[Line], key: str, places: Mapping[str, int]
     for line in lines:
         quality, seconds = line.figures[key], line.training_seconds
         if seconds is None:
-            panel.axhline(quality.mean, color=_PALE, linestyle="--", linewidth=1)
+            panel.axhline(quality.mean, color=PALE, linestyle="--", linewidth=1)
         else:
             reach = [[quality.mean - quality.least], [quality.greatest - quality.mean]]
             style = _style(places[line.name])
@@ -73,7 +69,7 @@ def _draw(panel: Any, lines: Sequence[Line], key: str, places: Mapping[str, int]
     panel.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     panel.xaxis.set_minor_formatter(NullFormatter())
     panel.margins(x=0.15)
-    panel.grid(color="#dddddd", linewidth=0.6)
+    panel.grid(color=GRID, linewidth=0.6)
     panel.set_axisbelow(True)
     panel.spines[["top", "right"]].set_visible(False)
     _name(panel, [(line.figures[key].mean, line.name, places.get(line.name)) for line in lines])
@@ -90,8 +86,8 @@ def _name(panel: Any, points: Sequence[tuple[float, str, int | None]]) -> None:
         free = height + _LABEL_GAP * (top - bottom)
         if place is not None:
             panel.plot([1.03], [height], transform=heights, clip_on=False, linestyle="", **_style(place))
-        panel.text(1.06, height, name, transform=heights, color=_INK, fontsize=9, verticalalignment="center")
+        panel.text(1.06, height, name, transform=heights, color=INK, fontsize=9, verticalalignment="center")
 
 
 def _style(place: int) -> dict[str, Any]:
-    return {"color": _COLOURS[place % len(_COLOURS)], "marker": _MARKERS[place % len(_MARKERS)], "markersize": 7}
+    return {"color": colour(place), "marker": MARKERS[place % len(MARKERS)], "markersize": 7}

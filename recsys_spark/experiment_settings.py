@@ -33,7 +33,9 @@ class Metric(Section):
         if self.of == "users" and (self.per or self.winsorise is not None):
             raise ValueError("`of: users` is a share of users: it takes neither `per` nor `winsorise`")
         if (self.margin > 0.0) != (self.role == "guardrail"):
-            raise ValueError("`margin`, the relative loss that is tolerated, is what a guardrail must have, and no other metric")
+            raise ValueError(
+                "`margin`, the relative loss that is tolerated, is what a guardrail must have, and no other metric"
+            )
         return self
 
 

@@ -72,8 +72,8 @@ def share(experiment: Experiment) -> float:
 
 def _ends(experiment: Experiment) -> Iterator[tuple[str, float]]:
     """Each variant with where its part of [0, 1) ends; the last ends at 1, whatever the rounding of sums."""
-    ends = [*accumulate(experiment.variants.values())][:-1] + [1.0]
-    yield from zip(experiment.variants, ends, strict=True)
+    *ends, _ = accumulate(experiment.variants.values())
+    yield from zip(experiment.variants, (*ends, 1.0), strict=True)
 
 
 def _layer(experiment: Experiment) -> str:

@@ -57,7 +57,9 @@ def plan(experiment: Experiment, baseline: Baseline, share: float) -> Plan:
             "of users shows a change. Choose another primary metric, or check its event types"
         )
     if baseline.value == 0.0:
-        raise UserError(f"metric {experiment.primary} is 0 today: a relative change of it means nothing; check its event types")
+        raise UserError(
+            f"metric {experiment.primary} is 0 today: a relative change of it means nothing; check its event types"
+        )
     effect = abs(baseline.value) * settings.minimum_effect
     cut = 1.0 - baseline.variance_cut
     users = max(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -65,47 +66,46 @@ def effect(control: Moments, treated: Moments, cuped: bool) -> Effect | None:
     if any(group.mean[1] == 0.0 for group in groups):
         return None
     theta = slope(groups) if cuped else 0.0
-    values, variances, plain = zip(*(_adjusted(group, theta, control + treated) for group in groups), strict=True)
-    lift, lift_error = _lift(values, variances)
-    total = sum(variances)
-    return Effect(
-        control.n,
-        treated.n,
-        *values,
-        math.sqrt(total),
-        lift,
-        lift_error,
-        1.0 - total / sum(plain) if sum(plain) else 0.0,
-    )
+    before, after = (_adjusted(group, theta, control + treated) for group in groups)
+    variance, plain = before.variance + after.variance, before.plain + after.plain
+    lift, lift_error = _lift(before, after)
+    cut = 1.0 - variance / plain if plain else 0.0
+    return Effect(control.n, treated.n, before.value, after.value, math.sqrt(variance), lift, lift_error, cut)
 
 
 def slope(groups: Sequence[Moments]) -> float:
     """CUPED's theta: of the metric on its history, within groups; 0 where the history has no variance."""
     if any(group.mean[3] == 0.0 for group in groups):
         return 0.0
-    both = [(group.n * _between(_form(group), _history(group), group)) for group in groups]
-    history = [(group.n * _between(_history(group), _history(group), group)) for group in groups]
+    both = [(group.n - 1) * _between(_form(group), _history(group), group) for group in groups]
+    history = [(group.n - 1) * _between(_history(group), _history(group), group) for group in groups]
     return sum(both) / sum(history) if sum(history) > 0.0 else 0.0
 
 
-def _adjusted(group: Moments, theta: float, everyone: Moments) -> tuple[float, float, float]:
-    """The value less what history tells, the variance of its mean, and that without CUPED."""
+class _Adjusted(NamedTuple):
+    """A group's value less what history tells, the variance of its estimate, and that without CUPED."""
+
+    value: float
+    variance: float
+    plain: float
+
+
+def _adjusted(group: Moments, theta: float, everyone: Moments) -> _Adjusted:
     form = _form(group)
     plain = _between(form, form, group) / group.n
     value = float(group.mean[0] / group.mean[1])
     if theta == 0.0:
-        return value, plain, plain
+        return _Adjusted(value, plain, plain)
     form = form - theta * _history(group)
     value -= theta * float(group.mean[2] / group.mean[3] - everyone.mean[2] / everyone.mean[3])
-    return value, _between(form, form, group) / group.n, plain
+    return _Adjusted(value, _between(form, form, group) / group.n, plain)
 
 
-def _lift(values: Sequence[float], variances: Sequence[float]) -> tuple[float, float]:
-    control, treated = values
-    if control == 0.0:
+def _lift(control: _Adjusted, treated: _Adjusted) -> tuple[float, float]:
+    if control.value == 0.0:
         return math.nan, math.nan
-    variance = variances[1] / control**2 + variances[0] * treated**2 / control**4
-    return treated / control - 1.0, math.sqrt(variance)
+    variance = treated.variance / control.value**2 + control.variance * treated.value**2 / control.value**4
+    return treated.value / control.value - 1.0, math.sqrt(variance)
 
 
 def _form(group: Moments) -> npt.NDArray[np.float64]:

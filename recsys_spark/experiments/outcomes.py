@@ -111,7 +111,11 @@ def sufficient(metrics: Mapping[str, Metric]) -> Transformer:
     def aggregate(users: DataFrame) -> DataFrame:
         rows = users.select(c.VARIANT, _SEGMENTS, F.inline(_MEASURES))
         capped = rows.withColumns(_capped(rows, metrics))
-        return capped.withColumn(c.SEGMENT, F.explode(_SEGMENTS)).groupBy(c.SEGMENT, c.METRIC, c.VARIANT).agg(*aggregates())
+        return (
+            capped.withColumn(c.SEGMENT, F.explode(_SEGMENTS))
+            .groupBy(c.SEGMENT, c.METRIC, c.VARIANT)
+            .agg(*aggregates())
+        )
 
     return aggregate
 
@@ -124,7 +128,9 @@ def _capped(rows: DataFrame, metrics: Mapping[str, Metric]) -> dict[str, Column]
         return whole
     caps = rows.agg(
         *[
-            F.percentile_approx(F.when(F.col(c.METRIC) == name, F.col(part)), quantile, _ACCURACY).alias(f"{name}.{part}")
+            F.percentile_approx(F.when(F.col(c.METRIC) == name, F.col(part)), quantile, _ACCURACY).alias(
+                f"{name}.{part}"
+            )
             for name, quantile in quantiles.items()
             for part in ("y", "x")
         ]

@@ -52,6 +52,6 @@ def hold_apart(run: Run) -> None:
     if met:
         taken = ", ".join(f"{row['slot_from']:g} to {row['slot_to']:g} by {row[c.EXPERIMENT]}" for row in met)
         raise UserError(
-            f"experiment.slots {experiment.slots[0]:g} to {experiment.slots[1]:g} of layer {experiment.layer} are taken: {taken}. "
-            "Choose free ones or another layer, or end the other with experiment.ramp=0"
+            f"slots {experiment.slots[0]:g} to {experiment.slots[1]:g} of layer {experiment.layer} are taken: {taken}; set "
+            "experiment.slots to free ones, choose another layer, or end the other with experiment.ramp=0"
         )

@@ -84,7 +84,8 @@ def verdict(
 def _uneven(experiment: Experiment, users: Mapping[str, int], p: float) -> str:
     total = sum(users.get(name, 0) for name in experiment.variants)
     counted = ", ".join(
-        f"{name} has {users.get(name, 0):,} users, expected {share * total:,.0f}" for name, share in experiment.variants.items()
+        f"{name} has {users.get(name, 0):,} users, expected {share * total:,.0f}"
+        for name, share in experiment.variants.items()
     )
     return (
         f"sample-ratio mismatch (p = {p:.2g}): {counted}. Users of a variant are lost or doubled on the way; find out where: the "

@@ -94,7 +94,11 @@ EXPERIMENT_RESULTS: Final = Table(
             column("p_value", DOUBLE, "of no difference, two-sided; null where nothing varies"),
             column("p_adjusted", DOUBLE, "corrected for several tests; null for guardrails and segments"),
             column("variance_cut", DOUBLE, "share of the variance that CUPED took out"),
-            column("status", STRING, "better, worse or open; held, harmed or unproven (guardrails); exploratory; untestable"),
+            column(
+                "status",
+                STRING,
+                "better, worse or open; held, harmed or unproven (guardrails); exploratory; untestable",
+            ),
             column(c.REASON, STRING, "what the figures say, in words"),
             RUN,
         ]
@@ -117,7 +121,9 @@ EXPERIMENT_VERDICTS: Final = Table(
             column("waiting", LONG, "users whose days are not over; they do not count yet"),
             column("mismatch_p", DOUBLE, "how likely the variants' numbers of users are, by chance"),
             column("in_several_variants", LONG, "users that were shown more than one variant; left out"),
-            column("early_outcomes", LONG, "outcomes since the start but before the user's exposure; they do not count"),
+            column(
+                "early_outcomes", LONG, "outcomes since the start but before the user's exposure; they do not count"
+            ),
             RUN,
         ]
     ),

@@ -157,5 +157,5 @@ def _words(one: Finding, alpha: float) -> str:
     else:
         change, ends, form = one.effect.lift, one.lift_interval, "{:+.2%}"
     low, high = (form.format(end) for end in ends)
-    corrected = "" if math.isnan(one.p_adjusted) else f", {one.p_adjusted:.4f} corrected"
+    corrected = f", {one.p_adjusted:.4f} corrected" if one.p_adjusted > one.p_value else ""
     return f"{form.format(change)} ({1 - alpha:.0%} interval {low} to {high}), p = {one.p_value:.4f}{corrected}"

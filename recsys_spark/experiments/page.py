@@ -10,10 +10,10 @@ from typing import Any
 
 from recsys_spark import columns as c
 from recsys_spark.experiment_settings import Experiment
-from recsys_spark.experiments.findings import Finding
+from recsys_spark.experiments.findings import UNTESTABLE, Finding
 from recsys_spark.experiments.outcomes import ALL
 from recsys_spark.experiments.verdict import Verdict, mismatch
-from recsys_spark.pages import Block, Chart, Figure, Note, Page, Part, Table, lines, style
+from recsys_spark.pages import Block, Chart, Figure, Note, Page, Part, Share, Table, lines, style
 
 _ROW, _AROUND = 0.3, 0.75  # inches
 _TESTS = {
@@ -55,50 +55,64 @@ def page(report: Report) -> Page:
         )
         shown = [one for one in explored if _has_lift(one)]
         chart = [_forest(f"{experiment.primary} by segment", shown, "segment")] if shown else []
-        parts.append(Part("Segments", [Note("Exploratory", words), *chart, _table(explored)]))
+        parts.append(Part("Segments", [Note("Exploratory", words), *chart, _values(explored, "segment")]))
     return Page(f"Experiment {experiment.name}", lead, parts)
 
 
 def _effects(main: Sequence[Finding], experiment: Experiment) -> list[Block]:
     shown = [one for one in main if _has_lift(one)]
-    chart: list[Block] = [_forest("Lift over the control", shown, "metric")] if shown else []
     margins = [
         f"{name} may lose {metric.margin:.1%}"
         for name, metric in experiment.metrics.items()
         if metric.role == "guardrail"
     ]
     words = f"Intervals at {1 - experiment.alpha:.0%}, each by itself; corrected p-values: {experiment.correction}."
-    return [*chart, f"{words} {'Guardrails: ' + '; '.join(margins) + '.' if margins else ''}", _table(main)]
+    return [
+        *([_forest("Lift over the control", shown, "metric")] if shown else []),
+        f"{words} {'Guardrails: ' + '; '.join(margins) + '.' if margins else ''}",
+        _tests(main, "metric"),
+        _values(main, "metric"),
+        *[
+            Note(f"{one.metric} of {one.variant} cannot be tested", one.reason)
+            for one in main
+            if one.status == UNTESTABLE
+        ],
+    ]
 
 
-def _table(found: Sequence[Finding]) -> Table:
+def _tests(found: Sequence[Finding], by: str) -> Table:
+    """What changed, and how sure that is."""
     rows = [
         (
-            one.segment,
-            one.metric,
-            one.settings.role,
+            getattr(one, by),
             one.variant,
-            one.effect.users_control + one.effect.users if one.effect else None,
-            one.effect.control if one.effect else None,
-            one.effect.treated if one.effect else None,
-            one.effect.variance_cut if one.effect else None,
+            *(_lift(one) if _has_lift(one) else (None, None, None)),
+            one.p_value,
+            one.p_adjusted,
             one.status,
-            one.reason,
         )
         for one in found
     ]
-    columns = (
-        "segment",
-        "metric",
-        "role",
-        "variant",
-        "users of both",
-        "control",
-        "treated",
-        "cut by CUPED",
-        "status",
-        "lift",
-    )
+    return Table((by, "variant", "lift", "lower end", "upper end", "p", "p corrected", "status"), rows)
+
+
+def _values(found: Sequence[Finding], by: str) -> Table:
+    """The metric in both groups."""
+    rows = [
+        (
+            getattr(one, by),
+            one.settings.role,
+            one.variant,
+            one.effect.users,
+            one.effect.treated,
+            one.effect.users_control,
+            one.effect.control,
+            Share(one.effect.variance_cut),
+        )
+        for one in found
+        if one.effect is not None
+    ]
+    columns = (by, "role", "variant", "users", "value", "users of the control", "value there", "variance cut by CUPED")
     return Table(columns, rows)
 
 
@@ -141,7 +155,7 @@ def _looks(report: Report) -> list[Block]:
 def _forest(title: str, found: Sequence[Finding], by: str) -> Figure:
     """A line an interval of the lift, the estimate marked on it, and zero."""
     labels = [f"{getattr(one, by)}, {one.variant}" for one in found]
-    rows = [(label, _lift(one), *one.lift_interval) for label, one in zip(labels, found, strict=True)]
+    rows = [(label, *_lift(one)) for label, one in zip(labels, found, strict=True)]
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
@@ -152,7 +166,7 @@ def _forest(title: str, found: Sequence[Finding], by: str) -> Figure:
         axes.set_yticks(range(len(rows)), labels)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.set_xlabel("lift over the control, % (point) and its interval (line)")
+        axes.set_xlabel("lift and its interval, %")
 
     alt = "; ".join(f"{label}: {lift:+.2%}, from {low:+.2%} to {high:+.2%}" for label, lift, low, high in rows)
     table = Table((by, "lift", "lower end", "upper end"), rows)
@@ -163,6 +177,8 @@ def _has_lift(one: Finding) -> bool:
     return one.effect is not None and not math.isnan(one.effect.lift) and not math.isnan(one.reach)
 
 
-def _lift(one: Finding) -> float:
+def _lift(one: Finding) -> tuple[Share, Share, Share]:
+    """The lift and both ends of its interval."""
     assert one.effect is not None
-    return one.effect.lift
+    low, high = one.lift_interval
+    return Share(one.effect.lift), Share(low), Share(high)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pyspark.sql import functions as F
 from statsmodels.api import OLS, add_constant
 from statsmodels.stats.multitest import multipletests
 
@@ -246,10 +245,10 @@ def test_analysed_again_it_is_the_same_and_another_date_stands_beside_it(spark, 
 
 
 def test_the_page_says_the_verdict(root, analysed):
-    written = (root / "experiments" / f"shop-{AS_OF}.html").read_text()
+    written = (root / "verdicts" / f"shop-{AS_OF}.html").read_text()
     text = re.sub(r"<[^>]+>", " ", written)
     assert "treatment: " in text and "conversion" in text and "Exploratory" in text
-    assert str(root / "experiments") in analysed.notes[-1]
+    assert str(root / "verdicts") in analysed.notes[-1]
     assert not re.search(r"(?:src|href)=[\"']https?:", written)
 
 
@@ -305,10 +304,7 @@ def people(spark, tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("people") / "root"
     ids = [*(f"u{number}" for number in range(300)), "forgotten:abc"]
     listed = [(user, number, "test") for number, user in enumerate(ids)]
-    frame = spark.createDataFrame(listed, "user_id string, user_idx int, run_id string")
-    missing = [field for field in USERS.schema if field.name not in frame.columns]
-    frame = frame.withColumns({field.name: F.lit(None).cast(field.dataType) for field in missing})
-    Tables(spark, str(root)).append(USERS, frame)
+    Tables(spark, str(root)).append(USERS, spark.createDataFrame(listed, USERS.schema))
     return root
 
 

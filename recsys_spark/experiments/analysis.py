@@ -19,7 +19,7 @@ from recsys_spark.experiments import outcomes
 from recsys_spark.experiments.findings import UNTESTABLE, Finding, Key, findings
 from recsys_spark.experiments.moments import Moments
 from recsys_spark.experiments.page import Report, page
-from recsys_spark.experiments.register import registered
+from recsys_spark.experiments.register import changes, registered
 from recsys_spark.experiments.verdict import Verdict, mismatch, verdict
 from recsys_spark.runs import Run
 from recsys_spark.schemas import EXPERIMENT_RESULTS, EXPERIMENT_VERDICTS, EXPOSURES, USER_ATTRIBUTES
@@ -49,6 +49,7 @@ def analyse(run: Run) -> None:
     """
     experiment = run.config.experiment
     design = registered(run)
+    run.notes += changes(experiment, design)
     users = _users(run, experiment, design["starts"]).persist()
     try:
         counted = _counted(run, experiment, users, design["starts"])
@@ -66,11 +67,10 @@ def analyse(run: Run) -> None:
 
 
 def _users(run: Run, experiment: Experiment, starts: date) -> DataFrame:
-    """A row a user that was exposed: what the user did, in which segments."""
+    """A row a user that was exposed: what the user did."""
     exposures = run.tables.read_or_empty(EXPOSURES).where(F.col(c.EXPERIMENT) == experiment.name)
     exposed = exposures.transform(outcomes.first_exposures(starts, run.as_of))
-    did = exposed.transform(outcomes.measured(run.tables.read("events"), experiment, starts, run.as_of))
-    return did.transform(outcomes.with_segments(run.tables.read_or_empty(USER_ATTRIBUTES), experiment.segments))
+    return exposed.transform(outcomes.measured(run.tables.read("events"), experiment, starts, run.as_of))
 
 
 def _counted(run: Run, experiment: Experiment, users: DataFrame, starts: date) -> Counted:
@@ -118,7 +118,8 @@ def _counted(run: Run, experiment: Experiment, users: DataFrame, starts: date) -
 
 def _sums(run: Run, experiment: Experiment, users: DataFrame) -> dict[Key, Moments]:
     counting = users.where((F.col(outcomes.VARIANTS) == 1) & F.col(outcomes.IS_WHOLE))
-    rows = counting.transform(outcomes.sufficient(experiment.metrics))
+    segments = outcomes.with_segments(run.tables.read_or_empty(USER_ATTRIBUTES), experiment.segments)
+    rows = counting.transform(segments).transform(outcomes.sufficient(experiment.metrics))
     sums = collect_rows(rows, "sums by segment, metric and variant", run.config.run.driver_bytes)
     return {Key(row[c.SEGMENT], row[c.METRIC], row[c.VARIANT]): Moments.of_row(row) for row in sums}
 

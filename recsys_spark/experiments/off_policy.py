@@ -58,12 +58,13 @@ def compared(shown: DataFrame, new: DataFrame, rewards: DataFrame, values: DataF
     Args:
         shown: `(user_id, rank, item_id, propensity)`, the lists that were live.
         new: `(user_id, rank, item_id)`, those that would be.
-        rewards: `(user_id, item_id, reward)` of what was shown; no row is a reward of 0.
+        rewards: `(user_id, item_id, reward)` of what was shown, which add up; no row is a reward of 0.
         values: `(item_id, value)`, what an item is thought to earn, from earlier days; none is 0.
     """
     place = [c.USER_ID, c.RANK]
     would = new.select(*place, F.col(c.ITEM_ID).alias("would"))
-    rows = shown.join(would, on=place, how="inner").join(rewards, on=[c.USER_ID, c.ITEM_ID], how="left")
+    earned = rewards.groupBy(c.USER_ID, c.ITEM_ID).agg(F.sum(REWARD).alias(REWARD))
+    rows = shown.join(would, on=place, how="inner").join(earned, on=[c.USER_ID, c.ITEM_ID], how="left")
     of_shown = values.select(c.ITEM_ID, F.col(c.VALUE).alias(PREDICTED))
     of_new = values.select(F.col(c.ITEM_ID).alias("would"), F.col(c.VALUE).alias(PREDICTED_TARGET))
     told = rows.join(of_shown, on=c.ITEM_ID, how="left").join(of_new, on="would", how="left")

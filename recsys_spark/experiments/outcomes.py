@@ -54,7 +54,7 @@ def measured(events: DataFrame, experiment: Experiment, since: date, until: date
     before = F.col(c.EXPOSED_AT) - F.expr(f"INTERVAL {experiment.history_days} DAYS")
     is_after = (F.col(c.EVENT_TIME) >= F.col(c.EXPOSED_AT)) & (F.col(c.EVENT_TIME) < after)
     is_before = (F.col(c.EVENT_TIME) < F.col(c.EXPOSED_AT)) & (F.col(c.EVENT_TIME) >= before)
-    is_early = is_before & (F.col(c.EVENT_TIME) >= end_of(since - timedelta(days=1)))
+    is_early = (F.col(c.EVENT_TIME) < F.col(c.EXPOSED_AT)) & (F.col(c.EVENT_TIME) >= end_of(since - timedelta(days=1)))
     from_here = end_of(since - timedelta(days=experiment.history_days + 1))
     wanted = (F.col(c.EVENT_TIME) >= from_here) & (F.col(c.EVENT_TIME) < end_of(until)) & _of_any(experiment.metrics)
     measures = F.array(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import yaml
 from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.bounded import collect_rows
 from recsys_spark.errors import UserError
+from recsys_spark.experiment_settings import Experiment
 from recsys_spark.runs import Run
 from recsys_spark.schemas import ASSIGNMENTS, EXPERIMENTS
 
@@ -32,6 +34,27 @@ def registered(run: Run) -> Row:
             "put it back, or run jobs/experiment.py design again"
         )
     return row
+
+
+def settings_of(experiment: Experiment) -> str:
+    """The experiment's settings as YAML, as `experiments` keeps them."""
+    return yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def changes(experiment: Experiment, row: Row) -> list[str]:
+    """A line that names the settings that are not those of the design, if any, but for the ramp, which is there to change.
+
+    Raises:
+        UserError: the primary metric is another: the verdict would rest on what was chosen after the design.
+    """
+    if row[c.METRIC] != experiment.primary:
+        raise UserError(
+            f"experiment {experiment.name} was designed on metric {row[c.METRIC]}, and its primary metric is now "
+            f"{experiment.primary}: put it back, and look at the other as a secondary one"
+        )
+    designed, now = yaml.safe_load(row["settings"]), yaml.safe_load(settings_of(experiment))
+    other = [key for key in now if key != "ramp" and now[key] != designed.get(key)]
+    return [f"changed since the design, which proves less: experiment.{', experiment.'.join(other)}"] if other else []
 
 
 def hold_apart(run: Run) -> None:

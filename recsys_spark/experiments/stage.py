@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Final
 
-import yaml
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
@@ -16,7 +15,7 @@ from recsys_spark.experiments.analysis import analyse
 from recsys_spark.experiments.assignment import share, variant_of
 from recsys_spark.experiments.baseline import baseline
 from recsys_spark.experiments.design import plan
-from recsys_spark.experiments.register import hold_apart, registered
+from recsys_spark.experiments.register import hold_apart, registered, settings_of
 from recsys_spark.experiments.simulation import simulate
 from recsys_spark.runs import Run
 from recsys_spark.schemas import ASSIGNMENTS, EXPERIMENTS, RECOMMENDATIONS_CURRENT
@@ -126,11 +125,6 @@ def _assign(run: Run) -> None:
     now = run.tables.read(ASSIGNMENTS.name, where).groupBy(c.VARIANT).count()
     counted = {row[0]: row[1] for row in now.collect()}  # a row a variant
     run.counts |= {f"users_of_{name}": counted.get(name, 0) for name in experiment.variants}
-
-
-def settings_of(experiment: Experiment) -> str:
-    """The experiment's settings as YAML."""
-    return yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def _check_lists(run: Run, experiment: Experiment) -> None:

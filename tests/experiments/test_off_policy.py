@@ -70,7 +70,9 @@ def test_lists_beside_each_other(spark):
     new = spark.createDataFrame(
         [("u", 1, "a"), ("u", 2, "c"), ("v", 1, "a"), ("w", 1, "a")], "user_id string, rank int, item_id string"
     )
-    rewards = spark.createDataFrame([("u", "b", 2.0), ("v", "a", 1.0)], "user_id string, item_id string, reward double")
+    rewards = spark.createDataFrame(
+        [("u", "b", 1.5), ("u", "b", 0.5), ("v", "a", 1.0)], "user_id string, item_id string, reward double"
+    )
     values = spark.createDataFrame([("a", 0.3), ("c", 0.1)], "item_id string, value double")
     rows = compared(shown, new, rewards, values).orderBy("user_id", "rank")
     assert [tuple(row) for row in rows.select(*[part.split()[0] for part in LOG.split(", ")]).collect()] == [

@@ -85,10 +85,10 @@ def aa(seed: int, repeats: int) -> Iterator[str]:
     rng = np.random.default_rng(seed)
     yield "| test | metric | found, where nothing is |"
     yield "| --- | --- | --- |"
-    everyone = people(rng, 4000)
+    everyone, plain = people(rng, 4000), experiment("conversion")
     found: dict[str, list[bool]] = {name: [] for name in METRICS}
     for repeat in range(repeats):
-        chosen = experiment("conversion", name=f"aa-{repeat}")
+        chosen = plain.model_copy(update={"name": f"aa-{repeat}"})
         is_treated = np.array([variant(chosen, f"u{user}") == "treatment" for user in range(4000)])
         for name, rows in everyone.items():
             found[name].append(is_found(Fixed(ALPHA), compared(rows[~is_treated], rows[is_treated])))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import yaml
 from pyspark.sql import Row
 from pyspark.sql import functions as F
@@ -12,6 +14,8 @@ from recsys_spark.errors import UserError
 from recsys_spark.experiment_settings import Experiment
 from recsys_spark.runs import Run
 from recsys_spark.schemas import ASSIGNMENTS, EXPERIMENTS
+
+_NOT_OF_ANALYSIS: Final = {"ramp", "starts", "design"}  # the first may change, the others are read from the row
 
 
 def registered(run: Run) -> Row:
@@ -42,7 +46,7 @@ def settings_of(experiment: Experiment) -> str:
 
 
 def changes(experiment: Experiment, row: Row) -> list[str]:
-    """A line that names the settings that are not those of the design, if any, but for the ramp, which is there to change.
+    """A line that names the settings of the analysis that are not those of the design, if any.
 
     Raises:
         UserError: the primary metric is another: the verdict would rest on what was chosen after the design.
@@ -53,7 +57,7 @@ def changes(experiment: Experiment, row: Row) -> list[str]:
             f"{experiment.primary}: put it back, and look at the other as a secondary one"
         )
     designed, now = yaml.safe_load(row["settings"]), yaml.safe_load(settings_of(experiment))
-    other = [key for key in now if key != "ramp" and now[key] != designed.get(key)]
+    other = [key for key in now if key not in _NOT_OF_ANALYSIS and now[key] != designed.get(key)]
     return [f"changed since the design, which proves less: experiment.{', experiment.'.join(other)}"] if other else []
 
 

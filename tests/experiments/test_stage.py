@@ -304,9 +304,9 @@ def test_what_has_changed_since_the_design_is_said(spark, root, analysed):
         job(spark, root, "analyse", f"experiment.metrics={swapped}", as_of=before)
 
 
-@pytest.fixture(scope="module")
-def people(spark, tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("people") / "root"
+@pytest.fixture
+def people(spark, tmp_path) -> Path:
+    root = tmp_path / "people"
     ids = [*(f"u{number}" for number in range(300)), "forgotten:abc"]
     listed = [(user, number, "test") for number, user in enumerate(ids)]
     Tables(spark, str(root)).append(USERS, spark.createDataFrame(listed, USERS.schema))

@@ -163,6 +163,9 @@ def _say(run: Run, found: list[Finding], verdicts: list[Verdict], counted: Count
         run.notes.append(
             f"{counted.early_outcomes:,} outcomes came since the start but before the user's exposure, and do not count"
         )
+    known = {one.segment.partition("=")[0] for one in found}
+    absent = [name for name in run.config.experiment.segments if name not in known]
+    run.notes += [f"no user that counts has the attribute {name} of experiment.segments" for name in absent]
     untestable = [one for one in found if one.status == UNTESTABLE and one.segment == outcomes.ALL]
     run.notes += [f"metric {one.metric} of {one.variant} cannot be tested: {one.reason}" for one in untestable]
     run.notes += [f"verdict on {one.variant}: {one.verdict}: {one.reason}" for one in verdicts]

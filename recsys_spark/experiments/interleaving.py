@@ -86,7 +86,7 @@ def interleaved(lists: DataFrame, teams: tuple[str, str], n: int, salt: str) -> 
         F.sort_array(F.collect_list(F.struct(c.RANK, c.ITEM_ID)))[c.ITEM_ID]
     )
     draft = F.udf(partial(_drafted, salt, teams, n), _SCHEMA)
-    listed = both.where(F.col(teams[0]).isNotNull() & F.col(teams[1]).isNotNull()).select(
+    listed = both.where((F.size(teams[0]) > 0) & (F.size(teams[1]) > 0)).select(
         c.USER_ID, F.posexplode(draft(c.USER_ID, *teams)).alias(c.RANK, "pick")
     )
     return listed.select(c.USER_ID, (F.col(c.RANK) + 1).alias(c.RANK), f"pick.{c.ITEM_ID}", f"pick.{TEAM}")

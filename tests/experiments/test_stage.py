@@ -52,6 +52,8 @@ SETTINGS = [
     "experiment.design.minimum_effect=0.5",
 ]
 
+GIVEN = ("experiment.design.users_a_day=20", "experiment.design.baseline=0.5")
+
 
 def job(spark: Any, root: Any, action: str, *settings: str, as_of: date = AS_OF, **options: Any) -> Run:
     run = Run("experiment", spark, load_config(settings=[*SETTINGS, *settings]), str(root), "test", as_of)
@@ -141,7 +143,8 @@ def root(spark, shop, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def analysed(spark, root) -> Run:
-    job(spark, root, "design", "experiment.design.users_a_day=20", "experiment.design.baseline=0.5")
+    for name in ("shop", "empty"):
+        job(spark, root, "design", *GIVEN, f"experiment.name={name}")
     return job(spark, root, "analyse")
 
 
@@ -226,6 +229,7 @@ def test_who_does_not_count_is_counted(spark, root, shop, analysed):
     assert row["reason"] in analysed.notes[-2]
 
 
+@pytest.mark.slow
 def test_analysed_again_it_is_the_same_and_another_date_stands_beside_it(spark, root, results):
     earlier = AS_OF - timedelta(days=7)
     job(spark, root, "analyse", as_of=earlier)
@@ -284,21 +288,20 @@ def test_a_design_is_measured_where_nothing_is_given(spark, root, shop):
         ([("a", "control", 28), ("b", "treatment", 29)], "no user .* has had 5 days since the exposure by 2024-03-31"),
     ],
 )
-def test_exposures_that_allow_no_analysis_are_said(spark, shop, tmp_path, exposures, message):
-    job(spark, tmp_path, "design", "experiment.design.users_a_day=20", "experiment.design.baseline=0.5")
-    tables = Tables(spark, str(tmp_path))
-    tables.append(EVENTS, spark.createDataFrame(shop.events[:5], EVENTS.schema))
-    shown = [exposure(user, group, MIDNIGHT + timedelta(days=day)) for user, group, day in exposures]
-    tables.append(EXPOSURES, spark.createDataFrame(shown, EXPOSURES.schema))
+def test_exposures_that_allow_no_analysis_are_said(spark, root, analysed, exposures, message):
+    shown = [exposure(user, group, MIDNIGHT + timedelta(days=day), "empty") for user, group, day in exposures]
+    frame = spark.createDataFrame(shown, EXPOSURES.schema)
+    Tables(spark, str(root)).replace(EXPOSURES, frame, {"experiment": "empty"})
     with pytest.raises(UserError, match=message):
-        job(spark, tmp_path, "analyse")
+        job(spark, root, "analyse", "experiment.name=empty")
 
 
 def test_what_has_changed_since_the_design_is_said(spark, root, analysed):
     before = AS_OF - timedelta(days=3)
-    changed = ["experiment.alpha=0.1", "experiment.ramp=0.5", "experiment.segments=[]"]
+    changed = ["experiment.alpha=0.1", "experiment.ramp=0.5", "experiment.segments=[wealth]"]
     again = job(spark, root, "analyse", *changed, as_of=before)
     assert again.notes[0] == "changed since the design, which proves less: experiment.segments, experiment.alpha"
+    assert "no user that counts has the attribute wealth of experiment.segments" in again.notes
     swapped = METRICS.replace("role: primary", "role: secondary").replace("[visit]", "[visit], role: primary")
     with pytest.raises(UserError, match="was designed on metric conversion, and its primary metric is now visits"):
         job(spark, root, "analyse", f"experiment.metrics={swapped}", as_of=before)
@@ -311,9 +314,6 @@ def people(spark, tmp_path) -> Path:
     listed = [(user, number, "test") for number, user in enumerate(ids)]
     Tables(spark, str(root)).append(USERS, spark.createDataFrame(listed, USERS.schema))
     return root
-
-
-GIVEN = ("experiment.design.users_a_day=20", "experiment.design.baseline=0.5")
 
 
 def assigned(spark, root, name="shop") -> dict[str, str]:
@@ -405,6 +405,7 @@ def test_simulated_outcomes_are_for_made_events_alone(spark, root, analysed):
         job(spark, root, "simulate")
 
 
+@pytest.mark.slow
 def test_a_planted_effect_is_found(spark, people, tmp_path):
     """Made events: everyone views on each day of the experiment; half of the treated views bring a purchase."""
     tables = Tables(spark, str(tmp_path))

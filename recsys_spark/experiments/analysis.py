@@ -82,13 +82,27 @@ def _counted(run: Run, experiment: Experiment, users: DataFrame, starts: date) -
         F.min(c.EXPOSED_AT).alias("first"),
     )
     groups = collect_rows(rows, "variants of exposures", run.config.run.driver_bytes)
+    _check_exposures(run, experiment, groups, starts)
+    single = [row for row in groups if not row["several"]]
+    whole = sum(row["whole"] for row in single)
+    return Counted(
+        {row[c.VARIANT]: row[c.USERS] for row in single},
+        whole,
+        sum(row[c.USERS] for row in single) - whole,
+        sum(row[c.USERS] for row in groups if row["several"]),
+        sum(row["early"] for row in single),
+    )
+
+
+def _check_exposures(run: Run, experiment: Experiment, groups: list[Row], starts: date) -> None:
+    """Raise where there is nothing to compare."""
     if not groups:
         raise UserError(
             f"experiment {experiment.name} has no exposures from {starts} to {run.as_of} in table `exposures` under {run.root}: "
             "whoever shows its variants must log who saw which, and when (docs/experiments.md)"
         )
     shown = sorted({row[c.VARIANT] or "null" for row in groups})
-    unknown = sorted(set(shown) - set(experiment.variants))
+    unknown = [name for name in shown if name not in experiment.variants]
     if unknown:
         raise UserError(
             f"table `exposures` has variants that experiment {experiment.name} does not: {', '.join(unknown)}, expected "
@@ -99,21 +113,12 @@ def _counted(run: Run, experiment: Experiment, users: DataFrame, starts: date) -
             f"all exposures of experiment {experiment.name} are of one variant, {shown[0]}: there is nothing to hold it against; "
             "check who logs the exposures of the others"
         )
-    single = [row for row in groups if not row["several"]]
-    whole = sum(row["whole"] for row in single)
-    if not whole:
+    if not any(row["whole"] and not row["several"] for row in groups):
         first = min(row["first"] for row in groups).date() + timedelta(days=experiment.outcome_days)
         raise UserError(
             f"no user of experiment {experiment.name} has had {experiment.outcome_days} days since the exposure by {run.as_of}: "
             f"analyse from {first} on, or lower experiment.outcome_days"
         )
-    return Counted(
-        {row[c.VARIANT]: row[c.USERS] for row in single},
-        whole,
-        sum(row[c.USERS] for row in single) - whole,
-        sum(row[c.USERS] for row in groups if row["several"]),
-        sum(row["early"] for row in single),
-    )
 
 
 def _sums(run: Run, experiment: Experiment, users: DataFrame) -> dict[Key, Moments]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Final
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
@@ -104,12 +105,7 @@ def _assign(run: Run) -> None:
         run.tables.replace(ASSIGNMENTS, run.spark.createDataFrame([], ASSIGNMENTS.schema), where)
         run.notes.append(f"{experiment.name} has ended: nobody is in it any more")
         return
-    moved = there.where(~F.col(c.VARIANT).eqNullSafe(variant_of(experiment))).count()
-    if moved:
-        raise UserError(
-            f"{moved:,} users who are in experiment {experiment.name} would leave it or change their variant: its ramp was "
-            "lowered, or its layer, slots, holdout or variants have changed. Put them back, or give the changed one another name"
-        )
+    _check_nobody_moves(experiment, there)
     _check_lists(run, experiment)
     users = run.tables.read("users").where(~F.col(c.USER_ID).startswith(TOMBSTONE))
     entered = users.select(c.USER_ID, variant_of(experiment).alias(c.VARIANT)).where(F.col(c.VARIANT).isNotNull())
@@ -125,6 +121,15 @@ def _assign(run: Run) -> None:
     now = run.tables.read(ASSIGNMENTS.name, where).groupBy(c.VARIANT).count()
     counted = {row[0]: row[1] for row in now.collect()}  # a row a variant
     run.counts |= {f"users_of_{name}": counted.get(name, 0) for name in experiment.variants}
+
+
+def _check_nobody_moves(experiment: Experiment, there: DataFrame) -> None:
+    moved = there.where(~F.col(c.VARIANT).eqNullSafe(variant_of(experiment))).count()
+    if moved:
+        raise UserError(
+            f"{moved:,} users who are in experiment {experiment.name} would leave it or change their variant: its ramp was "
+            "lowered, or its layer, slots, holdout or variants have changed. Put them back, or give the changed one another name"
+        )
 
 
 def _check_lists(run: Run, experiment: Experiment) -> None:

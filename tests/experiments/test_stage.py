@@ -283,7 +283,7 @@ def test_a_design_is_measured_where_nothing_is_given(spark, root, shop):
         ),
         (
             [("a", "control", 0), ("b", "green", 1)],
-            "variants that experiment shop does not: green, expected control, treatment",
+            "variants that experiment empty does not: green, expected control, treatment",
         ),
         ([("a", "control", 28), ("b", "treatment", 29)], "no user .* has had 5 days since the exposure by 2024-03-31"),
     ],

@@ -135,7 +135,7 @@ def cuped(seed: int, repeats: int) -> Iterator[str]:
     """The variance of differences, over repeats, with and without history."""
     rng = np.random.default_rng(seed)
     yield "| correlation with history | variance left: theory | over repeats | as reported, mean | found, where nothing is |"
-    yield "| ---: | ---: | ---: | ---: | --- |"
+    yield "| ---: | ---: | --- | ---: | --- |"
     for correlation in (0.0, 0.3, 0.6, 0.9):
         looks = []
         for _ in range(repeats):
@@ -146,8 +146,15 @@ def cuped(seed: int, repeats: int) -> Iterator[str]:
         plain, known = ([look.difference for look in each] for each in zip(*looks, strict=True))
         reported = np.mean([look.variance_cut for _, look in looks])
         hits = [is_found(Fixed(ALPHA), look) for _, look in looks]
-        left = np.var(known) / np.var(plain)
-        yield f"| {correlation} | {1 - correlation**2:.3f} | {left:.3f} | {1 - reported:.3f} | {share(hits)} |"
+        left, wide = np.var(known) / np.var(plain), log_ratio_error(plain, known)
+        over = f"{left:.3f} [{left * np.exp(-1.96 * wide):.3f}, {left * np.exp(1.96 * wide):.3f}]"
+        yield f"| {correlation} | {1 - correlation**2:.3f} | {over} | {1 - reported:.3f} | {share(hits)} |"
+
+
+def log_ratio_error(one: Sequence[float], other: Sequence[float]) -> float:
+    """The standard error of the log ratio of two variances of correlated normal samples."""
+    both = np.corrcoef(one, other)[0, 1]
+    return float(2.0 * np.sqrt((1.0 - both**2) / len(one)))
 
 
 def off_policy(seed: int, repeats: int) -> Iterator[str]:

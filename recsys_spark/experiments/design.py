@@ -11,6 +11,7 @@ from statsmodels.stats.power import normal_sample_size_one_tail
 
 from recsys_spark.errors import UserError
 from recsys_spark.experiment_settings import Experiment
+from recsys_spark.experiments.effects import ROUNDING
 from recsys_spark.experiments.inference import test_of
 
 
@@ -51,7 +52,7 @@ def plan(experiment: Experiment, baseline: Baseline, share: float) -> Plan:
         UserError: the metric does not vary, is 0, or would leave the range of a share; or nobody comes.
     """
     settings = experiment.design
-    if not baseline.deviation > 0.0 or not math.isfinite(baseline.deviation):
+    if baseline.deviation <= ROUNDING * abs(baseline.value):
         raise UserError(
             f"metric {experiment.primary} has zero variance: every user has the same value, {baseline.value:g}, so no number "
             "of users shows a change. Choose another primary metric, or check its event types"

@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from recsys_spark.experiments.moments import Moments
+
+ROUNDING: Final = 1e-12
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class Effect:
     @property
     def difference(self) -> float:
         return self.treated - self.control
+
+    @property
+    def varies(self) -> bool:
+        """Whether users differ by more than what rounding leaves of equal values."""
+        return self.error > ROUNDING * max(abs(self.control), abs(self.treated))
 
 
 def ratio(moments: Moments) -> tuple[float, float]:

@@ -81,11 +81,6 @@ def findings(experiment: Experiment, planned: int, sums: Mapping[Key, Moments]) 
     return [_judged(one, experiment.alpha) for one in _corrected(found, experiment)]
 
 
-def sign_of(metric: Metric) -> float:
-    """1 where more is better, -1 where less is."""
-    return 1.0 if metric.goal == "increase" else -1.0
-
-
 def _measured(experiment: Experiment, planned: int, sums: Mapping[Key, Moments], key: Key) -> Finding:
     metric = experiment.metrics[key.metric]
     plain = Finding(key.segment, key.metric, metric, key.variant, None)
@@ -95,7 +90,7 @@ def _measured(experiment: Experiment, planned: int, sums: Mapping[Key, Moments],
     found = effect(control, treated, metric.cuped)
     if found is None:
         return replace(plain, reason=f"nothing to divide by: no event of {', '.join(metric.per)}")
-    if found.error == 0.0:
+    if not found.varies:
         words = f"zero variance: every user of a variant has the same value, {found.control:g} and {found.treated:g}"
         return replace(plain, effect=found, reason=words)
     test = _test(experiment, planned, key.variant)
@@ -134,7 +129,7 @@ def _judged(one: Finding, alpha: float) -> Finding:
         status = _guarded(one)
     elif one.p_adjusted < alpha:
         assert one.effect is not None
-        status = BETTER if one.effect.difference * sign_of(one.settings) > 0 else WORSE
+        status = BETTER if (one.effect.difference > 0) == (one.settings.goal == "increase") else WORSE
     else:
         status = OPEN
     return replace(one, status=status, reason=_words(one, alpha))

@@ -117,6 +117,13 @@ def test_the_lift_covers_the_truth_as_often_as_it_says():
     assert 0.92 < covered / 400 < 0.975  # 4 standard deviations about 0.95 or so
 
 
+def test_equal_values_do_not_vary_whatever_rounding_leaves_of_them():
+    tenths = np.column_stack([np.full(1000, 0.1), *np.ones((3, 1000))])
+    noisy = Moments(1000, np.array([0.1, 1.0, 1.0, 1.0]), np.diag([1e-33, 0.0, 0.0, 0.0]))
+    assert not effect(Moments.of(tenths), noisy, cuped=True).varies
+    assert effect(Moments.of(users(10, 1)), Moments.of(users(10, 2)), cuped=True).varies
+
+
 def test_what_cannot_be_divided_has_no_effect_and_no_history_no_cuped():
     rows = users(10, 1)
     nothing = np.column_stack([rows[:, 0], np.zeros(10), rows[:, 2:]])

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ def people(rng: np.random.Generator, n: int, lift: float = 0.0) -> dict[str, Flo
         views = rng.poisson(8.0 * busy).astype(float)
         orders = rng.poisson(2.0 * busy * (1.0 + change))
         spend = rng.gamma(np.maximum(orders, 1e-9), 20.0)
-        bought = rng.random(n) < np.minimum(0.25 * busy * (1.0 + change), 1.0)
+        bought = rng.random(n) < np.minimum(0.15 * busy * (1.0 + change), 1.0)
         clicks = rng.binomial(views.astype(int), np.minimum(taste * (1.0 + change), 1.0)).astype(float)
         one = np.ones(n)
         return {"conversion": (bought.astype(float), one), "spend": (spend, one), "clicks_a_view": (clicks, views)}
@@ -110,25 +111,27 @@ def aa(seed: int, repeats: int) -> Iterator[str]:
 
 
 def power(seed: int, repeats: int) -> Iterator[str]:
-    """A planted effect at the designed size."""
+    """A planted effect at the designed size; the sequential test looks at each tenth of it, and ends where it finds one."""
     rng = np.random.default_rng(seed)
-    yield f"| test | metric | CUPED | users by the design | effect of {LIFT:.0%} found, designed for {POWER:.0%} |"
-    yield "| --- | --- | --- | ---: | --- |"
+    yield f"| test | metric | CUPED | users by the design | {LIFT:.0%} found, designed for {POWER:.0%} | users at the end, mean |"
+    yield "| --- | --- | --- | ---: | --- | ---: |"
     many = {name: Moments.of(rows) for name, rows in people(rng, 400_000).items()}
-    for kind in ("fixed", "sequential"):
-        for name, moments in many.items():
-            for cuped in (False, True):
-                both = effect(moments, moments, cuped)
-                assert both is not None
-                today = Baseline(ratio(moments)[0], deviation(moments), both.variance_cut, [1e9])
-                needed = plan(
-                    experiment(name, test=kind, design__minimum_effect=LIFT, design__power=POWER), today, 1.0
-                ).users
-                test, half, hits = test_of(kind, ALPHA, needed), needed // 2, []
-                for _ in range(repeats // 2):
-                    control, treated = people(rng, half)[name], people(rng, half, LIFT)[name]
-                    hits.append(is_found(test, compared(control, treated, cuped)))
-                yield f"| {kind}, at the last look | {name} | {'yes' if cuped else 'no'} | {needed:,} | {share(hits)} |"
+    for kind, name, with_history in product(("fixed", "sequential"), METRICS, (False, True)):
+        both = effect(many[name], many[name], with_history)
+        assert both is not None
+        today = Baseline(ratio(many[name])[0], deviation(many[name]), both.variance_cut, [1e9])
+        needed = plan(experiment(name, test=kind, design__minimum_effect=LIFT, design__power=POWER), today, 1.0).users
+        test, looks = test_of(kind, ALPHA, needed), 10 if kind == "sequential" else 1
+        sizes = [needed // 2 * look // looks for look in range(1, looks + 1)]
+        hits, ends = [], []
+        for _ in range(repeats // 2):
+            control, treated = people(rng, sizes[-1])[name], people(rng, sizes[-1], LIFT)[name]
+            found = (n for n in sizes if is_found(test, compared(control[:n], treated[:n], with_history)))
+            end = next(found, None)
+            hits.append(end is not None)
+            ends.append(2 * (end or sizes[-1]))
+        cells = (kind, name, "yes" if with_history else "no", f"{needed:,}", share(hits), f"{np.mean(ends):,.0f}")
+        yield f"| {' | '.join(cells)} |"
 
 
 def cuped(seed: int, repeats: int) -> Iterator[str]:

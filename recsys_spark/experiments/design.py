@@ -42,8 +42,9 @@ def plan(experiment: Experiment, baseline: Baseline, share: float) -> Plan:
 
         n_control = (z_{alpha/2} + z_power)^2 (s_c^2 + s_t^2 / q) / effect^2,
 
-    where of a share of users s_t^2 is p (1 - p) at the p that the effect leads to. A sequential test is given the size at which
-    a single look with its own interval has the power: it will mostly end sooner.
+    where s_t^2 is what the effect leads to: of a share of users p (1 - p) at the new p, else that of amounts which all change by
+    one factor. A sequential test is given the size at which a single look with its own interval has the power: it will mostly
+    end sooner.
 
     Args:
         share: of the arriving users, those that take part.
@@ -79,10 +80,11 @@ def _comparisons(experiment: Experiment, baseline: Baseline) -> list[tuple[float
 
 def _variance_after(experiment: Experiment, baseline: Baseline) -> float:
     metric = experiment.metrics[experiment.primary]
-    if metric.of != "users":
-        return baseline.deviation**2
     sign = 1.0 if metric.goal == "increase" else -1.0
-    share = baseline.value * (1.0 + sign * experiment.design.minimum_effect)
+    factor = 1.0 + sign * experiment.design.minimum_effect
+    if metric.of != "users":
+        return (baseline.deviation * factor) ** 2
+    share = baseline.value * factor
     if not 0.0 < share < 1.0:
         raise UserError(
             f"metric {experiment.primary} is {baseline.value:g} of the users: a change by {experiment.design.minimum_effect:g} "

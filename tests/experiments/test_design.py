@@ -26,14 +26,22 @@ def share(value: float, arrivals=PLENTY) -> Baseline:
 
 def test_of_means_it_is_statsmodels():
     needed = plan(fixed(metrics=SPEND), Baseline(20.0, 40.0, 0.0, PLENTY), 1.0)
-    a_variant = NormalIndPower().solve_power(effect_size=1.0 / 40.0, alpha=0.05, power=0.8)
+    of_both = math.sqrt((40.0**2 + 42.0**2) / 2)  # the treatment's deviation grows by the 5% that its mean does
+    a_variant = NormalIndPower().solve_power(effect_size=1.0 / of_both, alpha=0.05, power=0.8)
     assert needed == Plan(math.ceil(2 * a_variant), 8)  # a day of arrivals and seven of outcomes
 
 
 def test_unequal_shares():
     needed = plan(fixed(metrics=SPEND, variants={"a": 0.8, "b": 0.2}), Baseline(20.0, 40.0, 0.0, PLENTY), 1.0)
-    control = NormalIndPower().solve_power(effect_size=1.0 / 40.0, alpha=0.05, power=0.8, ratio=0.25)
+    of_both = math.sqrt((40.0**2 + 42.0**2 / 0.25) / (1 + 1 / 0.25))  # statsmodels weighs by 1 and 1 / ratio
+    control = NormalIndPower().solve_power(effect_size=1.0 / of_both, alpha=0.05, power=0.8, ratio=0.25)
     assert needed.users == math.ceil(control / 0.8)
+
+
+def test_what_is_to_fall_falls_by_less_than_it_would_rise():
+    lower = {"spend": {"of": "value", "role": "primary", "goal": "decrease"}}
+    rise, fall = (plan(fixed(metrics=one), Baseline(20.0, 40.0, 0.0, PLENTY), 1.0).users for one in (SPEND, lower))
+    assert fall / rise == pytest.approx((1 + 0.95**2) / (1 + 1.05**2), rel=1e-3)
 
 
 def test_of_shares_of_users_the_power_is_what_was_asked_for():
@@ -70,7 +78,7 @@ def test_history_saves_users_and_looking_costs_them():
 )
 def test_days_are_those_until_enough_have_come(arrivals, part, days):
     baseline = Baseline(1.0, 1.0, 0.0, arrivals)
-    chosen = fixed(metrics=SPEND, design__minimum_effect=0.1415, outcome_days=3)
+    chosen = fixed(metrics=SPEND, design__minimum_effect=0.152, outcome_days=3)
     needed = plan(chosen, baseline, part)
     assert 1560 < needed.users < 1600
     assert needed.days == days + 3

@@ -124,8 +124,11 @@ def _check_exposures(run: Run, experiment: Experiment, groups: list[Row], starts
 def _sums(run: Run, experiment: Experiment, users: DataFrame) -> dict[Key, Moments]:
     counting = users.where((F.col(outcomes.VARIANTS) == 1) & F.col(outcomes.IS_WHOLE))
     segments = outcomes.with_segments(run.tables.read_or_empty(USER_ATTRIBUTES), experiment.segments)
-    rows = counting.transform(segments).transform(outcomes.sufficient(experiment.metrics))
-    sums = collect_rows(rows, "sums by segment, metric and variant", run.config.run.driver_bytes)
+    rows = counting.transform(segments).transform(outcomes.sufficient(experiment.metrics)).persist()
+    try:
+        sums = collect_rows(rows, "sums by segment, metric and variant", run.config.run.driver_bytes)
+    finally:
+        rows.unpersist()
     return {Key(row[c.SEGMENT], row[c.METRIC], row[c.VARIANT]): Moments.of_row(row) for row in sums}
 
 

@@ -351,6 +351,7 @@ def test_people_are_let_in_and_stay(spark, people):
     assert assigned(spark, people) == many
 
 
+@pytest.mark.slow
 def test_experiments_of_a_layer_are_held_apart_until_one_ends(spark, people):
     job(spark, people, "design", *GIVEN)
     job(spark, people, "assign", *GIVEN)

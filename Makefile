@@ -4,6 +4,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 ROOT ?= .data/demo
 NIGHTLY ?= .data/nightly
+EXPERIMENT ?= .data/experiment
 CONFIG ?= conf/complete-journey.yaml
 
 # Another Spark or Python named in the caller's shell would be taken in place of .venv's.
@@ -11,7 +12,7 @@ unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYTHONPA
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor demo explore nightly test test-slow test-all lint format types check lock mlflow clean
+.PHONY: help setup doctor demo explore nightly experiment test test-slow test-all lint format types check lock mlflow clean
 
 help: ## List every target with what it does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +34,16 @@ explore: setup ## Look at the data of CONFIG, read from DATA where it is given: 
 
 nightly: setup ## Play seven nights of groceries: train once, go on each night, a gate that stops one of them.
 	$(BIN)/python scripts/nightly.py --root $(NIGHTLY)
+
+experiment: OF := --config conf/experiments/demo.yaml --root $(EXPERIMENT)
+experiment: setup ## Play an A/B test on made events: design, assign, outcomes with a planted effect, two looks, a verdict page.
+	$(BIN)/spark-submit jobs/generate.py $(OF)
+	$(BIN)/spark-submit jobs/index.py $(OF)
+	$(BIN)/spark-submit jobs/experiment.py design $(OF) --as-of 2024-11-30
+	$(BIN)/spark-submit jobs/experiment.py assign $(OF) --as-of 2024-11-30
+	$(BIN)/spark-submit jobs/experiment.py simulate $(OF) --effect 0.05
+	$(BIN)/spark-submit jobs/experiment.py analyse $(OF) --as-of 2024-12-15
+	$(BIN)/spark-submit jobs/experiment.py analyse $(OF)
 
 test: setup ## Run the tests, less the slow ones.
 	$(BIN)/pytest -m "not slow" -n 2 --dist loadgroup

@@ -31,7 +31,9 @@ RUNTIME = [
     "pydantic>=2.7,<3",
     "pyspark>=3.5.3,<3.6",
     "pyyaml>=6.0",
+    "scipy>=1.11",
     "setuptools>=65,<70",  # Petastorm imports pkg_resources
+    "statsmodels>=0.14,<0.16",
     "threadpoolctl>=3.2",
 ]
 

@@ -135,6 +135,11 @@ GATE = "gate"
 VERDICT = "verdict"
 CHECKED_AT = "checked_at"
 
+# experiments
+EXPERIMENT = "experiment"
+LAYER = "layer"
+EXPOSED_AT = "exposed_at"
+
 # who was forgotten
 KEYED_HASH = "keyed_hash"
 KEY_ID = "key_id"

@@ -36,6 +36,19 @@ _OPTIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
         },
     },
     "publish": _FORCE,
+    "experiment": {
+        "action": {
+            "choices": ["design", "assign", "analyse", "simulate"],
+            "help": "design: how many users and days; assign: who gets which variant; analyse: what came of it; simulate: "
+            "exposures and outcomes in the place of a shop's, on made events alone",
+        },
+        "--effect": {
+            "type": float,
+            "default": 0.0,
+            "metavar": "SHARE",
+            "help": "simulate: the share of treated users' views after exposure that lead to one more purchase (default: 0)",
+        },
+    },
     "rollback": {"--to": {"type": day, "required": True, "metavar": "DATE", "help": "whose lists go live again"}},
     "forget": {
         **_PEOPLE,

@@ -25,7 +25,7 @@ from recsys_spark.tables import Tables
 from recsys_spark.version import code_version
 
 # their root may hold none: no date follows from it
-_WITHOUT_EVENTS: Final = {"generate", "benchmark", "maintain", "lineage", "forget", "check_forgotten"}
+_WITHOUT_EVENTS: Final = {"generate", "benchmark", "experiment", "maintain", "lineage", "forget", "check_forgotten"}
 # they write what no other does, elsewhere, or nothing
 _ALONE: Final = {"explore", "benchmark", "tune", "lineage", "check_forgotten"}
 _BRINGS_EVENTS: Final = ("generate", "ingest")

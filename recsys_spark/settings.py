@@ -11,6 +11,7 @@ import yaml
 from pydantic import BeforeValidator, Field, model_validator
 
 from recsys_spark.config_base import Dropout, NotNegative, NotNegativeNumber, Positive, Section, Share
+from recsys_spark.experiment_settings import Experiment
 from recsys_spark.feature_settings import DeclaredFeatures
 from recsys_spark.model_settings import Kind, Model, section_of
 from recsys_spark.operation_settings import Alerts, Maintain
@@ -315,6 +316,7 @@ class Config(Section):
     generate: Generate
     tune: Tune
     benchmark: Benchmark
+    experiment: Experiment
     maintain: Maintain
     alerts: Alerts
     doctor: Doctor
@@ -341,7 +343,7 @@ class Config(Section):
 
 
 _WITHOUT_MEANING = {
-    "root", "run", "night", "storage", "explore", "publish", "tune", "benchmark", "maintain", "alerts", "doctor"
+    "root", "run", "night", "storage", "explore", "publish", "tune", "benchmark", "experiment", "maintain", "alerts", "doctor",
 }  # fmt: skip
 _NO_MEANING = (
     ("ingest", "path"),

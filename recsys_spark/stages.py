@@ -21,6 +21,7 @@ _STAGES: Final = {
     "evaluate": "recsys_spark.evaluate.stage",
     "tune": "recsys_spark.tuning.stage",
     "benchmark": "recsys_spark.benchmark.stage",
+    "experiment": "recsys_spark.experiments.stage",
     "maintain": "recsys_spark.operations.maintain",
     "lineage": "recsys_spark.operations.trace",
     "forget": "recsys_spark.forget.stage",

@@ -93,6 +93,21 @@ WHERE variant = 'default' AND user_id = '1'
 ORDER BY rank""",
         ),
         View(
+            "assigned_recommendations",
+            "The published lists as experiments have them: each user's, of the variant assigned in layer `lists`; with a null "
+            "`experiment` those of `default`, for users in none.",
+            """\
+SELECT a.experiment, r.*
+FROM {recommendations_current} AS r
+LEFT JOIN {assignments} AS a ON a.user_id = r.user_id AND a.layer = 'lists'
+WHERE r.variant = COALESCE(a.variant, 'default')""",
+            """\
+SELECT experiment, variant, rank, item_id
+FROM assigned_recommendations
+WHERE user_id = '1'
+ORDER BY rank""",
+        ),
+        View(
             "recommendations_as_of",
             "The lists of every date, likewise. Each holds from its `as_of_date` through `until_date`, the day before the "
             "variant's next lists (the end of 9999 for the newest).",

@@ -258,6 +258,33 @@ FROM benchmark_cells
 WHERE error IS NULL
 GROUP BY dataset, model_name, subject""",
     ),
+    "experiments": (
+        "One row an experiment: its part of its layer, and what its design says it takes ([experiments.md](experiments.md)).",
+        "SELECT experiment, layer, slot_from, slot_to, starts, days, users, minimum_effect\nFROM experiments\nORDER BY starts",
+    ),
+    "assignments": (
+        "Who is in which variant now. A row stays as it is until its experiment ends.",
+        "SELECT experiment, variant, COUNT(*) AS users\nFROM assignments\nGROUP BY experiment, variant",
+    ),
+    "exposures": (
+        "Who was shown which variant, and when: the log that whoever shows them keeps.",
+        """\
+SELECT experiment, variant, COUNT(DISTINCT user_id) AS users, MIN(exposed_at) AS first_exposure
+FROM exposures
+GROUP BY experiment, variant""",
+    ),
+    "experiment_results": (
+        "Every metric of every treatment beside the control, as of each date of analysis.",
+        """\
+SELECT as_of_date, metric, variant, lift, lift_low, lift_high, p_adjusted, status
+FROM experiment_results
+WHERE experiment = 'demo' AND segment = 'all'
+ORDER BY as_of_date, metric, variant""",
+    ),
+    "experiment_verdicts": (
+        "What to do about each treatment, as of each date of analysis.",
+        "SELECT as_of_date, variant, verdict, reason\nFROM experiment_verdicts\nWHERE experiment = 'demo'\nORDER BY as_of_date",
+    ),
     "source_columns": (
         "The columns of sources that are read by a mapping, and of tables of vectors, with the types last accepted.",
         """\

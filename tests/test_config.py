@@ -88,7 +88,7 @@ def test_every_default_stands_in_the_file_and_nowhere_else():
 
 
 @pytest.mark.parametrize(
-    "file", sorted(file for file in CONF.glob("*.yaml") if file.name != "capacity.yaml"), ids=lambda file: file.name
+    "file", sorted(file for file in CONF.rglob("*.yaml") if file.name != "capacity.yaml"), ids=lambda file: file.name
 )
 def test_every_configuration_of_ours_holds_and_reads_back(file, tmp_path):
     config = load_config([file])

@@ -20,6 +20,13 @@ from recsys_spark.schemas.examples import (
     TRAIN_SEQUENCES,
     train_examples,
 )
+from recsys_spark.schemas.experiments import (
+    ASSIGNMENTS,
+    EXPERIMENT_RESULTS,
+    EXPERIMENT_VERDICTS,
+    EXPERIMENTS,
+    EXPOSURES,
+)
 from recsys_spark.schemas.explore import EXPLORATION
 from recsys_spark.schemas.features import (
     EVENT_CONTEXTS,
@@ -48,6 +55,7 @@ from recsys_spark.schemas.training import MODELS
 from recsys_spark.schemas.tuning import TUNE_TRIALS
 
 __all__ = [
+    "ASSIGNMENTS",
     "BENCHMARK_CELLS",
     "BLOCKED_PAIRS",
     "BROKEN_RUNS",
@@ -56,7 +64,11 @@ __all__ = [
     "EVENTS",
     "EVENTS_REJECTED",
     "EVENT_CONTEXTS",
+    "EXPERIMENTS",
+    "EXPERIMENT_RESULTS",
+    "EXPERIMENT_VERDICTS",
     "EXPLORATION",
+    "EXPOSURES",
     "FEATURE_SPECS",
     "FORGOTTEN",
     "GATE_RESULTS",
@@ -125,6 +137,11 @@ TABLES: Final[Mapping[str, Table]] = {
         GATE_RESULTS,
         TUNE_TRIALS,
         BENCHMARK_CELLS,
+        EXPERIMENTS,
+        ASSIGNMENTS,
+        EXPOSURES,
+        EXPERIMENT_RESULTS,
+        EXPERIMENT_VERDICTS,
         LEASES,
         SUPPRESSED,
         FORGOTTEN,

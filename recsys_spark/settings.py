@@ -17,6 +17,7 @@ from recsys_spark.operation_settings import Alerts, Maintain
 from recsys_spark.publish_settings import Publish
 from recsys_spark.recommend_settings import CandidateSettings, FilterSettings
 from recsys_spark.rerank_settings import Rerank
+from recsys_spark.serve_settings import Serve, Store
 
 Fit = Literal["evaluate", "refit", "production"]
 Baseline = Literal[
@@ -304,6 +305,8 @@ class Config(Section):
     training: Training
     recommend: Recommend
     publish: Publish
+    store: Store
+    serve: Serve
     evaluate: Evaluate
     generate: Generate
     tune: Tune
@@ -333,7 +336,9 @@ class Config(Section):
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
-_WITHOUT_MEANING = {"root", "run", "night", "storage", "publish", "tune", "benchmark", "maintain", "alerts", "doctor"}
+_WITHOUT_MEANING = {
+    "root", "run", "night", "storage", "publish", "store", "serve", "tune", "benchmark", "maintain", "alerts", "doctor",
+}  # fmt: skip
 _NO_MEANING = (
     ("ingest", "path"),
     ("ingest", "items_path"),

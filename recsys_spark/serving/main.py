@@ -12,9 +12,12 @@ from recsys_spark import log
 from recsys_spark.config import load_config
 from recsys_spark.errors import EXIT_DONE, EXIT_USER_ERROR, UserError
 from recsys_spark.roots import artifacts_of
+from recsys_spark.settings import Config
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+_HERE = ("127.0.0.1", "::1", "localhost")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,38 +25,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     log.use(arguments.log)
     try:
-        app = _app(arguments)
+        config = load_config(arguments.config, arguments.settings)
+        if arguments.new_key:
+            return _add_key(config.serve.keys_file, arguments.new_key)
+        app = _app(config, arguments.root or config.root)
     except UserError as error:
         log.say("serve", f"error: {error}", "error")
         return EXIT_USER_ERROR
-    import uvicorn
+    from recsys_spark.serving.server import run
 
-    uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning", access_log=False)
+    if not config.serve.keys_file and arguments.host not in _HERE:
+        log.say("serve", "whoever reaches this machine may ask: see serve.keys_file", "warning")
+    log.say("serve", f"at http://{arguments.host}:{arguments.port}, described at /openapi.json")
+    run(app, arguments.host, arguments.port)
     return EXIT_DONE
 
 
-def _app(arguments: argparse.Namespace) -> FastAPI:
-    """The service as it is configured, its store opened.
+def _app(config: Config, root: str) -> FastAPI:
+    """The service as it is configured.
 
     Raises:
-        UserError: the configuration does not hold, or FastAPI and uvicorn are not there.
+        UserError: the configuration does not hold, or what the service needs is not installed.
     """
-    config = load_config(arguments.config, arguments.settings)
-    root = arguments.root or config.root
     try:
         from recsys_spark.serving.app import create_app
+        from recsys_spark.serving.opening import store_of
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is not installed: pip install 'recsys-spark[serve]'") from None
-    from recsys_spark.serving.opening import store_of
-
     store = store_of(config, artifacts_of(config.storage.artifacts, root))
-    store.refresh()
-    if not store.live():
-        log.say("serve", f"nothing is published under {root} yet: lists come once jobs/publish.py has run", "warning")
-    for variant, night in store.live().items():
-        log.say("serve", f"live: {night.about.name} of variant {variant}, {night.about.users:,} lists")
-    log.say("serve", f"http://{arguments.host}:{arguments.port}/docs")
     return create_app(store, config.serve, config.recommend.variant)
+
+
+def _add_key(file: str, name: str) -> int:
+    from recsys_spark.serving.keys import add_key
+
+    print(add_key(file, name))
+    return EXIT_DONE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=log.FORMS,
         default=os.environ.get(log.VARIABLE, "text"),
         help="lines of text, or JSON objects, one a line",
+    )
+    parser.add_argument(
+        "--new-key", metavar="NAME", help="print a new API key, add its hash to serve.keys_file, and stop"
     )
     return parser
 

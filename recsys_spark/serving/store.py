@@ -77,6 +77,10 @@ class Store(Protocol):
     def close(self) -> None: ...
 
 
+class StoreUnavailableError(Exception):
+    """The store cannot be read just now; it may be in a moment."""
+
+
 def shard_of(user_id: str, shards: int) -> int:
     """In which of so many parts a user's list lies: CRC-32 of the id's UTF-8 bytes, which Spark has, too.
 

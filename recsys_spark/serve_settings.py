@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from recsys_spark.config_base import NotNegativeNumber, Positive, PositiveNumber, Section
 
 
 class Store(Section):
-    kind: Literal["embedded", "none"]
+    kind: Literal["embedded", "postgres", "none"]
     lists_per_file: Positive
     keep: Positive
+    dsn_env: Annotated[str, Field(min_length=1)]
+    database_schema: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,40}$")]
+    connections: Positive
 
 
 class Serve(Section):

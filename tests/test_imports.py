@@ -47,6 +47,7 @@ def test_each_exotic_library_is_known_by_one_file():
         "petastorm": {"feed/petastorm.py"},
         "horovod": {"training/distributed.py", "install_horovod.py"},
         "optuna": {"tuning/study.py"},
+        "psycopg": {"serving/postgres.py", "serving/postgres_tables.py", "serving/opening.py"},
         "faiss": {"recommend/approximate.py"},
         "matplotlib": {"benchmark/plot.py", "training/finder.py"},
     }

@@ -9,17 +9,17 @@ import shutil
 import sqlite3
 import threading
 import weakref
-from collections.abc import Collection, Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from recsys_spark import storage
 from recsys_spark.serving.embedded_files import about_of, live_nights, read_manifest
+from recsys_spark.serving.item_cache import ItemCache
 from recsys_spark.serving.store import Entry, Item, Night, entries, shard_of
 from recsys_spark.serving.text import words
 
-_ITEMS_KEPT: Final = 1 << 17
 _OF_ITEM: Final = ", ".join(Item._fields)
 
 
@@ -61,7 +61,7 @@ class EmbeddedNight:
         self._shards = int(manifest["shards"])
         self._lists = {int(shard): _File(folder / file) for shard, file in manifest["lists"].items()}
         self._items = _File(folder / manifest["items"])
-        self._item = lru_cache(maxsize=_ITEMS_KEPT)(_reader_of_items(self._items))
+        self._cache = ItemCache(partial(_items_in, self._items))
 
     def lists(self, user_ids: Collection[str]) -> dict[str, list[Entry]]:
         by_shard: dict[int, list[str]] = {}
@@ -70,13 +70,12 @@ class EmbeddedNight:
         found: dict[str, list[Entry]] = {}
         for shard, ids in by_shard.items():
             if shard in self._lists:
-                query = f"SELECT user_id, list FROM lists WHERE user_id IN ({', '.join('?' * len(ids))})"
+                query = f"SELECT user_id, list FROM lists WHERE user_id IN ({_places(ids)})"
                 found |= {user_id: entries(text) for user_id, text in self._lists[shard].rows(query, ids)}
         return found
 
     def items(self, item_ids: Collection[str]) -> dict[str, Item]:
-        known = {item_id: self._item(item_id) for item_id in item_ids}
-        return {item_id: item for item_id, item in known.items() if item}
+        return self._cache.items(item_ids)
 
     def popular(self, n: int) -> list[Item]:
         query = f"SELECT {_OF_ITEM} FROM items WHERE listed = 1 ORDER BY users DESC, item_idx LIMIT ?"
@@ -106,11 +105,10 @@ class _File:
             return self._database.execute(query, tuple(values)).fetchall()
 
 
-def _reader_of_items(file: _File) -> Any:
-    """A function of an item's id. It holds the file and not the night, which so goes as soon as nobody has it."""
+def _items_in(file: _File, item_ids: list[str]) -> list[Item]:
+    query = f"SELECT {_OF_ITEM} FROM items WHERE item_id IN ({_places(item_ids)})"
+    return [Item(*row) for row in file.rows(query, item_ids)]
 
-    def read(item_id: str) -> Item | None:
-        found = file.rows(f"SELECT {_OF_ITEM} FROM items WHERE item_id = ?", [item_id])
-        return Item(*found[0]) if found else None
 
-    return read
+def _places(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))

@@ -82,7 +82,7 @@ class EmbeddedKeeper:
         return [about_of(read_manifest(self.location, name)) for name in names]
 
     def variants(self) -> list[str]:
-        return list(live_nights(self.location))
+        return sorted(live_nights(self.location))
 
     def go_live(self, about: About, keep: int) -> None:
         nights = live_nights(self.location)

@@ -117,10 +117,10 @@ def catalogue(run: Run, lists: DataFrame) -> DataFrame:
 
 
 def _keeper(run: Run) -> Keeper | None:
-    if run.config.store.kind == "none":
-        return None
-    claim(run)
-    return keeper_of(run.config, run.artifacts)
+    keeper = keeper_of(run.config, run.artifacts)
+    if keeper is not None:
+        claim(run)
+    return keeper
 
 
 def _new_night(run: Run, variant: str, as_of: Any, model_version: str) -> About:

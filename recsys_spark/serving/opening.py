@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 from recsys_spark import storage
+from recsys_spark.errors import UserError
+from recsys_spark.serve_settings import Store as StoreSettings
 from recsys_spark.serving.embedded import EmbeddedStore
 from recsys_spark.serving.embedded_files import EmbeddedKeeper
 from recsys_spark.serving.loading import Keeper
@@ -20,10 +23,46 @@ def folder_of(artifacts: str) -> str:
 
 
 def keeper_of(config: Config, artifacts: str) -> Keeper | None:
-    """The store that jobs fill, None where there is none; `artifacts` is where a run's artifacts lie."""
-    return EmbeddedKeeper(folder_of(artifacts)) if config.store.kind == "embedded" else None
+    """The store that jobs fill, None where there is none; `artifacts` is where a run's artifacts lie.
+
+    Raises:
+        UserError: the store is PostgreSQL, and nothing says how to connect, or psycopg is not installed.
+    """
+    if config.store.kind == "none":
+        return None
+    if config.store.kind == "embedded":
+        return EmbeddedKeeper(folder_of(artifacts))
+    dsn = _dsn(config.store)
+    from recsys_spark.serving.postgres_tables import PostgresKeeper
+
+    return PostgresKeeper(dsn, config.store.database_schema)
 
 
 def store_of(config: Config, artifacts: str) -> Store:
-    """The store that the service reads."""
-    return EmbeddedStore(folder_of(artifacts))
+    """The store that the service reads; where none is filled, an embedded one without lists.
+
+    Raises:
+        UserError: as `keeper_of`.
+    """
+    if config.store.kind != "postgres":
+        return EmbeddedStore(folder_of(artifacts))
+    dsn = _dsn(config.store)
+    from recsys_spark.serving.postgres import PostgresStore
+
+    return PostgresStore(dsn, config.store.database_schema, config.store.connections, config.serve.seconds)
+
+
+def _dsn(settings: StoreSettings) -> str:
+    """How to connect; out of the environment, as the configuration is kept in `runs` and a password is not to be."""
+    try:
+        import psycopg  # noqa: F401
+        import psycopg_pool  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise UserError(f"{error.name} is not installed: pip install 'recsys-spark[postgres]'") from None
+    dsn = os.environ.get(settings.dsn_env, "")
+    if not dsn:
+        raise UserError(
+            f"store.kind is postgres and the environment has no {settings.dsn_env}: set it to how libpq connects, for example "
+            "postgresql://recsys@db.example/shop"
+        )
+    return dsn

@@ -10,12 +10,15 @@ import pytest
 from pyspark.sql import functions as F
 
 from recsys_spark.errors import UserError
+from recsys_spark.forget.check import _in_database
 from recsys_spark.forget.held import marks
+from recsys_spark.forget.people import people_of
 from recsys_spark.publish import rollback
 from recsys_spark.publish.stage import move
 from recsys_spark.schemas import ITEM_ATTRIBUTES, ITEM_FEATURES, ITEMS, RECOMMENDATIONS, RECOMMENDATIONS_CURRENT
 from recsys_spark.serving.embedded import EmbeddedStore
 from recsys_spark.serving.fill import filled, filled_again, kept_night
+from recsys_spark.serving.opening import store_of
 from recsys_spark.serving.store import Entry, shard_of
 from recsys_spark.suppression import keyed_hash
 from recsys_spark.tables import Tables
@@ -143,6 +146,31 @@ def test_who_is_forgotten_is_in_no_file_of_the_store(make_day):
     off = make_day(NEXT, "store.kind=none")
     assert filled(off, where(NEXT), "a model") is None
     assert filled_again(off) == 0 and not Path(run.artifacts, "store").exists()
+
+
+def test_workers_load_postgresql_and_who_is_forgotten_is_not_in_it(make_day, server, monkeypatch):
+    monkeypatch.setenv("RECSYS_STORE_DSN", server.dsn)
+    settings = ("store.kind=postgres", "store.database_schema=filled_by_workers")
+    run = make_day(DAY, *settings)
+    fill(run)
+    store = store_of(run.config, run.artifacts)
+    store.refresh()
+    night = store.live()["default"]
+    assert night.lists(USERS) == {user: entries(user, 0) for user in USERS}
+    assert [item.item_id for item in night.popular(9)] == ["i0", "i1", "i2", "i3", "i4"]
+    gone = "user 7"
+    left = run.tables.read("recommendations", where(DAY)).where(F.col("user_id") != gone)
+    run.tables.append(RECOMMENDATIONS_CURRENT, left)
+    check = make_day(DAY, *settings)
+    check.options = {"user_id": [gone, "nobody"], "table": None, "column": "user_id"}
+    with people_of(check, KEY) as people:
+        (found,) = _in_database(check, people)
+        assert found.startswith("store: 1 lists of night ")
+        assert filled_again(make_day(DAY, *settings)) == len(USERS) - 1
+        assert _in_database(check, people) == []
+    store.refresh()
+    assert store.live()["default"].lists([gone, "user 8"]) == {"user 8": entries("user 8", 0)}
+    store.close()
 
 
 def test_a_store_that_cannot_be_filled_publishes_nothing(make_day, monkeypatch):

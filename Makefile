@@ -11,10 +11,10 @@ unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYTHONPA
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor demo nightly serve test test-slow test-all lint format types check lock mlflow clean
+.PHONY: help setup doctor demo nightly serve test test-slow test-all lint format types check lock mlflow bench-serving clean
 
 help: ## List every target with what it does.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Make .venv: locked packages, Java 17, Spark with Delta, Horovod; needs Python 3.11 and g++.
 	@scripts/setup.sh
@@ -58,6 +58,9 @@ lock: ## Resolve setup.py's version ranges afresh and write requirements.lock.
 
 mlflow: setup ## Show the demo's training runs in MLflow, at port 5000 of this machine.
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(ROOT)/mlflow.db --host 127.0.0.1 --port 5000
+
+bench-serving: setup ## Measure the service beside a bare endpoint, ten minutes of each; on a machine with nothing else to do.
+	$(BIN)/python benchmarks/serving.py --users 1000000 --seconds 120 --repeats 5
 
 clean: ## Remove every root under .data, what was built and caches; .venv stays (to remove it too: rm -rf .venv).
 	rm -rf .data build dist *.egg-info mlruns spark-warehouse metastore_db derby.log

@@ -53,6 +53,7 @@ EXTRAS = {
         "pytest-xdist>=3.6",
         "pytrec-eval-terrier>=0.5.6",
         "ruff>=0.6",
+        "schemathesis>=4,<5",
         "scikit-learn>=1.4",
         "types-PyYAML>=6.0",
     ],

@@ -19,10 +19,6 @@ class Store(Section):
 
 
 class Serve(Section):
-    n: Positive
-    most_n: Positive
-    most_users: Positive
-    most_excluded: Positive
     look_seconds: PositiveNumber
     keys_file: str
     requests_per_second: PositiveNumber

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-LONGEST_ID = 512
+LONGEST_ID: Final = 512
+N: Final = 10  # items of a list, where the request does not say
+MOST_N: Final = 100
+MOST_USERS: Final = 100
+MOST_EXCLUDED: Final = 1000
 
 Id = Annotated[str, Field(min_length=1, max_length=LONGEST_ID, pattern=r"^[^\x00]+$")]
 
@@ -89,9 +93,9 @@ class Recommendations(BaseModel):
 class ListsAsked(BaseModel):
     """Several users' lists in one request."""
 
-    user_ids: list[Id] = Field(min_length=1, description="a list comes for each, in this order")
-    n: int | None = Field(None, ge=1, description="items of a list")
-    exclude: list[Id] = Field(default=[], description="items that no list may have")
+    user_ids: list[Id] = Field(min_length=1, max_length=MOST_USERS, description="a list comes for each, in this order")
+    n: int = Field(N, ge=1, le=MOST_N, description="items of a list")
+    exclude: list[Id] = Field(default=[], max_length=MOST_EXCLUDED, description="items that no list may have")
     variant: str | None = None
 
     model_config = ConfigDict(json_schema_extra={"example": {"user_ids": ["128", "2232"], "n": 5}})

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import httpx2
 from pydantic import BaseModel
 
-from recsys_spark.serving.answers import Found, Lists, Product, Recommendations
+from recsys_spark.serving.answers import Found, Lists, N, Product, Recommendations
 
 _AGAIN: Final = (429, 503)
 _LONGEST_WAIT: Final = 5.0
@@ -47,7 +47,7 @@ class Client:
         self._retries = retries
 
     def recommendations(
-        self, user_id: str, n: int | None = None, exclude: Sequence[str] = (), variant: str | None = None
+        self, user_id: str, n: int = N, exclude: Sequence[str] = (), variant: str | None = None
     ) -> Recommendations:
         """One user's list.
 
@@ -58,7 +58,7 @@ class Client:
         return self._asked(Recommendations, "GET", f"/v1/users/{_escaped(user_id)}/recommendations", query)
 
     def recommendations_of(
-        self, user_ids: Sequence[str], n: int | None = None, exclude: Sequence[str] = (), variant: str | None = None
+        self, user_ids: Sequence[str], n: int = N, exclude: Sequence[str] = (), variant: str | None = None
     ) -> list[Recommendations]:
         """Several users' lists, in order.
 
@@ -68,7 +68,7 @@ class Client:
         body = {"user_ids": list(user_ids), "n": n, "exclude": list(exclude), "variant": variant}
         return self._asked(Lists, "POST", "/v1/users/recommendations", body=body).lists
 
-    def search(self, text: str, n: int | None = None) -> list[Product]:
+    def search(self, text: str, n: int = N) -> list[Product]:
         """Items by words of their titles.
 
         Raises:

@@ -1,6 +1,6 @@
 """The embedded store, read: SQLite files that never change, found by the hash of a user's id. Nothing else need run.
 
-Memory is bounded by the catalogue: of lists there is what SQLite's page caches hold, of items those last asked for.
+Memory is bounded by the catalogue: pages of lists are the system's to keep or to drop, of items there are those last asked for.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from recsys_spark.serving.item_cache import ItemCache
 from recsys_spark.serving.store import Entry, Item, Night, entries, shard_of
 from recsys_spark.serving.text import words
 
+_MAPPED: Final = 1 << 40  # all of a file: its pages are the system's, and go where memory is short
 _OF_ITEM: Final = ", ".join(Item._fields)
 
 
@@ -50,6 +51,8 @@ class EmbeddedStore:
 
 class EmbeddedNight:
     """See `store.Night`. Its files are closed, and a copy of them removed, when nobody has it any more."""
+
+    quick = True
 
     def __init__(self, location: str, name: str) -> None:
         manifest = read_manifest(location, name)
@@ -98,6 +101,7 @@ class _File:
         # immutable: no lock and no change is looked for
         uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
         self._database = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        self._database.execute(f"PRAGMA mmap_size = {_MAPPED}")
         self._lock = threading.Lock()
 
     def rows(self, query: str, values: Iterable[Any]) -> list[tuple[Any, ...]]:

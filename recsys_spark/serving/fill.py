@@ -92,6 +92,11 @@ def filled_again(run: Run) -> int:
     return lists
 
 
+def load_lists(rows: DataFrame, shards: int, loader: Loader) -> list[Part]:
+    """Rows of published lists into so many shards of a night. One shuffle by user, a task a shard or several."""
+    return _loaded(lists_by_shard(rows, shards), _list_loader(loader))
+
+
 def lists_by_shard(rows: DataFrame, shards: int) -> DataFrame:
     """Rows of published lists -> `(shard, user_id, list)`, a shard whole in one partition, in order: see `store.entries`."""
     entry = F.struct(c.RANK, *Entry._fields)
@@ -132,7 +137,7 @@ def _with_lists(run: Run, keeper: Keeper, about: About, rows: DataFrame, items: 
     """The night whole: its lists loaded beside a catalogue that is there already."""
     users = rows.where(F.col(c.RANK) == 1).count()
     shards = max(1, -(-users // run.config.store.lists_per_file))
-    parts = _loaded(lists_by_shard(rows, shards), _list_loader(keeper.loader(about.name)))
+    parts = load_lists(rows, shards, keeper.loader(about.name))
     whole = replace(about, users=sum(part.rows for part in parts))
     keeper.finish(whole, shards, [*parts, *items])
     return Filled(keeper, whole)

@@ -15,15 +15,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import HTTPException
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection
 
 from recsys_spark.errors import UserError
 
 _LINE: Final = re.compile(r"([\w.-]{1,64}):([0-9a-f]{64})")
-_SCHEME: Final = HTTPBearer(auto_error=False, description="a key that `recsys-serve --new-key NAME` printed")
 
 
 @dataclass
@@ -128,19 +128,25 @@ def _hash(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-async def authorised(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_SCHEME)]) -> None:
-    """Let a request pass that has a key, where one is needed, and has not asked too often.
+class Authorised(HTTPBearer):
+    """A dependency that lets a request pass which has a key and has not asked too often."""
 
-    Raises:
-        HTTPException: 401 without a key of ours, 429 with Retry-After where the key has asked too often.
-    """
-    keys: Keys = request.app.state.service.keys
-    if not keys.wanted:
-        return
-    name = keys.name_of(given.credentials) if given else None
-    if name is None:
-        raise HTTPException(401, "a key is needed: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
-    request.state.key_name = name
-    seconds = keys.wait(name)
-    if seconds:
-        raise HTTPException(429, "this key asks too often", {"Retry-After": str(math.ceil(seconds))})
+    def __init__(self) -> None:
+        super().__init__(auto_error=False, description="a key that `recsys-serve --new-key NAME` printed")
+
+    async def __call__(self, request: HTTPConnection) -> HTTPAuthorizationCredentials | None:
+        """The credentials.
+
+        Raises:
+            HTTPException: 401 without a key of ours, 429 with Retry-After where the key has asked too often.
+        """
+        keys: Keys = request.app.state.service.keys
+        given = await super().__call__(request)
+        name = keys.name_of(given.credentials) if given else None
+        if name is None:
+            raise HTTPException(401, "a key is needed: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
+        request.state.key_name = name
+        seconds = keys.wait(name)
+        if seconds:
+            raise HTTPException(429, "this key asks too often", {"Retry-After": str(math.ceil(seconds))})
+        return given

@@ -25,6 +25,7 @@ class Limits:
     def __init__(self, app: ASGIApp, settings: Serve, metrics: Metrics) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
         self._at_work = 0
+        metrics.at_work.set_function(lambda: self._at_work)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in _FREE:
@@ -35,12 +36,10 @@ class Limits:
             await self._refuse(scope, receive, send, 413, "too_large", self._too_large())
         else:
             self._at_work += 1
-            self._metrics.at_work.set(self._at_work)
             try:
                 await self._work(scope, receive, send)
             finally:
                 self._at_work -= 1
-                self._metrics.at_work.set(self._at_work)
 
     async def _work(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False

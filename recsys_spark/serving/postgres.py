@@ -79,6 +79,8 @@ class PostgresStore:
 class PostgresNight:
     """See `store.Night`."""
 
+    quick = False
+
     def __init__(self, pool: ConnectionPool[Any], schema: str, number: int, about: About) -> None:
         self.about = about
         self._pool = pool

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
+from fastapi import APIRouter, HTTPException, Path, Query, Request
 
-from recsys_spark.serve_settings import Serve
-from recsys_spark.serving.answers import Found, Id, Lists, ListsAsked, Problem, Product, Recommendations
-from recsys_spark.serving.keys import authorised
+from recsys_spark.serving.answers import (
+    MOST_EXCLUDED,
+    MOST_N,
+    Found,
+    Id,
+    Lists,
+    ListsAsked,
+    N,
+    Problem,
+    Product,
+    Recommendations,
+)
 from recsys_spark.serving.lists import lists_for, product
-from recsys_spark.serving.service import Live, in_thread, service_of
+from recsys_spark.serving.service import asked, in_thread, service_of
 
 _TEXT: Final = 200  # the longest text to search for
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
@@ -20,32 +29,32 @@ _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     503: {"model": Problem, "description": "nothing is published, or too much is asked at once: see Retry-After"},
 }
 
-router = APIRouter(prefix="/v1", dependencies=[Depends(authorised)], responses=_PROBLEMS)
-N = Annotated[int | None, Query(ge=1, description="how many; a published list may be shorter")]
+router = APIRouter(prefix="/v1", responses=_PROBLEMS)
+Variant = Annotated[str | None, Query(description="whose lists; by default those that recommend.variant names")]
+HowMany = Annotated[int, Query(ge=1, le=MOST_N, description="how many; a published list may be shorter")]
+Excluded = Annotated[list[Id], Query(max_length=MOST_EXCLUDED, description="an item to leave out; may be given again")]
 
 
 @router.get("/users/{user_id:path}/recommendations", tags=["lists"])
 async def recommendations(
     request: Request,
-    night: Live,
     user_id: Annotated[Id, Path(description="any text; /, ? and % are to be escaped")],
-    n: N = None,
-    exclude: Annotated[list[Id], Query(description="an item to leave out; may be given again")] = [],  # noqa: B006
+    n: HowMany = N,
+    exclude: Excluded = [],  # noqa: B006
+    variant: Variant = None,
 ) -> Recommendations:
     """One user's published list; for whom none is published, what is popular, and `fallback` says so."""
-    wanted = _wanted(service_of(request).settings, n, exclude)
-    (answer,) = await in_thread(lists_for, night, [user_id], wanted, exclude)
+    night = service_of(request).night(variant)
+    (answer,) = await asked(night, lists_for, night, [user_id], n, exclude)
     _count(request, [answer])
     return answer
 
 
 @router.post("/users/recommendations", tags=["lists"])
-async def recommendations_of_several(request: Request, asked: ListsAsked) -> Lists:
+async def recommendations_of_several(request: Request, body: ListsAsked) -> Lists:
     """Several users' lists, all of the same night."""
-    service = service_of(request)
-    wanted = _wanted(service.settings, asked.n, asked.exclude)
-    _refuse_more("user_ids", len(asked.user_ids), service.settings.most_users)
-    lists = await in_thread(lists_for, service.night(asked.variant), asked.user_ids, wanted, asked.exclude)
+    night = service_of(request).night(body.variant)
+    lists = await in_thread(lists_for, night, body.user_ids, body.n, body.exclude)
     _count(request, lists)
     return Lists(lists=lists)
 
@@ -53,38 +62,23 @@ async def recommendations_of_several(request: Request, asked: ListsAsked) -> Lis
 @router.get("/items", tags=["items"])
 async def search(
     request: Request,
-    night: Live,
     q: Annotated[str, Query(min_length=1, max_length=_TEXT, description="words, or how they begin")],
-    n: N = None,
+    n: HowMany = N,
+    variant: Variant = None,
 ) -> Found:
     """Items whose title has every word of `q`, or one that begins with it, those that most users had first."""
-    found = await in_thread(night.search, q, _wanted(service_of(request).settings, n))
+    found = await in_thread(service_of(request).night(variant).search, q, n)
     return Found(items=[product(item) for item in found])
 
 
 @router.get("/items/{item_id:path}", tags=["items"])
-async def item(night: Live, item_id: Annotated[Id, Path()]) -> Product:
+async def item(request: Request, item_id: Annotated[Id, Path()], variant: Variant = None) -> Product:
     """What is known of an item."""
-    found = await in_thread(night.items, [item_id])
+    night = service_of(request).night(variant)
+    found = await asked(night, night.items, [item_id])
     if not found:
         raise HTTPException(404, "there is no such item in the catalogue of the live night")
     return product(found[item_id])
-
-
-def _wanted(settings: Serve, n: int | None, exclude: list[str] | None = None) -> int:
-    """How many items, where that is not too many.
-
-    Raises:
-        HTTPException: 422, more than the configuration lets anyone ask for.
-    """
-    _refuse_more("n", n or 0, settings.most_n)
-    _refuse_more("exclude", len(exclude or ()), settings.most_excluded)
-    return n or settings.n
-
-
-def _refuse_more(what: str, asked: int, most: int) -> None:
-    if asked > most:
-        raise HTTPException(422, f"{what}: {asked} is more than may be asked for, {most}")
 
 
 def _count(request: Request, lists: list[Recommendations]) -> None:

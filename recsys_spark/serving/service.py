@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import anyio.to_thread
-from fastapi import Depends, HTTPException, Query, Request
+from fastapi import HTTPException, Request
 
 from recsys_spark.serve_settings import Serve
 from recsys_spark.serving.keys import Keys
@@ -53,18 +53,13 @@ def service_of(request: Request) -> Service:
     return service
 
 
-async def _live_night(
-    request: Request,
-    variant: Annotated[
-        str | None, Query(description="whose lists; by default those that recommend.variant names")
-    ] = None,
-) -> Night:
-    return service_of(request).night(variant)
-
-
-Live = Annotated[Night, Depends(_live_night)]
+async def asked(night: Night, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What a night answers: in a thread, which a request that is given up does not wait for, unless that would take longer."""
+    if night.quick:
+        return function(*args, **kwargs)
+    return await in_thread(function, *args, **kwargs)
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What reads the store, beside the loop that answers; a request that is given up does not wait for it."""
+    """What may take a while, beside the loop that answers the others."""
     return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), abandon_on_cancel=True)

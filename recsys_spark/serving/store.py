@@ -44,7 +44,12 @@ class Item(NamedTuple):
 
 
 class Night(Protocol):
-    """One night's lists of one variant, which never change. Every method may be called by several threads at once."""
+    """One night's lists of one variant, which never change. Every method may be called by several threads at once.
+
+    `quick`: lists and items of a few ids take microseconds, less than it takes to hand them to a thread.
+    """
+
+    quick: bool
 
     @property
     def about(self) -> About: ...

@@ -10,7 +10,6 @@ import time
 import uuid
 from typing import Any, Final
 
-from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,13 +19,13 @@ from recsys_spark.serving.metrics import Metrics
 REQUEST_ID: Final = "X-Request-ID"
 _GIVEN: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _NO_ROUTE: Final = "(none)"
-_HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
+_HEADERS: Final = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+]
 
 
 class Watching:
@@ -45,10 +44,8 @@ class Watching:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers[REQUEST_ID] = request_id
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
+                own = [(REQUEST_ID.lower().encode(), request_id.encode()), *_HEADERS]
+                message = {**message, "headers": [*message.get("headers", ()), *own]}
             await send(message)
 
         try:

@@ -36,7 +36,7 @@ class Waiting:
         outer = self
 
         class Slow:
-            about = night.about
+            about, quick = night.about, False
 
             def __getattr__(self, name):
                 return getattr(night, name)
@@ -66,7 +66,7 @@ class Broken(Waiting):
         outer = self
 
         class Failing:
-            about = night.about
+            about, quick = night.about, True
 
             def lists(self, user_ids):
                 raise outer.error

@@ -59,10 +59,7 @@ def main() -> None:
     print("\n| what | seconds | lists a second |\n| --- | --: | --: |")
     for name, seconds in (("rewritten as Parquet, sorted by user", plain), (f"loaded, {options.store}", loaded)):
         print(f"| {name} | {seconds:.0f} | {options.users / seconds:,.0f} |")
-    print(
-        f"\n{options.users:,} lists of {LENGTH}, {shards} shards"
-        + (f", {size / options.users:.0f} bytes a list" if size else "")
-    )
+    print(f"\n{options.users:,} lists of {LENGTH}, {shards} shards, {size / options.users:.0f} bytes of files a list")
 
 
 def made(spark: SparkSession, users: int):  # type: ignore[no-untyped-def]

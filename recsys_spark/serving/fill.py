@@ -64,11 +64,12 @@ def filled(run: Run, where: SliceKey, model_version: str) -> Filled | None:
 def kept_night(run: Run, where: SliceKey) -> Filled | None:
     """The night of a date that the store still has, if nobody has written its lists since."""
     keeper = _keeper(run)
-    for about in keeper.kept(str(where[c.VARIANT])) if keeper is not None else ():
-        if about.as_of_date == where[c.AS_OF_DATE]:
-            written_since = run.tables.rewritten("recommendations", about.version, where)
-            return None if written_since or keeper is None else Filled(keeper, about)
-    return None
+    if keeper is None:
+        return None
+    of_date = [about for about in keeper.kept(str(where[c.VARIANT])) if about.as_of_date == where[c.AS_OF_DATE]]
+    if not of_date or run.tables.rewritten("recommendations", of_date[0].version, where):
+        return None
+    return Filled(keeper, of_date[0])
 
 
 def filled_again(run: Run) -> int:
@@ -110,9 +111,13 @@ def lists_by_shard(rows: DataFrame, shards: int) -> DataFrame:
 
 
 def catalogue(run: Run, lists: DataFrame) -> DataFrame:
-    """Every item of the index, as `loading.ItemRow`, in one partition and in order."""
+    """Every item of the index, as `loading.ItemRow`, in one partition and in order.
+
+    Raises:
+        MissingTableError: there are no features of the date, by which items are popular.
+    """
     as_of: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: "production"}
-    popularity = run.tables.read("item_features", as_of).select(c.ITEM_IDX, c.USERS)
+    popularity = run.tables.read_slice("item_features", as_of).select(c.ITEM_IDX, c.USERS)
     listed = lists.select(c.ITEM_ID).distinct().withColumn(_LISTED, F.lit(True))
     items = run.tables.read("items").select(c.ITEM_IDX, c.ITEM_ID)
     told = items.join(run.tables.read_or_empty(ITEM_ATTRIBUTES), on=c.ITEM_ID, how="left")

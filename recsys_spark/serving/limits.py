@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from recsys_spark.serve_settings import Serve
 from recsys_spark.serving.metrics import Metrics
 
+_DIGITS: Final = 18
 _FREE: Final = ("/healthz", "/readyz", "/metrics")  # answered however busy it is: whoever asks decides by them
 
 
@@ -87,5 +88,5 @@ def _announced(scope: Scope) -> int:
     """The length of the body as the headers say it; 0 where they do not, or say no number."""
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit():
-            return int(value)
+            return int(value[:_DIGITS])  # of more digits the first are too many already
     return 0

@@ -14,7 +14,8 @@ def lists_for(night: Night, user_ids: Sequence[str], n: int, exclude: Collection
     """A list for each user, in order. One look-up for all of them; items come from a cache."""
     known = night.lists(set(user_ids))
     without = frozenset(exclude)
-    ignored = [item_id for item_id in dict.fromkeys(exclude) if item_id not in night.items(without)] if exclude else []
+    there = night.items(without) if without else {}
+    ignored = [item_id for item_id in dict.fromkeys(exclude) if item_id not in there]
     popular = _popular(night, n, without) if len(known) < len(set(user_ids)) else []
     return [
         Recommendations(

@@ -39,12 +39,16 @@ def keeper_of(config: Config, artifacts: str) -> Keeper | None:
 
 
 def store_of(config: Config, artifacts: str) -> Store:
-    """The store that the service reads; where none is filled, an embedded one without lists.
+    """The store that the service reads.
 
     Raises:
-        UserError: as `keeper_of`.
+        UserError: none is filled; or as `keeper_of`.
     """
-    if config.store.kind != "postgres":
+    if config.store.kind == "none":
+        raise UserError(
+            "store.kind is none, so that no lists are kept for the service: publish with embedded or postgres"
+        )
+    if config.store.kind == "embedded":
         return EmbeddedStore(folder_of(artifacts))
     dsn = _dsn(config.store)
     from recsys_spark.serving.postgres import PostgresStore

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.serving.serving import free_port
+from tests.serving.service import free_port
 
 _ARGUMENTS = "-c fsync=off -c full_page_writes=off -c max_connections=60 -c shared_buffers=32MB"
 

@@ -10,7 +10,7 @@ from recsys_spark.serving.embedded import EmbeddedStore
 from recsys_spark.serving.embedded_files import EmbeddedKeeper
 from recsys_spark.serving.keys import add_key
 from tests.serving.nights import load
-from tests.serving.serving import app_over
+from tests.serving.service import app_over
 
 OPERATIONS = [
     ("GET", "/v1/users/{user_id}/recommendations"),

@@ -22,7 +22,7 @@ from recsys_spark.serving.embedded_files import EmbeddedKeeper
 from recsys_spark.serving.keys import add_key
 from recsys_spark.serving.store import Entry
 from tests.serving.nights import load
-from tests.serving.serving import free_port, listening
+from tests.serving.service import free_port, listening
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from recsys_spark.serving.embedded_files import EmbeddedKeeper
 from recsys_spark.serving.keys import add_key
 from recsys_spark.serving.store import StoreUnavailableError
 from tests.serving.nights import load
-from tests.serving.serving import app_over
+from tests.serving.service import app_over
 
 LIST = "/v1/users/ann/recommendations"
 
@@ -199,7 +199,8 @@ def test_bodies_are_bounded_whether_their_length_is_told_or_not(store):
         large = json.dumps({"user_ids": ["a" * 400] * 4}).encode()
         told = client.post("/v1/users/recommendations", content=large)
         untold = client.post("/v1/users/recommendations", content=iter([large[:600], large[600:]]))
-        assert [told.status_code, untold.status_code] == [413, 413]
+        absurd = client.post("/v1/users/recommendations", content=b"{}", headers={"Content-Length": "9" * 5000})
+        assert [told.status_code, untold.status_code, absurd.status_code] == [413, 413, 413]
         assert "larger than 1,000 bytes" in untold.json()["detail"]
 
 

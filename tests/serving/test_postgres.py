@@ -17,7 +17,7 @@ from recsys_spark.serving.store import StoreUnavailableError
 from tests.serving import postgres
 from tests.serving.conftest import keeper_in, reader_of
 from tests.serving.nights import LISTS, as_kept, load
-from tests.serving.serving import listening
+from tests.serving.service import listening
 
 ON = ["store.kind=postgres", "store.database_schema=of_this_test"]
 
@@ -35,6 +35,11 @@ def test_the_configuration_names_a_variable_that_says_how_to_connect(server, mon
     assert store.refresh() and store.live()["default"].lists(["bob"]) == {"bob": LISTS["bob"]}
     store.close()
     assert server.dsn not in repr(keeper) + repr(keeper.loader("second"))
+
+
+def test_where_no_store_is_filled_none_is_served():
+    with pytest.raises(UserError, match="no lists are kept for the service"):
+        store_of(load_config(settings=["store.kind=none"]), "/nowhere")
 
 
 def test_a_task_that_runs_twice_at_once_loads_its_shard_once(server):

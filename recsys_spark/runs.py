@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from recsys_spark import columns as c
 from recsys_spark import log
 from recsys_spark.errors import GatedError, UserError
+from recsys_spark.roots import artifacts_of
 from recsys_spark.schemas import RUNS
 from recsys_spark.settings import Config
 from recsys_spark.tables import Tables
@@ -87,11 +88,7 @@ class Run:
         Raises:
             UserError: nothing is configured, and the root is a catalogue.
         """
-        if self.config.storage.artifacts:
-            return self.config.storage.artifacts
-        if self.tables.in_catalog:
-            raise UserError(f"the root {self.root} is a catalogue: set storage.artifacts to a path for model artifacts")
-        return f"{self.root.rstrip('/')}/artifacts"
+        return artifacts_of(self.config.storage.artifacts, self.root)
 
     def say(self, line: str, **fields: Any) -> None:
         """A line of progress, at once; `fields` are for machines, see `log.say`."""

@@ -18,6 +18,7 @@ from recsys_spark.operation_settings import Alerts, Maintain
 from recsys_spark.publish_settings import Publish
 from recsys_spark.recommend_settings import CandidateSettings, FilterSettings
 from recsys_spark.rerank_settings import Rerank
+from recsys_spark.serve_settings import Serve, Store
 
 Fit = Literal["evaluate", "refit", "production"]
 Baseline = Literal[
@@ -312,6 +313,8 @@ class Config(Section):
     training: Training
     recommend: Recommend
     publish: Publish
+    store: Store
+    serve: Serve
     evaluate: Evaluate
     generate: Generate
     tune: Tune
@@ -343,7 +346,8 @@ class Config(Section):
 
 
 _WITHOUT_MEANING = {
-    "root", "run", "night", "storage", "explore", "publish", "tune", "benchmark", "experiment", "maintain", "alerts", "doctor",
+    "root", "run", "night", "storage", "explore", "publish", "store", "serve", "tune", "benchmark", "experiment", "maintain",
+    "alerts", "doctor",
 }  # fmt: skip
 _NO_MEANING = (
     ("ingest", "path"),

@@ -42,9 +42,47 @@ def save_folder(location: str, manifest: Mapping[str, Any], arrays: Arrays) -> N
         with filesystem.open(join(path, _ARRAYS, file), "wb") as opened:
             np.save(opened, np.asarray(arrays[name]), allow_pickle=False)
     content = dict(manifest) | {"arrays": names}
-    with filesystem.open(join(path, MANIFEST + ".part"), "w") as opened:
-        opened.write(json.dumps(content, indent=2, sort_keys=True, default=str))
-    filesystem.mv(join(path, MANIFEST + ".part"), join(path, MANIFEST))
+    replace_file(join(location, MANIFEST), json.dumps(content, indent=2, sort_keys=True, default=str).encode())
+
+
+def replace_file(location: str, content: bytes) -> None:
+    """Write one file so that readers see the old one or the new one, whole; its folder is made where there is none."""
+    filesystem, path = _filesystem(location)
+    filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+    with filesystem.open(path + ".part", "wb") as opened:
+        opened.write(content)
+    filesystem.mv(path + ".part", path)
+
+
+def read_file(location: str) -> bytes | None:
+    """The content of a small file; None where there is none."""
+    filesystem, path = _filesystem(location)
+    try:
+        with filesystem.open(path, "rb") as opened:
+            return bytes(opened.read())
+    except FileNotFoundError:
+        return None
+
+
+def upload(file: Path, location: str) -> None:
+    """Copy a file of this machine's disk to a location."""
+    filesystem, path = _filesystem(location)
+    filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+    filesystem.put_file(str(file), path)
+
+
+def download(location: str, file: Path) -> None:
+    """Copy a file to this machine's disk."""
+    filesystem, path = _filesystem(location)
+    filesystem.get_file(path, str(file))
+
+
+def copy_file(location: str, to: str) -> None:
+    """Copy a file to another location of the same file system."""
+    filesystem, path = _filesystem(location)
+    _, target = _filesystem(to)
+    filesystem.makedirs(target.rpartition("/")[0], exist_ok=True)
+    filesystem.cp_file(path, target)
 
 
 def save_file(location: str, content: bytes) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -19,13 +18,13 @@ from pyspark.sql import functions as F
 from recsys_spark import columns as c
 from recsys_spark.errors import LeaseLostError, MissingTableError, UserError
 from recsys_spark.files import LiveFile, Size
+from recsys_spark.roots import in_catalog
 from recsys_spark.schemas import TABLES, Table
 from recsys_spark.transform import Transformer, conform, evolved, same_row
 
 SliceKey = Mapping[str, str | int | date]
 
 _FENCE = "recsys-lease"
-_CATALOG = re.compile(r"^[A-Za-z_][\w-]*\.[A-Za-z_][\w-]*$")
 
 
 @dataclass
@@ -50,7 +49,7 @@ class Tables:
 
     @property
     def in_catalog(self) -> bool:
-        return bool(_CATALOG.match(self.root))
+        return in_catalog(self.root)
 
     def path(self, name: str) -> str:
         """Where the files of a table lie."""

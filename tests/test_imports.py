@@ -9,8 +9,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "recsys_spark"
 FLOW = [
-    "events", "interactions", "explore", "features", "examples", "feed", "models", "training", "recommend", "evaluate", "publish",
-    "tuning", "benchmark", "experiments", "forget",
+    "events", "interactions", "explore", "features", "examples", "feed", "models", "training", "recommend", "evaluate", "serving",
+    "publish", "tuning", "benchmark", "experiments", "forget",
 ]  # fmt: skip
 
 
@@ -47,6 +47,7 @@ def test_each_exotic_library_is_known_by_one_file():
         "petastorm": {"feed/petastorm.py"},
         "horovod": {"training/distributed.py", "install_horovod.py"},
         "optuna": {"tuning/study.py"},
+        "psycopg": {"serving/postgres.py", "serving/postgres_tables.py", "serving/opening.py"},
         "faiss": {"recommend/approximate.py"},
         "matplotlib": {"benchmark/plot.py", "training/finder.py", "pages/chart.py", "pages/figures.py"},
         "jinja2": {"pages/page.py"},
@@ -67,6 +68,15 @@ def test_data_stages_know_no_tensorflow_and_models_no_spark():
             assert not roots & {"tensorflow", "keras"}, file
         if stage_of(file) == "models":
             assert not roots & {"pyspark", "horovod", "delta"}, file
+
+
+def test_the_service_knows_neither_spark_nor_tensorflow():
+    code = (
+        "import sys, recsys_spark.serving.main, recsys_spark.serving.app, recsys_spark.serving.opening; heavy = {'pyspark', "
+        "'delta', 'tensorflow', 'keras', 'mlflow', 'pandas'}; print(sorted(heavy & set(sys.modules)))"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert printed.stdout.strip() == "[]"
 
 
 def test_importing_the_package_starts_neither_spark_nor_tensorflow():

@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark import recommend_items
 from recsys_spark.cli import main
+from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
 from recsys_spark.stages import PIPELINE
 from recsys_spark.storage import load_manifest
@@ -231,6 +232,25 @@ def test_recommend_items_answers_from_the_published_table_the_model_and_the_fall
     assert set(stranger["reason_code"]) == {"popular"} and len(stranger) == 5
     with pytest.raises(UserError, match="no variant 'other' is published"):
         recommend_items(someone, root=str(night), variant="other")
+
+
+def test_the_service_answers_with_the_published_lists(night, spark):
+    from fastapi.testclient import TestClient
+
+    from recsys_spark.serving.app import create_app
+    from recsys_spark.serving.opening import store_of
+
+    config = load_config()
+    store = store_of(config, str(night / "artifacts"))
+    user = table(spark, night, "recommendations_current").select("user_id").orderBy("user_id").head()[0]
+    expected = recommend_items(user_id=user, top_n=5, root=str(night))
+    with TestClient(create_app(store, config.serve, "default")) as client:
+        answer = client.get(f"/v1/users/{user}/recommendations?n=5").json()
+        stranger = client.get("/v1/users/nobody/recommendations").json()
+    assert [item["item_id"] for item in answer["items"]] == expected["item_id"].tolist()
+    assert [item["reason"] for item in answer["items"]] == expected["reason"].tolist()
+    assert [item["score"] for item in answer["items"]] == pytest.approx(expected["score"].tolist())
+    assert not answer["fallback"] and stranger["fallback"] and len(stranger["items"]) == 10
 
 
 @pytest.mark.slow

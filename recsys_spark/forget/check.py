@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
+from recsys_spark import storage
 from recsys_spark.bounded import collect_columns, collect_rows
 from recsys_spark.errors import UserError
 from recsys_spark.forget.artifacts import places, still_there
@@ -17,11 +20,18 @@ from recsys_spark.forget.held import OF_INDEX, UNREADABLE, marks
 from recsys_spark.forget.people import People, people_of
 from recsys_spark.runs import Run
 from recsys_spark.schemas import FORGOTTEN, USERS, Table
-from recsys_spark.suppression import known_key, suppression
+from recsys_spark.serving.opening import folder_of, keeper_of
+from recsys_spark.suppression import keyed_hash, known_key, suppression
 from recsys_spark.upkeep import all_files
+
+if TYPE_CHECKING:
+    from recsys_spark.serving.postgres_tables import PostgresKeeper
 
 _FILE, _TABLE, _MARK, _COLUMNS, _UNTIL = "file", "table", "mark", "columns", "until"
 _FOR_EVER = 1 << 62
+_STORE = "store"
+_NIGHT = "night"
+_MARKED_AT_A_TIME = 10_000
 
 Batches = Iterable[pa.RecordBatch]
 
@@ -39,7 +49,7 @@ def run(run: Run) -> None:
     # without a list there is no key either, and any will do: nothing is kept that is made with it
     key = listed.key if listed else known_key(run.tables) or b"of this check alone"
     with people_of(run, key, None if named or listed is None else listed.hashes) as people:
-        found = [*_in_tables(run, people), *_in_models(run, people)]
+        found = [*_in_tables(run, people), *_in_models(run, people), *_in_database(run, people)]
         run.counts |= {"people": people.hashes.count(), "findings": len(found)}
     if found:
         raise UserError(
@@ -55,6 +65,8 @@ def _in_tables(run: Run, people: People) -> list[str]:
         for table in covered(run.tables)
         for file in all_files(run.tables, table.name)
     ]
+    store = folder_of(run.artifacts)
+    files += [(_STORE, storage.join(store, file), [c.USER_ID]) for file in storage.list_files(store)]
     if not files:
         return []
     run.counts["files"] = len(files)
@@ -72,6 +84,26 @@ def _in_tables(run: Run, people: People) -> list[str]:
         f"table {row[_TABLE]}: {row['files']:,} files, {row[UNREADABLE]:,} of them unreadable, the first {row[_FILE]}"
         for row in rows
     ]
+
+
+def _in_database(run: Run, people: People) -> list[str]:
+    """A line a night of the store in PostgreSQL that holds somebody; the embedded store is among the files. O(its lists)."""
+    if run.config.store.kind != "postgres":
+        return []
+    from recsys_spark.serving.postgres_tables import PostgresKeeper
+
+    keeper = keeper_of(run.config, run.artifacts)
+    assert isinstance(keeper, PostgresKeeper)
+    nights = [(night,) for night in keeper.nights()]
+    if not nights:
+        return []
+    listed = run.spark.createDataFrame(nights, f"{_NIGHT} int").repartition(len(nights), _NIGHT)
+    each = listed.mapInArrow(_marker_of_nights(keeper, people.key), f"{_NIGHT} int, {_MARK} string")
+    hashes = people.hashes.select(F.col(c.KEYED_HASH).alias(_MARK))
+    held = each.join(hashes, on=_MARK, how="left_semi").groupBy(_NIGHT).agg(F.count("*").alias("lists")).sort(_NIGHT)
+    rows = collect_rows(held.persist(), "findings", run.config.run.driver_bytes)
+    held.unpersist()
+    return [f"store: {row['lists']:,} lists of night {row[_NIGHT]}" for row in rows]
 
 
 def _in_models(run: Run, people: People) -> list[str]:
@@ -105,6 +137,17 @@ def _marker(key: bytes) -> Callable[[Batches], Iterator[pa.RecordBatch]]:
         for batch in batches:
             for table, file, columns in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 yield _batch(table, file, columns, key)
+
+    return mark
+
+
+def _marker_of_nights(keeper: PostgresKeeper, key: bytes) -> Callable[[Batches], Iterator[pa.RecordBatch]]:
+    def mark(batches: Batches) -> Iterator[pa.RecordBatch]:
+        for night in (night for batch in batches for night in batch.column(0).to_pylist()):
+            users = keeper.users_of(night)
+            while hashes := [keyed_hash(key, user) for user in islice(users, _MARKED_AT_A_TIME)]:
+                columns = [pa.array([night] * len(hashes), pa.int32()), pa.array(hashes, pa.string())]
+                yield pa.RecordBatch.from_arrays(columns, [_NIGHT, _MARK])
 
     return mark
 

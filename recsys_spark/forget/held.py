@@ -7,6 +7,7 @@ greatest of each column and file, and the conditions of what was done.
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 
 from recsys_spark import columns as c
 from recsys_spark import storage
+from recsys_spark.serving.embedded_files import users_in
 from recsys_spark.suppression import keyed_hash, words
 
 UNREADABLE: Final = "unreadable"  # the mark of a file that cannot be looked into
@@ -28,7 +30,7 @@ def marks(location: str, columns: Sequence[str], key: bytes) -> set[str]:
     """The marks of one file of a table, of some columns: `user_id`, `user_idx`, and texts, word by word. O(its values)."""
     try:
         return set(_marked(_values(location, columns), key))
-    except (pa.ArrowInvalid, OSError, UnicodeDecodeError, json.JSONDecodeError):
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError, json.JSONDecodeError, sqlite3.DatabaseError):
         return {UNREADABLE}
 
 
@@ -61,6 +63,8 @@ def _values(location: str, columns: Sequence[str]) -> Iterator[Value]:
                 yield from _of_checkpoint(file.read(columns=wanted), columns)
             else:
                 yield from _of_data(file, [name for name in wanted if name in file.schema_arrow.names])
+    elif location.endswith(".sqlite"):
+        yield from ((c.USER_ID, user_id) for user_id in users_in(location))
     elif _is_text_of_log(location):
         with storage.opened(location) as opened:
             yield from values_of_log(opened.read().decode(), columns)

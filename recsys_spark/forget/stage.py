@@ -18,6 +18,7 @@ from recsys_spark.forget.people import People, people_of, refuse_unknown
 from recsys_spark.forget.tables import break_runs, drop_histories, forgotten_rows, remove, suppress
 from recsys_spark.runs import Run
 from recsys_spark.schemas import FORGOTTEN
+from recsys_spark.serving.fill import filled_again
 from recsys_spark.suppression import keep_key, known_key, made_key, suppression
 from recsys_spark.training.owner import hold_own
 
@@ -42,6 +43,7 @@ def run(run: Run) -> None:
         run.counts["newly_suppressed"] = suppress(run, people, now)
         rows = collect_columns(people.indices, [c.USER_IDX], "indices of people", run.config.run.driver_bytes)
         removed = remove(run, people)
+        run.counts["lists_in_store"] = filled_again(run)
         run.say("removed from the newest versions; dropping the others")
         left = drop_histories(run)
         found = places(run)

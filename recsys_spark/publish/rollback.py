@@ -10,6 +10,7 @@ from recsys_spark.publish.gates import PASSED, Checked
 from recsys_spark.publish.stage import move, record
 from recsys_spark.recommend.publish import problems
 from recsys_spark.runs import Run
+from recsys_spark.serving.fill import kept_night
 from recsys_spark.tables import SliceKey
 
 
@@ -29,6 +30,6 @@ def run(run: Run) -> None:
         raise UserError(f"the lists of {run.as_of} cannot be live: {'; '.join(wrong)}; choose another date")
     first = lists.select(c.MODEL_VERSION).head()
     assert first is not None
-    move(run, where, str(first[0]))
+    move(run, where, str(first[0]), kept_night(run, where))
     reason = f"the lists of {run.as_of} were put back by hand"
     record(run, [Checked("rollback", None, None, None, PASSED, reason)])

@@ -17,6 +17,7 @@ from recsys_spark.publish.registry import crown
 from recsys_spark.recommend.publish import live_lists, problems
 from recsys_spark.runs import Run
 from recsys_spark.schemas import GATE_RESULTS, RECOMMENDATIONS_CURRENT
+from recsys_spark.serving.fill import Filled, filled
 from recsys_spark.tables import SliceKey
 from recsys_spark.views import register_views
 
@@ -62,11 +63,18 @@ def _hold_against_live(run: Run) -> None:
         )
 
 
-def move(run: Run, where: SliceKey, model_version: str) -> None:
-    """Put a slice in the place of its variant's live lists, in one commit, and crown its model."""
+def move(run: Run, where: SliceKey, model_version: str, night: Filled | None = None) -> None:
+    """Put a slice in the place of its variant's live lists, in one commit, in the store likewise, and crown its model.
+
+    Args:
+        night: of the store, with these very lists; by default a new one is filled.
+    """
     slice_of = run.tables.read_slice("recommendations", where)
+    night = night or filled(run, where, model_version)
     rows = run.tables.replace(RECOMMENDATIONS_CURRENT, slice_of, {c.VARIANT: where[c.VARIANT]})
     run.counts["rows"] = rows
+    if night is not None:
+        night.go_live(run)
     run.notes.append(
         f"live since now: the lists of {where[c.AS_OF_DATE]}, variant {where[c.VARIANT]}, by {model_version}"
     )

@@ -1,0 +1,220 @@
+"""The service beside a bare FastAPI endpoint with the same payload: highest rate, and how late answers are at half of it.
+
+    .venv/bin/python benchmarks/serving.py [--users 100000] [--seconds 5] [--repeats 3] [--store embedded]
+
+Both run as one process of uvicorn each, the service with keys on and a made store, and are asked in turn by this process
+over connections that stay open. The bare endpoint answers one fixed list through the same response model. *Highest rate*:
+each connection asks again as soon as it has its answer. *At half of it*: requests are due at fixed times, and an answer's time
+counts from when it was due. With `--store postgres` the store is in the server that RECSYS_STORE_DSN names. Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+from bench import header, spread
+
+from recsys_spark.config import load_config
+from recsys_spark.serving.keys import add_key
+from recsys_spark.serving.loading import ItemRow, Keeper
+from recsys_spark.serving.opening import keeper_of
+from recsys_spark.serving.store import About, Entry, shard_of
+
+ITEMS, LENGTH, SEED, CONNECTIONS = 10_000, 10, 42, 16
+BARE = """
+import sys
+import uvicorn
+from fastapi import FastAPI
+from recsys_spark.serving.answers import Recommendations
+answer = Recommendations.model_validate_json(open(sys.argv[1]).read())
+app = FastAPI()
+@app.get("/v1/users/{user_id:path}/recommendations")
+async def recommendations(user_id: str) -> Recommendations:
+    return answer
+uvicorn.run(app, port=int(sys.argv[2]), log_level="warning", access_log=False)
+"""
+
+
+def main() -> None:
+    """Print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--users", type=int, default=100_000)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--store", choices=("embedded", "postgres"), default="embedded")
+    options = parser.parse_args()
+    print(header(SEED, "other work on the machine" if os.getloadavg()[0] > 1 else "a quiet machine") + "\n")
+    with tempfile.TemporaryDirectory() as folder:
+        settings = [
+            f"store.kind={options.store}",
+            "store.database_schema=recsys_benchmark",
+            f"storage.artifacts={folder}",
+        ]
+        keeper = keeper_of(load_config(settings=settings), folder)
+        assert keeper is not None
+        started = time.perf_counter()
+        load(keeper, options.users)
+        print(f"{options.users:,} lists of {LENGTH} loaded in {time.perf_counter() - started:.1f} s by one process\n")
+        compare(Path(folder), settings, options)
+        keeper.remove()
+
+
+def load(keeper: Keeper, users: int, shards: int = 4) -> None:
+    """A night of made lists, in shards of equal size."""
+    chance = random.Random(SEED)
+    loader = keeper.loader("benchmark")
+    ids = [f"i{number}" for number in range(ITEMS)]
+    by_shard: dict[int, list[str]] = {shard: [] for shard in range(shards)}
+    for number in range(users):
+        by_shard[shard_of(f"u{number}", shards)].append(f"u{number}")
+
+    def rows(of: list[str]) -> Iterator[tuple[str, str]]:
+        for user in sorted(of):
+            entries = [
+                Entry(item, 1.0 / (1 + place), "model", None) for place, item in enumerate(chance.sample(ids, LENGTH))
+            ]
+            yield user, json.dumps({name: [getattr(one, name) for one in entries] for name in Entry._fields})
+
+    parts = [loader.add_lists(shard, rows(of)) for shard, of in by_shard.items()]
+    items = [
+        ItemRow(n, one, f"Title of item {n}", None, None, None, None, ITEMS - n, True) for n, one in enumerate(ids)
+    ]
+    about = About("benchmark", "default", date(2026, 1, 1), "made", 0, users)
+    keeper.finish(about, shards, [*parts, loader.add_items(items)])
+    keeper.go_live(about, 1)
+
+
+def compare(folder: Path, settings: list[str], options: argparse.Namespace) -> None:
+    """Both endpoints in turn, so that whatever else the machine does meets both alike."""
+    key = add_key(str(folder / "keys"), "benchmark")
+    limits = [f"serve.keys_file={folder / 'keys'}", "serve.requests_per_second=1000000", "serve.burst=1000000"]
+    command = [sys.executable, "-m", "recsys_spark.serving.main", "--root", str(folder), "--log", "json"]
+    with serving(lambda port: [*command, *flags([*settings, *limits]), "--port", str(port)]) as service:
+        fixed = folder / "answer.json"
+        fixed.write_bytes(asyncio.run(one_answer(service, key)))
+        with serving(lambda port: [sys.executable, "-c", BARE, str(fixed), str(port)]) as bare:
+            ports = {"bare endpoint": bare, "service": service}
+            found: dict[str, list[float]] = {name: [] for name in ports}
+            for _ in range(options.repeats):
+                for name, port in ports.items():
+                    found[name].append(asyncio.run(highest(port, key, options.users, options.seconds)))
+            half = statistics.median(found["bare endpoint"]) / 2
+            times: dict[str, list[list[float]]] = {name: [] for name in ports}
+            for _ in range(options.repeats):
+                for name, port in ports.items():
+                    times[name].append(asyncio.run(at_rate(port, key, options.users, half, options.seconds)))
+    print("| endpoint | highest rate, a second | p50 at half of the bare one's, ms | p99 |\n| --- | --- | --- | --- |")
+    for name in ports:
+        late = [spread([quantile(one, share) for one in times[name]], ".1f") for share in (0.5, 0.99)]
+        print(f"| {name} | {spread(found[name])} | {late[0]} | {late[1]} |")
+    ratio = statistics.median(found["service"]) / statistics.median(found["bare endpoint"])
+    print(f"\nratio of highest rates: {ratio:.2f}; {half:,.0f} a second asked at half")
+
+
+async def highest(port: int, key: str, users: int, seconds: float) -> float:
+    """Answers a second, each connection asking again as soon as it has its answer."""
+    until, answered, chance = time.perf_counter() + seconds, 0, random.Random(SEED)
+
+    async def ask() -> None:
+        nonlocal answered
+        connection = await Connection.to(port, key)
+        while time.perf_counter() < until:
+            await connection.list_of(f"u{chance.randrange(users)}")
+            answered += 1
+        connection.close()
+
+    await asyncio.gather(*(ask() for _ in range(CONNECTIONS)))
+    return answered / seconds
+
+
+async def at_rate(port: int, key: str, users: int, rate: float, seconds: float) -> list[float]:
+    """Milliseconds from when a request was due until it was answered."""
+    chance, late, number, start = random.Random(SEED), [], 0, time.perf_counter()
+
+    async def ask() -> None:
+        nonlocal number
+        connection = await Connection.to(port, key)
+        while (due := start + number / rate) < start + seconds:
+            number += 1
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            await connection.list_of(f"u{chance.randrange(users)}")
+            late.append(1000.0 * (time.perf_counter() - due))
+        connection.close()
+
+    await asyncio.gather(*(ask() for _ in range(4 * CONNECTIONS)))
+    return late
+
+
+async def one_answer(port: int, key: str) -> bytes:
+    connection = await Connection.to(port, key)
+    answer = await connection.list_of("u1")
+    connection.close()
+    return answer
+
+
+class Connection:
+    """One that stays open."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: str) -> None:
+        self._reader, self._writer, self._key = reader, writer, key
+
+    @classmethod
+    async def to(cls, port: int, key: str) -> Connection:
+        return cls(*await asyncio.open_connection("127.0.0.1", port), key)
+
+    async def list_of(self, user: str) -> bytes:
+        asked = f"GET /v1/users/{user}/recommendations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self._key}\r\n\r\n"
+        self._writer.write(asked.encode())
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200"), head
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        return await self._reader.readexactly(length)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+@contextmanager
+def serving(command) -> Iterator[int]:  # type: ignore[no-untyped-def]
+    """A process that listens; its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(command(port), stdout=subprocess.DEVNULL, env=os.environ)
+    try:
+        for _ in range(300):
+            with socket.socket() as probe:
+                if not probe.connect_ex(("127.0.0.1", port)):
+                    break
+            time.sleep(0.1)
+        yield port
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+
+def flags(settings: list[str]) -> list[str]:
+    return [word for setting in settings for word in ("--set", setting)]
+
+
+def quantile(values: list[float], share: float) -> float:
+    return sorted(values)[int(share * (len(values) - 1))]
+
+
+if __name__ == "__main__":
+    main()

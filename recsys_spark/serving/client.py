@@ -1,0 +1,132 @@
+"""A client of the service, for backends in Python: typed answers, and patience where the service asks for it.
+
+with Client("http://127.0.0.1:8000") as client:
+    for item in client.recommendations("128", n=5).items:
+        print(item.rank, item.title, item.reason)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote
+
+import httpx2
+from pydantic import BaseModel
+
+from recsys_spark.serving.answers import Found, Lists, N, Product, Recommendations
+
+_AGAIN: Final = (429, 503)
+_LONGEST_WAIT: Final = 5.0
+T = TypeVar("T", bound=BaseModel)
+
+
+class ServiceError(Exception):
+    """The service refused a request: `status` is HTTP's, `detail` its own words."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(f"{status}: {detail}")
+        self.status, self.detail = status, detail
+
+
+class Client:
+    """Asks one service. May be used by several threads; holds connections until it is closed.
+
+    Args:
+        url: of the service, without a path.
+        key: where the service wants one.
+        seconds: the most that one attempt may take.
+        retries: further attempts after 429, 503 or a lost connection; between two it waits as long as the service says.
+    """
+
+    def __init__(self, url: str, key: str | None = None, seconds: float = 5.0, retries: int = 2) -> None:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx2.Client(base_url=url, headers=headers, timeout=seconds)
+        self._retries = retries
+
+    def recommendations(
+        self, user_id: str, n: int = N, exclude: Sequence[str] = (), variant: str | None = None
+    ) -> Recommendations:
+        """One user's list.
+
+        Raises:
+            ServiceError: it was refused, in the end.
+        """
+        query = {"n": n, "exclude": list(exclude), "variant": variant}
+        return self._asked(Recommendations, "GET", f"/v1/users/{_escaped(user_id)}/recommendations", query)
+
+    def recommendations_of(
+        self, user_ids: Sequence[str], n: int = N, exclude: Sequence[str] = (), variant: str | None = None
+    ) -> list[Recommendations]:
+        """Several users' lists, in order.
+
+        Raises:
+            ServiceError: it was refused, in the end.
+        """
+        body = {"user_ids": list(user_ids), "n": n, "exclude": list(exclude), "variant": variant}
+        return self._asked(Lists, "POST", "/v1/users/recommendations", body=body).lists
+
+    def search(self, text: str, n: int = N) -> list[Product]:
+        """Items by words of their titles.
+
+        Raises:
+            ServiceError: it was refused, in the end.
+        """
+        return self._asked(Found, "GET", "/v1/items", {"q": text, "n": n}).items
+
+    def item(self, item_id: str) -> Product | None:
+        """What is known of an item; None: there is none of this id.
+
+        Raises:
+            ServiceError: it was refused, in the end.
+        """
+        try:
+            return self._asked(Product, "GET", f"/v1/items/{_escaped(item_id)}")
+        except ServiceError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _asked(self, kind: type[T], method: str, path: str, query: dict[str, Any] | None = None, body: Any = None) -> T:
+        given = {name: value for name, value in (query or {}).items() if value is not None}
+        for attempt in range(self._retries + 1):
+            wait = 0.1 * 2**attempt
+            try:
+                answer = self._http.request(method, path, params=given, json=body)
+            except httpx2.TransportError as error:
+                refusal = ServiceError(0, f"not reached: {type(error).__name__}: {error}")
+            else:
+                if answer.is_success:
+                    return kind.model_validate_json(answer.content)
+                refusal = ServiceError(answer.status_code, _detail(answer))
+                if answer.status_code not in _AGAIN:
+                    raise refusal
+                wait = float(answer.headers.get("Retry-After", wait))
+            if attempt < self._retries:
+                time.sleep(min(wait, _LONGEST_WAIT))
+        raise refusal
+
+
+def _escaped(identity: str) -> str:
+    return quote(identity, safe="")
+
+
+def _detail(answer: httpx2.Response) -> str:
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:200]

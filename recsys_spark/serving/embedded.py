@@ -1,0 +1,118 @@
+"""The embedded store, read: SQLite files that never change, found by the hash of a user's id. Nothing else need run.
+
+Memory is bounded by the catalogue: pages of lists are the system's to keep or to drop, of items there are those last asked for.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+import weakref
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from recsys_spark import storage
+from recsys_spark.serving.embedded_files import about_of, live_nights, read_manifest
+from recsys_spark.serving.item_cache import ItemCache
+from recsys_spark.serving.store import Entry, Item, Night, entries, shard_of
+from recsys_spark.serving.text import words
+
+_MAPPED: Final = 1 << 40  # all of a file: its pages are the system's, and go where memory is short
+_OF_ITEM: Final = ", ".join(Item._fields)
+
+
+class EmbeddedStore:
+    """See `store.Store`. A store that lies elsewhere than on this machine's disk is copied to it, a night at a time."""
+
+    def __init__(self, location: str) -> None:
+        self._location = location
+        self._live: dict[str, EmbeddedNight] = {}
+
+    def live(self) -> Mapping[str, Night]:
+        return self._live
+
+    def refresh(self) -> bool:
+        """What is open already stays open; readers see the old nights or the new ones, in one assignment."""
+        wanted = {variant: names[0] for variant, names in live_nights(self._location).items()}
+        if wanted == {variant: night.about.name for variant, night in self._live.items()}:
+            return False
+        opened = {night.about.name: night for night in self._live.values()}
+        self._live = {
+            variant: opened.get(name) or EmbeddedNight(self._location, name) for variant, name in wanted.items()
+        }
+        return True
+
+    def close(self) -> None:
+        self._live = {}
+
+
+class EmbeddedNight:
+    """See `store.Night`. Its files are closed, and a copy of them removed, when nobody has it any more."""
+
+    quick = True
+
+    def __init__(self, location: str, name: str) -> None:
+        manifest = read_manifest(location, name)
+        self.about = about_of(manifest)
+        source = storage.join(location, name)
+        folder = storage.local_copy(source)
+        if str(folder) != source.rstrip("/"):
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self._shards = int(manifest["shards"])
+        self._lists = {int(shard): _File(folder / file) for shard, file in manifest["lists"].items()}
+        self._items = _File(folder / manifest["items"])
+        self._cache = ItemCache(partial(_items_in, self._items))
+
+    def lists(self, user_ids: Collection[str]) -> dict[str, list[Entry]]:
+        by_shard: dict[int, list[str]] = {}
+        for user_id in user_ids:
+            by_shard.setdefault(shard_of(user_id, self._shards), []).append(user_id)
+        found: dict[str, list[Entry]] = {}
+        for shard, ids in by_shard.items():
+            if shard in self._lists:
+                query = f"SELECT user_id, list FROM lists WHERE user_id IN ({_places(ids)})"
+                found |= {user_id: entries(text) for user_id, text in self._lists[shard].rows(query, ids)}
+        return found
+
+    def items(self, item_ids: Collection[str]) -> dict[str, Item]:
+        return self._cache.items(item_ids)
+
+    def popular(self, n: int) -> list[Item]:
+        query = f"SELECT {_OF_ITEM} FROM items WHERE listed = 1 ORDER BY users DESC, item_idx LIMIT ?"
+        return [Item(*row) for row in self._items.rows(query, [n])]
+
+    def search(self, text: str, n: int) -> list[Item]:
+        wanted = " ".join(f'"{word}"*' for word in words(text))
+        if not wanted:
+            return []
+        query = f"""
+            SELECT {_OF_ITEM} FROM items WHERE item_idx IN (SELECT rowid FROM titles WHERE titles MATCH ?)
+            ORDER BY users DESC, item_idx LIMIT ?"""
+        return [Item(*row) for row in self._items.rows(query, [wanted, n])]
+
+
+class _File:
+    """A database that nobody writes to, for one thread at a time: a look-up takes some ten microseconds."""
+
+    def __init__(self, path: Path) -> None:
+        # immutable: no lock and no change is looked for
+        uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+        self._database = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        self._database.execute(f"PRAGMA mmap_size = {_MAPPED}")
+        self._lock = threading.Lock()
+
+    def rows(self, query: str, values: Iterable[Any]) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._database.execute(query, tuple(values)).fetchall()
+
+
+def _items_in(file: _File, item_ids: list[str]) -> list[Item]:
+    query = f"SELECT {_OF_ITEM} FROM items WHERE item_id IN ({_places(item_ids)})"
+    return [Item(*row) for row in file.rows(query, item_ids)]
+
+
+def _places(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))

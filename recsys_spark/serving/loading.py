@@ -1,0 +1,72 @@
+"""How a night gets into a store: its parts from many workers at once, then all of it goes live in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from recsys_spark.serving.store import About
+from recsys_spark.serving.text import words
+
+ITEMS_PART: Final = -1  # in the place of a shard's number
+
+
+class ItemRow(NamedTuple):
+    """An item as it is loaded; `listed`: whether it stands in some published list."""
+
+    item_idx: int
+    item_id: str
+    title: str | None
+    category: str | None
+    brand: str | None
+    price: float | None
+    year: int | None
+    users: int
+    listed: bool
+
+
+class Part(NamedTuple):
+    """What a worker has loaded: which shard, under what name, and how many rows."""
+
+    shard: int
+    name: str
+    rows: int
+
+
+class Loader(Protocol):
+    """Takes one new night in, on any worker: it can be pickled. A part that is loaded twice counts once."""
+
+    def add_lists(self, shard: int, rows: Iterable[tuple[str, str]]) -> Part:
+        """One shard: `(user_id, list)` in order of user_id, each list as `store.entries` reads it."""
+
+    def add_items(self, rows: Iterable[ItemRow]) -> Part:
+        """The catalogue, in order of item_idx."""
+
+
+class Keeper(Protocol):
+    """The nights of a store, as the driver of a job sees them. One job at a time, under the root's lease."""
+
+    def loader(self, night: str) -> Loader: ...
+
+    def finish(self, about: About, shards: int, parts: Sequence[Part]) -> None:
+        """Every part of a night is there: it may go live from now on."""
+
+    def kept(self, variant: str) -> list[About]:
+        """The nights that are whole, the live one first, then those that were live before it, latest first."""
+
+    def variants(self) -> list[str]:
+        """Those that have a live night."""
+
+    def go_live(self, about: About, keep: int) -> None:
+        """Make a night the live one of its variant in one step, and remove all but the `keep` latest of each variant."""
+
+    def copy_items(self, of: About, night: str) -> Part:
+        """The catalogue of a night that is kept, for a new one."""
+
+    def remove(self) -> None:
+        """Everything."""
+
+
+def with_words(rows: Iterable[ItemRow]) -> Iterator[tuple[ItemRow, str]]:
+    """Each item with the words to find it by: those of its title, or of its id where it has none."""
+    return ((row, " ".join(words(row.title or row.item_id))) for row in rows)

@@ -1,0 +1,55 @@
+"""What the service counts of itself, for Prometheus. No label has a user or an item: their number is bounded by the routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, time
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from recsys_spark.serving.store import Night
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Metrics:
+    """One service's figures, in a registry of their own."""
+
+    def __init__(self) -> None:
+        registry = self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "recsys_requests", "requests that were answered", ["route", "method", "status"], registry=registry
+        )
+        self.seconds = Histogram(
+            "recsys_request_seconds",
+            "from the first byte asked to the last answered",
+            ["route"],
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self.at_work = Gauge("recsys_requests_at_work", "requests that are worked on now", registry=registry)
+        self.refused = Counter(
+            "recsys_refused",
+            "requests that were not worked on, by why: busy, late or too_large",
+            ["why"],
+            registry=registry,
+        )
+        self.lists = Counter(
+            "recsys_lists", "lists answered, by whether they were the fallback", ["fallback"], registry=registry
+        )
+        self.store_errors = Counter("recsys_store_errors", "times that the store could not be read", registry=registry)
+        self._live = Gauge("recsys_live_lists", "lists of the live night", ["variant"], registry=registry)
+        self._as_of = Gauge(
+            "recsys_live_as_of_seconds", "the day of the live lists, since 1970", ["variant"], registry=registry
+        )
+
+    def text(self, live: Mapping[str, Night]) -> bytes:
+        """All figures in Prometheus' text format, those of the live nights as they are now."""
+        self._live.clear()
+        self._as_of.clear()
+        for variant, night in live.items():
+            day = datetime.combine(night.about.as_of_date, time(), UTC)
+            self._live.labels(variant).set(night.about.users)
+            self._as_of.labels(variant).set(day.timestamp())
+        return generate_latest(self._registry)

@@ -1,0 +1,124 @@
+"""The store in PostgreSQL, read: a pool of connections, short queries, and plain words where it does not answer.
+
+A replica may be read as well as the primary: what is live arrives there after the tables that it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, LiteralString
+
+import psycopg
+from psycopg import sql
+from psycopg_pool import ConnectionPool
+
+from recsys_spark.serving.item_cache import ItemCache
+from recsys_spark.serving.postgres_tables import items_table, lists_table
+from recsys_spark.serving.store import About, Entry, Item, Night, StoreUnavailableError, entries
+from recsys_spark.serving.text import words
+
+_WAIT_SECONDS: Final = 1.0  # for a connection
+_RECONNECT_SECONDS: Final = 2.0  # after which the next request begins anew, so that a restarted server is found soon
+_OF_ITEM: Final = sql.SQL(", ").join(map(sql.Identifier, Item._fields))
+
+
+class PostgresStore:
+    """See `store.Store`.
+
+    Args:
+        dsn: how libpq connects; several hosts and `target_session_attrs` choose among replicas.
+        connections: the most that are open at once.
+        seconds: that one query may take.
+    """
+
+    def __init__(self, dsn: str, schema: str, connections: int, seconds: float) -> None:
+        self._schema = schema
+        self._live: dict[str, PostgresNight] = {}
+        limits = f"-c statement_timeout={int(1000 * seconds)} -c default_transaction_read_only=on"
+        self._pool = ConnectionPool(
+            dsn,
+            min_size=1,
+            max_size=connections,
+            kwargs={"autocommit": True, "options": limits, "connect_timeout": 2},
+            check=ConnectionPool.check_connection,  # one that a restart has broken is replaced, not handed out
+            reconnect_timeout=_RECONNECT_SECONDS,
+            open=True,
+        )
+
+    def live(self) -> Mapping[str, Night]:
+        return self._live
+
+    def refresh(self) -> bool:
+        wanted = self._wanted()
+        opened = {night.about: night for night in self._live.values()}
+        if wanted.keys() == self._live.keys() and all(about in opened for about, _ in wanted.values()):
+            return False
+        self._live = {
+            variant: opened.get(about) or PostgresNight(self._pool, self._schema, number, about)
+            for variant, (about, number) in wanted.items()
+        }
+        return True
+
+    def close(self) -> None:
+        self._live = {}
+        self._pool.close()
+
+    def _wanted(self) -> dict[str, tuple[About, int]]:
+        there = _rows(self._pool, sql.SQL("SELECT to_regclass(%s)"), [f'"{self._schema}".live'])
+        if there[0][0] is None:
+            return {}
+        query = sql.SQL("SELECT n.id, {} FROM {} AS l JOIN {} AS n ON n.id = l.night").format(
+            sql.SQL(", ").join(sql.Identifier("n", name) for name in About.__dataclass_fields__),
+            sql.Identifier(self._schema, "live"),
+            sql.Identifier(self._schema, "nights"),
+        )
+        found = [(About(*row), int(number)) for number, *row in _rows(self._pool, query, [])]
+        return {about.variant: (about, number) for about, number in found}
+
+
+class PostgresNight:
+    """See `store.Night`."""
+
+    quick = False
+
+    def __init__(self, pool: ConnectionPool[Any], schema: str, number: int, about: About) -> None:
+        self.about = about
+        self._pool = pool
+        self._lists = sql.SQL("SELECT user_id, list FROM {} WHERE user_id = ANY(%s)").format(
+            lists_table(schema, number)
+        )
+        self._items = sql.SQL("SELECT {} FROM {} ").format(_OF_ITEM, items_table(schema, number))
+        by_id = self._items + sql.SQL("WHERE item_id = ANY(%s)")
+        self._cache = ItemCache(lambda ids: [Item(*row) for row in _rows(pool, by_id, [ids])])
+
+    def lists(self, user_ids: Collection[str]) -> dict[str, list[Entry]]:
+        return {user_id: entries(text) for user_id, text in _rows(self._pool, self._lists, [list(user_ids)])}
+
+    def items(self, item_ids: Collection[str]) -> dict[str, Item]:
+        return self._cache.items(item_ids)
+
+    def popular(self, n: int) -> list[Item]:
+        return self._of("WHERE listed ORDER BY users DESC, item_idx LIMIT %s", [n])
+
+    def search(self, text: str, n: int) -> list[Item]:
+        wanted = " & ".join(f"'{word}':*" for word in words(text))
+        if not wanted:
+            return []
+        return self._of("WHERE words @@ %s::tsquery ORDER BY users DESC, item_idx LIMIT %s", [wanted, n])
+
+    def _of(self, rest: LiteralString, values: Sequence[Any]) -> list[Item]:
+        return [Item(*row) for row in _rows(self._pool, self._items + sql.SQL(rest), values)]
+
+
+def _rows(pool: ConnectionPool[Any], query: sql.Composable, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """The rows of a query.
+
+    Raises:
+        StoreUnavailableError: the server does not answer, or the night was removed meanwhile.
+    """
+    try:
+        with pool.connection(timeout=_WAIT_SECONDS) as connection:
+            rows: list[tuple[Any, ...]] = connection.execute(query, values).fetchall()
+            return rows
+    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.UndefinedTable) as error:
+        raise StoreUnavailableError(type(error).__name__) from None

@@ -1,0 +1,87 @@
+"""What a shop's backend asks: lists and items."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, HTTPException, Path, Query, Request
+
+from recsys_spark.serving.answers import (
+    MOST_EXCLUDED,
+    MOST_N,
+    Found,
+    Id,
+    Lists,
+    ListsAsked,
+    N,
+    Problem,
+    Product,
+    Recommendations,
+)
+from recsys_spark.serving.lists import lists_for, product
+from recsys_spark.serving.service import asked, in_thread, service_of
+
+_TEXT: Final = 200  # the longest text to search for
+_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    401: {"model": Problem, "description": "no key of ours, where one is needed"},
+    404: {"model": Problem, "description": "there is no such item or variant"},
+    429: {"model": Problem, "description": "this key asks too often: see Retry-After"},
+    503: {"model": Problem, "description": "nothing is published, or too much is asked at once: see Retry-After"},
+}
+
+router = APIRouter(prefix="/v1", responses=_PROBLEMS)
+Variant = Annotated[str | None, Query(description="whose lists; by default those that recommend.variant names")]
+HowMany = Annotated[int, Query(ge=1, le=MOST_N, description="how many; a published list may be shorter")]
+Excluded = Annotated[list[Id], Query(max_length=MOST_EXCLUDED, description="an item to leave out; may be given again")]
+
+
+@router.get("/users/{user_id:path}/recommendations", tags=["lists"])
+async def recommendations(
+    request: Request,
+    user_id: Annotated[Id, Path(description="any text; /, ? and % are to be escaped")],
+    n: HowMany = N,
+    exclude: Excluded = [],  # noqa: B006
+    variant: Variant = None,
+) -> Recommendations:
+    """One user's published list; for whom none is published, what is popular, and `fallback` says so."""
+    night = service_of(request).night(variant)
+    (answer,) = await asked(night, lists_for, night, [user_id], n, exclude)
+    _count(request, [answer])
+    return answer
+
+
+@router.post("/users/recommendations", tags=["lists"])
+async def recommendations_of_several(request: Request, body: ListsAsked) -> Lists:
+    """Several users' lists, all of the same night."""
+    night = service_of(request).night(body.variant)
+    lists = await in_thread(lists_for, night, body.user_ids, body.n, body.exclude)
+    _count(request, lists)
+    return Lists(lists=lists)
+
+
+@router.get("/items", tags=["items"])
+async def search(
+    request: Request,
+    q: Annotated[str, Query(min_length=1, max_length=_TEXT, description="words, or how they begin")],
+    n: HowMany = N,
+    variant: Variant = None,
+) -> Found:
+    """Items whose title has every word of `q`, or one that begins with it, those that most users had first."""
+    found = await in_thread(service_of(request).night(variant).search, q, n)
+    return Found(items=[product(item) for item in found])
+
+
+@router.get("/items/{item_id:path}", tags=["items"])
+async def item(request: Request, item_id: Annotated[Id, Path()], variant: Variant = None) -> Product:
+    """What is known of an item."""
+    night = service_of(request).night(variant)
+    found = await asked(night, night.items, [item_id])
+    if not found:
+        raise HTTPException(404, "there is no such item in the catalogue of the live night")
+    return product(found[item_id])
+
+
+def _count(request: Request, lists: list[Recommendations]) -> None:
+    counter = service_of(request).metrics.lists
+    for answer in lists:
+        counter.labels(str(answer.fallback).lower()).inc()

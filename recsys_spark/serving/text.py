@@ -1,0 +1,19 @@
+"""Words of a title, and of what people type to find it: the same for every store."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+_WORD: Final = re.compile(r"[^\W_]+")
+
+
+def words(text: str) -> list[str]:
+    """Runs of letters and digits, without accents and case.
+
+    >>> words("Café No. 7: L'ÉTÉ")
+    ['cafe', 'no', '7', 'l', 'ete']
+    """
+    plain = "".join(one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
+    return _WORD.findall(plain.casefold())

@@ -1,0 +1,68 @@
+"""The OpenAPI description holds: whatever is sent, answers are as it says (schemathesis)."""
+
+from __future__ import annotations
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+
+from recsys_spark.serving.embedded import EmbeddedStore
+from recsys_spark.serving.embedded_files import EmbeddedKeeper
+from recsys_spark.serving.keys import add_key
+from tests.serving.nights import load
+from tests.serving.service import app_over
+
+OPERATIONS = [
+    ("GET", "/v1/users/{user_id}/recommendations"),
+    ("POST", "/v1/users/recommendations"),
+    ("GET", "/v1/items"),
+    ("GET", "/v1/items/{item_id}"),
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/metrics"),
+]
+
+
+@pytest.fixture(scope="module")
+def keeper(tmp_path_factory):
+    keeper = EmbeddedKeeper(str(tmp_path_factory.mktemp("described") / "store"))
+    load(keeper, "first")
+    return keeper
+
+
+@pytest.fixture(scope="module")
+def open_to_all(keeper):
+    return schemathesis.openapi.from_asgi("/openapi.json", app_over(opened(keeper))), {}
+
+
+@pytest.fixture(scope="module")
+def with_keys(keeper, tmp_path_factory):
+    """Schemathesis also tries without the key, and with wrong ones."""
+    file = tmp_path_factory.mktemp("keys") / "keys"
+    key = add_key(str(file), "tests")
+    app = app_over(opened(keeper), f"serve.keys_file={file}", "serve.burst=100000")
+    return schemathesis.openapi.from_asgi("/openapi.json", app), {"Authorization": f"Bearer {key}"}
+
+
+def opened(keeper):
+    store = EmbeddedStore(keeper.location)
+    store.refresh()
+    return store
+
+
+def test_every_operation_is_tried(open_to_all):
+    described = [(one.ok().method.upper(), one.ok().path) for one in open_to_all[0].get_all_operations()]
+    assert sorted(described) == sorted(OPERATIONS)
+
+
+@pytest.mark.parametrize("service", ["open_to_all", "with_keys"])
+@pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=str)
+def test_answers_are_as_they_are_described(request, service, method, path):
+    description, headers = request.getfixturevalue(service)
+
+    @given(case=description[path][method].as_strategy())
+    @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    def holds(case):
+        case.call_and_validate(headers=headers)
+
+    holds()

@@ -42,7 +42,7 @@ experiment: setup ## Play an A/B test on made events: design, assign, outcomes w
 	$(BIN)/spark-submit jobs/index.py $(OF)
 	$(BIN)/spark-submit jobs/experiment.py design $(OF) --as-of 2024-11-30
 	$(BIN)/spark-submit jobs/experiment.py assign $(OF) --as-of 2024-11-30
-	$(BIN)/spark-submit jobs/experiment.py simulate $(OF) --effect 0.05
+	$(BIN)/spark-submit jobs/experiment.py simulate $(OF) --effect 0.1
 	$(BIN)/spark-submit jobs/experiment.py analyse $(OF) --as-of 2024-12-15
 	$(BIN)/spark-submit jobs/experiment.py analyse $(OF)
 

@@ -50,7 +50,7 @@ def page(report: Report) -> Page:
     explored = [one for one in report.found if one.segment != ALL and one.metric == experiment.primary]
     if explored:
         words = (
-            "Exploratory: nobody planned to look here, and among many segments some differ by chance. What stands out is a "
+            "Nobody planned to look here, and among many segments some differ by chance. What stands out is a "
             "question for another experiment, no answer of this one."
         )
         shown = [one for one in explored if _has_lift(one)]
@@ -70,7 +70,7 @@ def _effects(main: Sequence[Finding], experiment: Experiment) -> list[Block]:
     return [
         *([_forest("Lift over the control", shown, "metric")] if shown else []),
         f"{words} {'Guardrails: ' + '; '.join(margins) + '.' if margins else ''}",
-        _tests(main, "metric"),
+        _tests(main),
         _values(main, "metric"),
         *[
             Note(f"{one.metric} of {one.variant} cannot be tested", one.reason)
@@ -80,20 +80,20 @@ def _effects(main: Sequence[Finding], experiment: Experiment) -> list[Block]:
     ]
 
 
-def _tests(found: Sequence[Finding], by: str) -> Table:
+def _tests(found: Sequence[Finding]) -> Table:
     """What changed, and how sure that is."""
     rows = [
         (
-            getattr(one, by),
+            one.metric,
             one.variant,
+            one.status,
             *(_lift(one) if _has_lift(one) else (None, None, None)),
             one.p_value,
             one.p_adjusted,
-            one.status,
         )
         for one in found
     ]
-    return Table((by, "variant", "lift", "lower end", "upper end", "p", "p corrected", "status"), rows)
+    return Table(("metric", "variant", "status", "lift", "low", "high", "p", "p corrected"), rows)
 
 
 def _values(found: Sequence[Finding], by: str) -> Table:
@@ -101,7 +101,6 @@ def _values(found: Sequence[Finding], by: str) -> Table:
     rows = [
         (
             getattr(one, by),
-            one.settings.role,
             one.variant,
             one.effect.users,
             one.effect.treated,
@@ -112,7 +111,7 @@ def _values(found: Sequence[Finding], by: str) -> Table:
         for one in found
         if one.effect is not None
     ]
-    columns = (by, "role", "variant", "users", "value", "users of the control", "value there", "variance cut by CUPED")
+    columns = (by, "variant", "users", "value", "control users", "control value", "cut by CUPED")
     return Table(columns, rows)
 
 

@@ -37,6 +37,8 @@ def create_app(store: Store, settings: Serve, variant: str) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await _look(service)
+        if not store.live():
+            log.say("serve", "nothing is published yet: lists come once jobs/publish.py has run", "warning")
         looking = asyncio.create_task(_keep_looking(service))
         yield
         looking.cancel()

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 FORMS: Final = ("text", "json")
 VARIABLE: Final = "RECSYS_LOG"
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, default=str)  # made once: the service says a line a request
 
 
 def use(form: str) -> None:
@@ -41,4 +42,4 @@ def say(stage: str, message: str, level: str = "info", **fields: Any) -> None:
 def json_line(stage: str, message: str, level: str, time: datetime, **fields: Any) -> str:
     """`{"time": ..., "level": ..., "stage": ..., fields, "message": ...}` on one line; dates as ISO 8601, null for none."""
     said = {"time": time.isoformat(timespec="milliseconds"), "level": level, "stage": stage, **fields}
-    return json.dumps(said | {"message": message}, ensure_ascii=False, default=str)
+    return _ENCODER.encode(said | {"message": message})

@@ -6,14 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from recsys_spark import __version__, log
 from recsys_spark.serve_settings import Serve
 from recsys_spark.serving import health, routes
-from recsys_spark.serving.keys import Authorised, Keys
+from recsys_spark.serving.authorisation import Authorisation, describe
+from recsys_spark.serving.keys import Keys
 from recsys_spark.serving.limits import Limits
 from recsys_spark.serving.metrics import Metrics
 from recsys_spark.serving.service import Service
@@ -36,6 +37,8 @@ def create_app(store: Store, settings: Serve, variant: str) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await _look(service)
+        if not store.live():
+            log.say("serve", "nothing is published yet: lists come once jobs/publish.py has run", "warning")
         looking = asyncio.create_task(_keep_looking(service))
         yield
         looking.cancel()
@@ -52,10 +55,13 @@ def create_app(store: Store, settings: Serve, variant: str) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
-    app.include_router(routes.router, dependencies=[Depends(Authorised())] if keys.wanted else [])
+    app.include_router(routes.router)
     app.include_router(health.router)
     app.add_exception_handler(StoreUnavailableError, _unavailable)
     app.add_middleware(Limits, settings=settings, metrics=service.metrics)
+    if keys.wanted:
+        app.add_middleware(Authorisation, keys=keys)
+        describe(app)
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,

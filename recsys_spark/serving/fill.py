@@ -6,6 +6,7 @@ and what a killed job has filled is nobody's until the job is run again.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -135,7 +136,7 @@ def _keeper(run: Run) -> Keeper | None:
 
 def _new_night(run: Run, variant: str, as_of: Any, model_version: str) -> About:
     version = run.tables.pin("recommendations")
-    return About(f"{as_of}.{run.run_id}", variant, as_of, model_version, version)
+    return About(f"{as_of}.{uuid.uuid4().hex[:16]}", variant, as_of, model_version, version)
 
 
 def _with_lists(run: Run, keeper: Keeper, about: About, rows: DataFrame, items: Sequence[Part]) -> Filled:

@@ -7,7 +7,6 @@ guessed. Requests of a key are paced by a token bucket.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import re
 import secrets
@@ -16,10 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-
-from fastapi import HTTPException
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from starlette.requests import HTTPConnection
 
 from recsys_spark.errors import UserError
 
@@ -126,27 +121,3 @@ def add_key(file: str, name: str) -> str:
 
 def _hash(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-class Authorised(HTTPBearer):
-    """A dependency that lets a request pass which has a key and has not asked too often."""
-
-    def __init__(self) -> None:
-        super().__init__(auto_error=False, description="a key that `recsys-serve --new-key NAME` printed")
-
-    async def __call__(self, request: HTTPConnection) -> HTTPAuthorizationCredentials | None:
-        """The credentials.
-
-        Raises:
-            HTTPException: 401 without a key of ours, 429 with Retry-After where the key has asked too often.
-        """
-        keys: Keys = request.app.state.service.keys
-        given = await super().__call__(request)
-        name = keys.name_of(given.credentials) if given else None
-        if name is None:
-            raise HTTPException(401, "a key is needed: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
-        request.state.key_name = name
-        seconds = keys.wait(name)
-        if seconds:
-            raise HTTPException(429, "this key asks too often", {"Retry-After": str(math.ceil(seconds))})
-        return given

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 from types import FrameType
@@ -49,5 +50,7 @@ def run(app: FastAPI, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT."""
     for one in _STOPS:
         signal.signal(one, lambda *_: None)  # uvicorn raises them again when it has stopped
+    gc.collect()
+    gc.freeze()  # what is loaded stays: the collector need not look through it again and again
     Server(app, host, port).run()
     log.say("serve", "stopped")

@@ -21,8 +21,6 @@ _GIVEN: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _NO_ROUTE: Final = "(none)"
 _HEADERS: Final = [
     (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]

@@ -25,6 +25,7 @@ from recsys_spark.tables import Tables
 
 DAY, NEXT = date(2024, 1, 3), date(2024, 1, 4)
 USERS = [f"user {number}" for number in range(23)] + ["é/ü", "'; --", "😀"]
+OF_B = ["user 7", "user 9"]
 KEY = b"a key of sixteen"
 
 
@@ -37,16 +38,14 @@ def entries(user: str, start: int) -> list[Entry]:
     ]
 
 
-def rows_of(day: date, start: int):
-    """Lists of everyone, in no order."""
-    rows = [
-        (day, "default", user, rank, *entry, ["model"], 1.0, f"model of {day}", "test")
+def rows_of(day: date, start: int, variant: str = "default", users=USERS):
+    """Lists of three, in no order."""
+    return [
+        (day, variant, user, rank, *entry, ["model"], 1.0, f"model of {day}", "test")
         for rank in (3, 1, 2)
-        for user in reversed(USERS)
+        for user in reversed(users)
         for entry in [entries(user, start)[rank - 1]]
     ]
-    assert len(rows) == 3 * len(USERS)
-    return rows
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +53,7 @@ def written(spark, tmp_path_factory) -> Path:
     """A root with the lists of two days, six items, and what is known of them."""
     root = tmp_path_factory.mktemp("written") / "root"
     tables = Tables(spark, str(root))
-    lists = [*rows_of(DAY, 0), *rows_of(NEXT, 1)]
+    lists = [*rows_of(DAY, 0), *rows_of(NEXT, 1), *rows_of(NEXT, 2, "b", OF_B)]
     features = [(day, "production", n, 10, 9 - n, None, None, None) for n in range(4) for day in (DAY, NEXT)]
     unknown = [None] * (len(ITEM_ATTRIBUTES.schema) - 2)
     for table, rows in (
@@ -78,20 +77,20 @@ def make_day(written, make_run, tmp_path):
     return make
 
 
-def where(day: date):
-    return {"as_of_date": day, "variant": "default"}
+def where(day: date, variant: str = "default"):
+    return {"as_of_date": day, "variant": variant}
 
 
-def fill(run):
-    night = filled(run, where(run.as_of), f"model of {run.as_of}")
+def fill(run, variant: str = "default"):
+    night = filled(run, where(run.as_of, variant), f"model of {run.as_of}")
     night.go_live(run)
     return night.about
 
 
-def night_of(run):
+def night_of(run, variant: str = "default"):
     store = EmbeddedStore(f"{run.artifacts}/store")
     store.refresh()
-    return store.live()["default"]
+    return store.live()[variant]
 
 
 def test_the_store_holds_what_the_live_table_holds(make_day):
@@ -131,13 +130,14 @@ def test_a_night_that_is_kept_is_gone_back_to_unless_its_lists_were_written_sinc
 def test_who_is_forgotten_is_in_no_file_of_the_store(make_day):
     fill(make_day(DAY))
     run = make_day(NEXT)
-    before = fill(run)
-    gone = "user 7"
-    left = run.tables.read("recommendations", where(NEXT)).where(F.col("user_id") != gone)
+    before, gone = fill(run), "user 7"
+    fill(make_day(NEXT), "b")
+    left = run.tables.read("recommendations", {"as_of_date": NEXT}).where(F.col("user_id") != gone)
     run.tables.append(RECOMMENDATIONS_CURRENT, left)
     forget = make_day(NEXT)
-    assert filled_again(forget) == len(USERS) - 1
+    assert filled_again(forget) == len(USERS) - 1 + len(OF_B) - 1
     night = night_of(run)
+    assert night_of(run, "b").lists(OF_B) == {"user 9": entries("user 9", 2)}
     assert night.about.name != before.name and night.about.model_version == before.model_version
     assert night.lists([gone, "user 8"]) == {"user 8": entries("user 8", 1)}
     assert night.popular(1)[0].title == "Title 0"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -190,3 +194,25 @@ def test_ids_that_are_too_long_or_hold_nothing_are_refused(url):
 def test_whatever_body_comes_it_is_answered_or_refused(url, body):
     answer = status_of(url, "POST", "/v1/users/recommendations", json.dumps(body).encode())
     assert answer == 200 or 400 <= answer < 500
+
+
+HERE = Path(__file__).parent.parent.parent
+CURL = [
+    pytest.param(line, id=f"{page}: {line[:50]}")
+    for page in ("README.md", "docs/serving.md")
+    for line in re.findall(r"^curl .*$", (HERE / page).read_text(encoding="utf-8"), re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("line", CURL)
+def test_each_curl_of_the_pages_is_answered(url, line):
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    command = [word.replace("http://127.0.0.1:8000", url).replace("$KEY", "key") for word in shlex.split(line)]
+    done = subprocess.run([*command, "--silent", "--fail"], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, done.stderr
+    assert {"items"} <= json.loads(done.stdout).keys()
+
+
+def test_the_pages_have_commands_to_try():
+    assert len(CURL) >= 4

@@ -1,6 +1,6 @@
 """Team-draft interleaving: one list from two rankers, and whose items the user takes (Radlinski, Kurup and Joachims, 2008).
 
-"How does clickthrough data reflect retrieval quality?" Each user compares both rankers at the same moment, so that far fewer
+"How does clickthrough data reflect retrieval quality?" Each user compares both rankers at the same moment, so that fewer
 users tell which is better than an A/B test needs; by how much the shop earns more, it does not tell.
 """
 

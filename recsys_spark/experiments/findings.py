@@ -145,12 +145,16 @@ def _guarded(one: Finding) -> str:
 
 
 def _words(one: Finding, alpha: float) -> str:
-    """`+3.1% (95% interval +0.4% to +5.8%), p = 0.0210, 0.0420 corrected`; of differences where the control is 0."""
+    """`+3.1% (95% interval +0.4% to +5.8%), p = 0.0210, corrected = 0.0420`; of differences where the control is 0."""
     assert one.effect is not None
     if math.isnan(one.effect.lift):
         change, ends, form = one.effect.difference, one.interval, "{:+.4g}"
     else:
         change, ends, form = one.effect.lift, one.lift_interval, "{:+.2%}"
     low, high = (form.format(end) for end in ends)
-    corrected = f", {one.p_adjusted:.4f} corrected" if one.p_adjusted > one.p_value else ""
-    return f"{form.format(change)} ({1 - alpha:.0%} interval {low} to {high}), p = {one.p_value:.4f}{corrected}"
+    corrected = f", corrected {_shown(one.p_adjusted)}" if one.p_adjusted > one.p_value else ""
+    return f"{form.format(change)} ({1 - alpha:.0%} interval {low} to {high}), p {_shown(one.p_value)}{corrected}"
+
+
+def _shown(p_value: float) -> str:
+    return "< 0.0001" if p_value < 0.0001 else f"= {p_value:.4f}"

@@ -51,6 +51,7 @@ def test_figures_and_statuses():
     assert one["conversion"].p_value == pytest.approx(2 * 2.866516e-7, rel=1e-4)  # z = 5
     assert one["conversion"].interval == pytest.approx((0.1 - 1.959964 * 0.02, 0.1 + 1.959964 * 0.02))
     assert one["conversion"].reason.startswith("+10.00% (95% interval +5.8")
+    assert one["conversion"].reason.endswith("p < 0.0001, corrected < 0.0001")
 
 
 def test_holm_by_hand_over_what_is_no_guardrail():

@@ -50,7 +50,7 @@ serve: setup ## Answer with ROOT's lists over HTTP, at port 8000 of this machine
 	$(BIN)/recsys-serve --root $(ROOT)
 
 test: setup ## Run the tests, less the slow ones.
-	$(BIN)/pytest -m "not slow" -n 2 --dist loadgroup
+	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile
 
 # pytest's status 5 says that no test was found, which is no failure.
 test-slow: setup ## Run only the slow tests: several ranks, kills, whole pipelines.

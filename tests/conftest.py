@@ -1,4 +1,4 @@
-"""One lazy Spark session for all tests, and the real data where there is some."""
+"""One lazy Spark session for all tests of a worker, and the real data where there is some."""
 
 from __future__ import annotations
 
@@ -14,13 +14,6 @@ from recsys_spark.runs import Run
 from recsys_spark.settings import Config
 
 REAL_DATA = "RECSYS_TEST_DATA"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers (`-n 2 --dist loadgroup`) all that shares the Spark session is one's; files without go to any."""
-    for item in items:
-        shares = "spark" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("spark" if shares else str(item.path)))
 
 
 @pytest.fixture(scope="session")

@@ -42,6 +42,7 @@ ROWS = {
         {"model_version": "neumf-0", "model_name": "neumf", "validation_ndcg": 0.25},
     ],
     "runs": [{"run_id": "r1", "stage": "recommend", "code_version": "0.1.0"}],
+    "assignments": [{"experiment": "e", "layer": "lists", "variant": "default", "user_id": "1"}],
 }
 
 
@@ -66,6 +67,11 @@ def test_the_current_list_has_titles_and_the_reason_in_words(shop):
         (4, None, "because you had untitled"),
         (5, None, "invented"),
     ]
+
+
+def test_the_list_of_an_assigned_variant_names_its_experiment(shop):
+    rows = shop.sql("SELECT DISTINCT experiment, variant, user_id FROM assigned_recommendations").fetchall()
+    assert rows == [("e", "default", "1")]
 
 
 def test_words_of_a_new_code_appear_by_themselves():

@@ -136,7 +136,7 @@ def made_artifact(config: Config, name: str, users: int, items: int, location: s
     from recsys_spark.models import build_model
     from recsys_spark.training.setup import scoring_of
 
-    settings = getattr(config.model, name).model_dump()
+    settings = getattr(config.model, name).arguments()
     model = build_model(name, settings, users, items)
     arrays = {f"{place:03d} {weight.path}": np.asarray(weight) for place, weight in enumerate(model.weights)}
     manifest = {

@@ -6,12 +6,18 @@ import contextlib
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 def header(seed: int, *remarks: str) -> str:
@@ -59,6 +65,29 @@ def seconds_of(work: Callable[[], Any]) -> float:
 def spread(values: Sequence[float], form: str = ",.0f") -> str:
     """Median, and in brackets the least and the greatest."""
     return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+
+
+def submitted(
+    job: str, *arguments: str, files: Sequence[str], settings: Sequence[str], spark: Sequence[str] = ()
+) -> None:
+    """One job as a person would run it; what it prints goes to stderr.
+
+    Args:
+        files: of configuration.
+        spark: arguments of spark-submit's own.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+    """
+    command = [str(Path(sys.executable).with_name("spark-submit")), *spark, f"jobs/{job}.py", *arguments]
+    command += [part for file in files for part in ("--config", file)]
+    command += [part for setting in settings for part in ("--set", setting)]
+    subprocess.run(command, cwd=CHECKOUT, check=True, stdout=sys.stderr)
+
+
+def thrown_away(frame: DataFrame) -> None:
+    """Compute every row of a frame, and keep none."""
+    frame.write.format("noop").mode("overwrite").save()
 
 
 def local_session(driver_memory: str) -> Any:

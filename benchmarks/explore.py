@@ -14,9 +14,9 @@ import io
 import statistics
 from collections.abc import Callable, Sequence
 
-from bench import header, local_session, seconds_of, spread
+from bench import header, local_session, seconds_of, spread, thrown_away
 from data_stages import config_for, made_root, parser_of
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
@@ -57,8 +57,8 @@ def measure(run: Run) -> dict[str, float]:
     """Seconds of each kind, one after the other."""
     events = run.tables.read("events")
     work: dict[str, Callable[[], object]] = {
-        "total": lambda: noop(events.agg(F.count(c.USER_ID), F.count(c.ITEM_ID), *aggregates())),
-        "by user": lambda: noop(events.groupBy(c.USER_ID).agg(F.count(c.ITEM_ID), *aggregates())),
+        "total": lambda: thrown_away(events.agg(F.count(c.USER_ID), F.count(c.ITEM_ID), *aggregates())),
+        "by user": lambda: thrown_away(events.groupBy(c.USER_ID).agg(F.count(c.ITEM_ID), *aggregates())),
         "explore": lambda: explored(run),
     }
     return {kind: seconds_of(work[kind]) for kind in KINDS}
@@ -68,10 +68,6 @@ def aggregates() -> list[Column]:
     """What a plain aggregation takes of every event."""
     time = F.col(c.EVENT_TIME)
     return [F.count(c.EVENT_TYPE), F.min(time), F.max(time), F.sum(c.EVENT_VALUE)]
-
-
-def noop(frame: DataFrame) -> None:
-    frame.write.format("noop").mode("overwrite").save()
 
 
 def explored(run: Run) -> None:

@@ -16,17 +16,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 from collections import defaultdict
 from itertools import product
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from bench import header, seconds_of, spread
+from bench import header, seconds_of, spread, submitted
 from deltalake import DeltaTable
 
-CHECKOUT = Path(__file__).resolve().parent.parent
 SAMPLING = ("popularity", "uniform")
 NDCG = "ndcg@10"
 
@@ -56,14 +53,10 @@ def main() -> None:
 
 
 def train(options: argparse.Namespace, sampling: str, negatives: int, seed: int) -> None:
-    """One job as a person would run it; what it prints goes to stderr."""
-    submit = Path(sys.executable).with_name("spark-submit")
+    """The evaluate fit, with these negatives and this seed."""
     chosen = [f"model.softmax_dnn.sampling={sampling}", f"model.softmax_dnn.negatives={negatives}", f"run.seed={seed}"]
     settings = ["model.name=softmax_dnn", "examples.fits=[evaluate]", *chosen, *options.settings]
-    command = [str(submit), str(CHECKOUT / "jobs" / "train.py"), "--root", str(options.root)]
-    command += [part for file in options.config for part in ("--config", file)]
-    command += [part for setting in settings for part in ("--set", setting)]
-    subprocess.run(command, check=True, stdout=sys.stderr)
+    submitted("train", "--root", str(options.root.resolve()), files=options.config, settings=settings)
 
 
 def figures_of(root: Path) -> tuple[int, float, float]:

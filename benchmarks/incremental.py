@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from bench import header, local_session
+from bench import header, local_session, submitted
 from data_stages import config_for, made_root
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -29,7 +27,6 @@ from recsys_spark.config import load_config
 from recsys_spark.session import get_session
 from recsys_spark.stages import PIPELINE
 
-CHECKOUT = Path(__file__).resolve().parent.parent
 OF_MODEL = ("examples", "train", "evaluate")
 COLUMNS = (c.USER_ID, c.ITEM_ID, c.EVENT_TIME, c.EVENT_TYPE, c.EVENT_ID)
 SETTINGS = (
@@ -56,20 +53,20 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
     options = parser.parse_args()
     print(header(load_config().run.seed, f"{options.events:,} events", *options.settings), flush=True)
-    last = delivered(options)
+    source, last = delivered(options)
     nights, full = options.root / "nights", options.root / "full"
     for root in (nights, full):
         shutil.rmtree(root, ignore_errors=True)
-    night(options, nights, "year", last - timedelta(days=1))
-    night(options, nights, "day", last)
-    night(options, full, "*", last)
+    night(options, nights, source / "year", last - timedelta(days=1))
+    night(options, nights, source / "day", last)
+    night(options, full, source / "*", last)
     before, after = (seconds_by_stage(nights, day) for day in (last - timedelta(days=1), last))
     print(table(after, seconds_by_stage(full, last), before))
     print("\n" + agreement(options, nights, full, last))
 
 
-def delivered(options: argparse.Namespace) -> date:
-    """Write the year and the day as files of a shop, if they are not there; the last day."""
+def delivered(options: argparse.Namespace) -> tuple[Path, date]:
+    """Write the year and the day as files of a shop, if they are not there; where, and the last day."""
     spark = local_session(options.driver_memory)
     config = config_for(options.events, ["generate.days=366"])
     last = date.fromisoformat(config.generate.end)
@@ -86,9 +83,8 @@ def delivered(options: argparse.Namespace) -> date:
         )
     day = spark.read.parquet(str(source / "day"))
     print(f"- the last day: {day.count():,} events of {day.select(c.USER_ID).distinct().count():,} users", flush=True)
-    options.source = source
     spark.stop()
-    return last
+    return source.resolve(), last
 
 
 def acting(of_day: DataFrame, events: DataFrame, share: float) -> DataFrame:
@@ -98,25 +94,15 @@ def acting(of_day: DataFrame, events: DataFrame, share: float) -> DataFrame:
     return of_day.join(users.limit(most), on=c.USER_ID, how="left_semi")
 
 
-def night(options: argparse.Namespace, root: Path, files: str, as_of: date) -> None:
-    """One pipeline, as a person would run it; what it prints goes to stderr.
-
-    Raises:
-        subprocess.CalledProcessError: it failed.
-    """
-    settings = [*SETTINGS, f"ingest.path={options.source.resolve() / files}", *options.settings]
-    submit = Path(sys.executable).with_name("spark-submit")
-    command = [
-        str(submit),
-        "--driver-memory",
-        options.driver_memory,
-        "jobs/pipeline.py",
-        "--config",
-        "conf/generated.yaml",
-    ]
-    command += ["--root", str(root.resolve()), "--as-of", as_of.isoformat()]
-    command += [part for setting in settings for part in ("--set", setting)]
-    subprocess.run(command, cwd=CHECKOUT, check=True, stdout=sys.stderr)
+def night(options: argparse.Namespace, root: Path, files: Path, as_of: date) -> None:
+    """One pipeline over what the shop delivered."""
+    submitted(
+        "pipeline",
+        *("--root", str(root.resolve()), "--as-of", as_of.isoformat()),
+        files=["conf/generated.yaml"],
+        settings=[*SETTINGS, f"ingest.path={files}", *options.settings],
+        spark=["--driver-memory", options.driver_memory],
+    )
 
 
 def seconds_by_stage(root: Path, as_of: date) -> dict[str, float]:

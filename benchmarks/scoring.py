@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench import header, local_session, seconds_of, spread
+from bench import header, local_session, seconds_of, spread, thrown_away
 from deltalake import DeltaTable
 from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from two_stage import with_lists
 
 from recsys_spark import columns as c
 from recsys_spark.models.scoring import BlockScorer
@@ -66,12 +67,9 @@ def main() -> None:
 
 def alternatives(spark: SparkSession, interactions: DataFrame, artifact: str) -> dict[str, Any]:
     """What is timed, by name; each call does the whole work once."""
-    cores = os.cpu_count() or 1
     sizes = load_manifest(artifact)["model"]
     weights = {name.rpartition("/")[2]: array for name, array in load_arrays(artifact).items()}
-    histories = interactions.groupBy(c.USER_IDX).agg(F.array_sort(F.collect_list(c.ITEM_IDX)).alias("seen"))
-    nothing_known = {c.SEGMENT: F.lit(None).cast("string"), c.ITEMS: F.lit(None).cast("array<int>")}
-    users = histories.withColumns(nothing_known).repartition(4 * cores, c.USER_IDX).persist()
+    users = with_lists(interactions)
     rows = users.select(c.USER_IDX, "seen").orderBy(c.USER_IDX).collect()  # a benchmark's own size: MovieLens
     user_idx = np.array([row[c.USER_IDX] for row in rows])
     indptr = np.concatenate([[0], np.cumsum([len(row["seen"]) for row in rows])])
@@ -79,7 +77,7 @@ def alternatives(spark: SparkSession, interactions: DataFrame, artifact: str) ->
     policy = Policy(artifact, N, True, BLOCK_USERS)
     nothing = Popular(np.arange(sizes["n_items"], dtype=np.int32), np.zeros(sizes["n_items"], np.float32), {})
     lists = users.transform(top_n_lists(policy, spark.sparkContext.broadcast(nothing)))
-    scorer = BlockScorer(weights, threads=cores)
+    scorer = BlockScorer(weights, threads=os.cpu_count() or 1)
     pairs = interactions.select(c.USER_IDX, c.ITEM_IDX, F.lit(1.0).alias("rating"))
     als = ALS(
         rank=RANK, maxIter=3, implicitPrefs=True, userCol=c.USER_IDX, itemCol=c.ITEM_IDX, ratingCol="rating", seed=42
@@ -87,10 +85,10 @@ def alternatives(spark: SparkSession, interactions: DataFrame, artifact: str) ->
     units = len(weights["hidden_kernel_2"])
     hidden = np.random.default_rng(0).standard_normal((sizes["n_items"], units), dtype=np.float32)
     return {
-        "job": lambda: lists.write.format("noop").mode("overwrite").save(),
+        "job": lambda: thrown_away(lists),
         "scorer": lambda: scorer.top_n(user_idx, N, (indptr, seen)),
         "product": lambda: product(len(user_idx), hidden, np.asarray(weights["hidden_kernel_2"])),
-        "ALS": lambda: als.recommendForAllUsers(N).write.format("noop").mode("overwrite").save(),
+        "ALS": lambda: thrown_away(als.recommendForAllUsers(N)),
     }
 
 

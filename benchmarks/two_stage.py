@@ -35,7 +35,7 @@ from typing import Any
 
 import numpy as np
 import psutil
-from bench import header, local_session, seconds_of, spread
+from bench import header, local_session, seconds_of, spread, thrown_away
 from deltalake import DeltaTable
 from pyspark.ml.recommendation import ALS, ALSModel
 from pyspark.sql import DataFrame, SparkSession
@@ -256,10 +256,6 @@ def print_quality(works: Mapping[str, DataFrame], relevant: DataFrame) -> None:
 
 def best_of(own: Mapping[str, float]) -> dict[str, float]:
     return dict(sorted(own.items(), key=lambda pair: -pair[1])[:N])
-
-
-def thrown_away(rows: DataFrame) -> None:
-    rows.write.format("noop").mode("overwrite").save()
 
 
 class Workers(threading.Thread):

@@ -90,6 +90,11 @@ class Run:
         """
         return artifacts_of(self.config.storage.artifacts, self.root)
 
+    @property
+    def reports(self) -> str:
+        """Where what is for people to read goes: below the root, or below the artifacts where that is a catalogue."""
+        return self.artifacts if self.tables.in_catalog else self.root
+
     def say(self, line: str, **fields: Any) -> None:
         """A line of progress, at once; `fields` are for machines, see `log.say`."""
         log.say(self.stage, line, **self._names(), **fields)

@@ -42,10 +42,10 @@ def save_folder(location: str, manifest: Mapping[str, Any], arrays: Arrays) -> N
         with filesystem.open(join(path, _ARRAYS, file), "wb") as opened:
             np.save(opened, np.asarray(arrays[name]), allow_pickle=False)
     content = dict(manifest) | {"arrays": names}
-    replace_file(join(location, MANIFEST), json.dumps(content, indent=2, sort_keys=True, default=str).encode())
+    save_file(join(location, MANIFEST), json.dumps(content, indent=2, sort_keys=True, default=str).encode())
 
 
-def replace_file(location: str, content: bytes) -> None:
+def save_file(location: str, content: bytes) -> None:
     """Write one file so that readers see the old one or the new one, whole; its folder is made where there is none."""
     filesystem, path = _filesystem(location)
     filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
@@ -85,24 +85,10 @@ def copy_file(location: str, to: str) -> None:
     filesystem.cp_file(path, target)
 
 
-def save_file(location: str, content: bytes) -> None:
-    """Write one file, for people to read; folders on the way to it are made, a file that is there is replaced."""
-    filesystem, path = _filesystem(location)
-    filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
-    with filesystem.open(path, "wb") as opened:
-        opened.write(content)
-
-
 def has_folder(location: str) -> bool:
     """Whether a whole folder is there."""
     filesystem, path = _filesystem(location)
     return bool(filesystem.exists(join(path, MANIFEST)))
-
-
-def has_file(location: str, name: str) -> bool:
-    """Whether a file of that name is directly below a location."""
-    filesystem, path = _filesystem(location)
-    return bool(filesystem.exists(join(path, name)))
 
 
 def load_manifest(location: str) -> dict[str, Any]:

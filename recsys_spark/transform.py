@@ -10,9 +10,12 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
+from recsys_spark import columns as c
 from recsys_spark.errors import SchemaError
 
 Transformer = Callable[[DataFrame], DataFrame]
+
+USER_COLUMNS: Final = (c.GENDER, c.AGE)  # attributes of users that have a column of their own
 
 _HASH_STEPS: Final = 1 << 20
 
@@ -70,6 +73,11 @@ def shuffle_partitions(frame: DataFrame) -> int:
     Without a number Spark would join small partitions into few, and Python work on them would use few cores.
     """
     return int(frame.sparkSession.conf.get("spark.sql.shuffle.partitions") or 1)
+
+
+def user_attribute(name: str) -> Column:
+    """What `user_attributes` has of a user under a name: in a column of its own, or under a key of `attributes`."""
+    return F.col(name) if name in USER_COLUMNS else F.col(c.ATTRIBUTES)[name]
 
 
 def in_sample(share: float, seed: int, *columns: str) -> Column:

@@ -81,7 +81,7 @@ def _kept(run: Run) -> dict[Key, list[Measured]]:
 
 
 def _report(run: Run, lines: Mapping[str, Sequence[Line]], failed: Mapping[str, str]) -> None:
-    folder = run.artifacts if run.tables.in_catalog else run.root
+    folder = run.reports
     report = markdown(run.config.benchmark, lines, failed)
     for line in report:
         run.say(line)

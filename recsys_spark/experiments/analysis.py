@@ -204,7 +204,6 @@ def _show(
         counted.users,
         [row.asDict() for row in rows],
     )
-    folder = run.artifacts if run.tables.in_catalog else run.root
-    place = storage.join(folder, "verdicts", f"{experiment.name}-{run.as_of}.html")
+    place = storage.join(run.reports, "verdicts", f"{experiment.name}-{run.as_of}.html")
     storage.save_file(place, page(report).html().encode())
     run.notes.append(f"the page: {place}")

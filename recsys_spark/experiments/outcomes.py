@@ -13,7 +13,7 @@ from recsys_spark import columns as c
 from recsys_spark.experiment_settings import Experiment, Metric
 from recsys_spark.experiments.moments import PARTS, aggregates
 from recsys_spark.interactions.split import end_of
-from recsys_spark.transform import Transformer
+from recsys_spark.transform import Transformer, user_attribute
 
 ALL: Final = "all"
 EARLY, IS_WHOLE, VARIANTS = "early_outcomes", "is_whole", "variants"
@@ -88,7 +88,7 @@ def with_segments(attributes: DataFrame, names: Sequence[str]) -> Transformer:
     def join(users: DataFrame) -> DataFrame:
         if not names:
             return users.withColumn(_SEGMENTS, F.array(F.lit(ALL)))
-        values = {name: _attribute(name).alias(name) for name in names}
+        values = {name: user_attribute(name).alias(name) for name in names}
         known = users.join(attributes.select(c.USER_ID, *values.values()), on=c.USER_ID, how="left")
         parts = [F.lit(ALL)]
         for name in names:
@@ -166,7 +166,3 @@ def _of_any(metrics: Mapping[str, Metric]) -> Column:
     if not all(metric.types for metric in metrics.values()):
         return F.lit(True)
     return F.col(c.EVENT_TYPE).isin(sorted({kind for metric in metrics.values() for kind in metric.types + metric.per}))
-
-
-def _attribute(name: str) -> Column:
-    return F.col(name) if name in (c.GENDER, c.AGE) else F.col(c.ATTRIBUTES)[name]

@@ -11,15 +11,14 @@ from recsys_spark import columns as c
 from recsys_spark.explore.entries import UNKNOWN, Entry, entries
 from recsys_spark.explore.groups import largest
 from recsys_spark.explore.passes import TEST, TRAIN
+from recsys_spark.transform import user_attribute
 
-USER_COLUMNS: Final = (c.GENDER, c.AGE)
 ITEM_COLUMNS: Final = (c.TITLE, c.CATEGORY, c.BRAND, c.PRICE, c.YEAR)
 
 
 def attribute(name: str) -> Column:
     """An attribute of users by its name, a column of its own or a key of the map; blank is not known."""
-    value = F.col(name) if name in USER_COLUMNS else F.col(c.ATTRIBUTES)[name]
-    return F.coalesce(F.nullif(F.trim(value), F.lit("")), F.lit(UNKNOWN))
+    return F.coalesce(F.nullif(F.trim(user_attribute(name)), F.lit("")), F.lit(UNKNOWN))
 
 
 def categories() -> Column:

@@ -19,7 +19,7 @@ from recsys_spark.explore.shift import shifts
 from recsys_spark.explore.tail import lengths, tail
 from recsys_spark.runs import Run
 from recsys_spark.schemas import EVENTS_REJECTED, ITEM_ATTRIBUTES, USER_ATTRIBUTES
-from recsys_spark.transform import in_sample
+from recsys_spark.transform import USER_COLUMNS, in_sample
 
 _BOX_GROUPS: Final = 3  # of the demographic, beside the others
 _BOX_CATEGORIES: Final = 8
@@ -73,7 +73,7 @@ def _of_users(users: DataFrame, demographics: dict[str, DataFrame], top: int, li
         *tail(counts, c.USERS),
         *lengths(counts),
         *new_by_week(users, c.USERS, limit),
-        *missing(users, described.USER_COLUMNS, c.USERS, top, limit),
+        *missing(users, USER_COLUMNS, c.USERS, top, limit),
     ]
 
 

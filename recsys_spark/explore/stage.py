@@ -29,7 +29,7 @@ def run(run: Run) -> None:
     rows = run.spark.createDataFrame([(run.as_of, *entry, run.run_id) for entry in found], EXPLORATION.schema)
     run.counts["figures"] = run.tables.replace(EXPLORATION, rows, {c.AS_OF_DATE: run.as_of})
     page = report(Entries(found), run.config, run.as_of)
-    folder = storage.join(run.artifacts if run.tables.in_catalog else run.root, "reports", "explore", str(run.as_of))
+    folder = storage.join(run.reports, "reports", "explore", str(run.as_of))
     storage.delete_folder(folder)  # an earlier page may have had other pictures
     for name, content in {**page.pictures(), "index.html": page.html().encode()}.items():
         storage.save_file(storage.join(folder, name), content)

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from recsys_spark import columns as c
 from recsys_spark.schemas import ITEM_FEATURES, USER_FEATURES
 from recsys_spark.settings import Fit
-from recsys_spark.transform import Transformer, conform
+from recsys_spark.transform import Transformer, conform, user_attribute
 
 
 def user_features(as_of: date, fit: Fit, segments: DataFrame) -> Transformer:
@@ -43,8 +43,7 @@ def item_features(as_of: date, fit: Fit) -> Transformer:
 
 def segments(users: DataFrame, attributes: DataFrame, name: str) -> DataFrame:
     """`(user_idx, segment)`: the attribute `name` of each user, a column of its own or a key of the map."""
-    value = attributes[name] if name in (c.GENDER, c.AGE) else attributes[c.ATTRIBUTES][name]
-    of_id = attributes.select(c.USER_ID, value.alias(c.SEGMENT))
+    of_id = attributes.select(c.USER_ID, user_attribute(name).alias(c.SEGMENT))
     return users.select(c.USER_ID, c.USER_IDX).join(of_id, on=c.USER_ID, how="inner").select(c.USER_IDX, c.SEGMENT)
 
 

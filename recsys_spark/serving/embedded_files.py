@@ -75,7 +75,7 @@ class EmbeddedKeeper:
         (items,) = (part.name for part in parts if part.shard == ITEMS_PART)
         manifest = asdict(about) | {"shards": shards, "lists": files, "items": items}
         text = json.dumps(manifest, indent=2, default=str)
-        storage.replace_file(storage.join(self.location, about.name, MANIFEST), text.encode())
+        storage.save_file(storage.join(self.location, about.name, MANIFEST), text.encode())
 
     def kept(self, variant: str) -> list[About]:
         names = live_nights(self.location).get(variant, [])
@@ -88,7 +88,7 @@ class EmbeddedKeeper:
         nights = live_nights(self.location)
         others = [name for name in nights.get(about.variant, []) if name != about.name]
         nights[about.variant] = [about.name, *others][:keep]
-        storage.replace_file(storage.join(self.location, LIVE), json.dumps(nights, indent=2).encode())
+        storage.save_file(storage.join(self.location, LIVE), json.dumps(nights, indent=2).encode())
         spared = {name for names in nights.values() for name in names}
         for name in set(storage.folders(self.location)) - spared:
             storage.delete_folder(storage.join(self.location, name))

@@ -27,10 +27,10 @@ def hold_own(run: Run) -> bool:
     Raises:
         UserError: it is another root's.
     """
-    if not run.config.storage.artifacts or not storage.has_file(run.artifacts, _MARK):
+    mark = storage.read_file(storage.join(run.artifacts, _MARK)) if run.config.storage.artifacts else None
+    if mark is None:
         return False
-    with storage.opened(storage.join(run.artifacts, _MARK)) as mark:
-        owner = mark.read().decode()
+    owner = mark.decode()
     if owner != run.root:
         raise UserError(
             f"storage.artifacts={run.artifacts} is the folder of the root {owner}, and {run.root} needs one of its own: upkeep "

@@ -54,7 +54,7 @@ test: setup ## Run the tests, less the slow ones.
 
 # pytest's status 5 says that no test was found, which is no failure.
 test-slow: setup ## Run only the slow tests: several ranks, kills, whole pipelines.
-	$(BIN)/pytest -m slow || [ $$? -eq 5 ]
+	$(BIN)/pytest -m slow -n 2 --dist loadfile --no-loadscope-reorder || [ $$? -eq 5 ]
 
 test-all: test test-slow ## Run all the tests.
 

@@ -17,6 +17,7 @@ Ints = npt.NDArray[np.int32]
 # Added to the diagonal, so that a list may be longer than the likeness has dimensions: no item is wholly told by others.
 _OWN: Final = 0.01
 _LEAST_VARIANCE: Final = 1e-6
+_ROUNDING: Final = 1e-5  # of a likeness
 
 
 class Likeness(Protocol):
@@ -78,6 +79,18 @@ def mmr(relevance: Floats, likeness: Likeness, n: int, share: float) -> Ints:
         like += base
         np.minimum(value, like, out=value)  # the nearest of the picked counts
     return picked
+
+
+def within_reach(relevance: Floats, n: int, share: float) -> int:
+    """How many candidates, of rows (U, C) that are sorted by relevance, can be among the n that `mmr` picks of any row.
+
+    A likeness is in [0, 1], so what is worth less at likeness 0 than n others are at 1 never gets its turn. O(U C).
+    """
+    if n >= relevance.shape[1] or not len(relevance):
+        return relevance.shape[1]
+    best = np.where(relevance > -np.inf, share * np.maximum(relevance, 0.0), -np.inf)
+    worth = best[:, n - 1] - (1.0 - share) - _ROUNDING
+    return int((best >= worth[:, np.newaxis]).sum(axis=1).max())
 
 
 def dpp(relevance: Floats, likeness: Likeness, n: int, share: float) -> Ints:

@@ -16,7 +16,7 @@ from threadpoolctl import ThreadpoolController
 
 from recsys_spark.errors import UserError
 from recsys_spark.recommend.constrained import Dice, Limits, exposure_weights, fill
-from recsys_spark.recommend.diversity import ByCategory, ByVectors, Likeness, dpp, mmr
+from recsys_spark.recommend.diversity import ByCategory, ByVectors, Likeness, dpp, mmr, within_reach
 from recsys_spark.rerank_settings import Rerank
 
 Doubles = npt.NDArray[np.float64]
@@ -191,9 +191,11 @@ def _diversified(
                 "diversity by vectors, and the items have none: take recommend.rerank.diversity.by=category"
             )
         width = max(width, items.vectors.shape[1] + 1)
-    ordered, after = np.take_along_axis(pool, order, axis=1), np.empty(pool.shape, np.int64)
     values = np.take_along_axis(relevance, order, axis=1)
-    wide = max(1, _CHUNK_FLOATS // max(1, pool.shape[1] * width))
+    reach = within_reach(values, n, setting.relevance) if setting.kind == "mmr" else pool.shape[1]
+    values, ordered = values[:, :reach], np.take_along_axis(pool, order[:, :reach], axis=1)
+    after = np.empty(pool.shape, np.int64)
+    wide = max(1, _CHUNK_FLOATS // max(1, reach * width))
     with _libraries().limit(limits=1, user_api="blas"):  # products of a user each are too small to be shared
         for start in range(0, len(pool), wide):
             rows = slice(start, start + wide)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_spark.recommend.diversity import ByCategory, ByVectors, dpp, mmr
+from recsys_spark.recommend.diversity import ByCategory, ByVectors, dpp, mmr, within_reach
 
 
 def unit(rng, *shape):
@@ -126,3 +126,24 @@ def test_users_with_few_candidates_beside_others_with_many(pick, slow, share):
 def test_of_equals_the_first_is_picked(pick):
     relevance = np.zeros((2, 150), np.float32)
     assert pick(relevance, ByCategory(np.full((2, 150), -1)), 70, 0.5).tolist() == [list(range(70))] * 2
+
+
+@given(st.integers(0, 10_000), st.integers(1, 12), st.sampled_from([0.0, 0.5, 0.8, 0.95]))
+@settings(deadline=None, max_examples=50)
+def test_nothing_out_of_reach_is_ever_picked(seed, n, share):
+    rng = np.random.default_rng(seed)
+    relevance = -np.sort(-rng.beta(1.0, 4.0, (3, 40)).astype(np.float32), axis=1)
+    relevance[0, 30:] = -np.inf
+    vectors = unit(rng, 3, 40, 4)
+    reach = within_reach(relevance, n, share)
+    picked = mmr(relevance, ByVectors(vectors), n, share)
+    assert picked.max() < reach <= 40
+    assert mmr(relevance[:, :reach], ByVectors(vectors[:, :reach]), n, share).tolist() == picked.tolist()
+
+
+def test_the_reach_by_hand():
+    # 0.9 * 0.8 - 0.1 = 0.62, which 0.9 * 0.7 = 0.63 may come to and 0.9 * 0.6 = 0.54 may not
+    relevance = np.array([[1.0, 0.8, 0.7, 0.6, 0.5]], np.float32)
+    assert within_reach(relevance, 2, 0.9) == 3
+    assert within_reach(relevance, 5, 0.9) == 5
+    assert within_reach(relevance, 2, 0.5) == 5

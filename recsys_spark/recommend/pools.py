@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,11 @@ from recsys_spark.recommend.barring import Bools, column_of, ragged_of
 from recsys_spark.recommend.blocks import Block, best_by
 from recsys_spark.recommend.histories import users_of
 from recsys_spark.recommend.proposals import Joined
-from recsys_spark.recommend.reasons import BITS, CO_OCCURRENCE, MODEL, REPEAT
+from recsys_spark.recommend.reasons import BITS, CO_OCCURRENCE, MODEL, POPULAR, REPEAT, RETRIEVER
 from recsys_spark.recommend.scorer import ModelScorer
 from recsys_spark.recommend.sources import Sources, candidates_of
+
+_OWN: Final = BITS[RETRIEVER] | BITS[CO_OCCURRENCE] | BITS[REPEAT]  # sources that go by what the user had
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def of_candidates(scorer: ModelScorer, block: Block, sources: Sources) -> Pool:
     """The candidates, those of the batch or else proposed now, in the order of the model's scores. O(U C) scores.
 
     What is newer than the model is left out. Users whom the model does not know keep the order of the sources, with scores
-    1, 1/2, 1/3, ...
+    1, 1/2, 1/3, ..., and what no source took from their own history is marked as popular: it is fallback.
     """
     found = _joined(block, sources)
     users = users_of(block.batch, scorer.history, scorer.n_items)
@@ -90,7 +92,9 @@ def of_candidates(scorer: ModelScorer, block: Block, sources: Sources) -> Pool:
     in_order = np.broadcast_to(1.0 / np.arange(1, width + 1), scores[~known].shape)
     scores[~known] = np.where(found.items[~known] >= 0, in_order, -np.inf)
     order = np.lexsort((found.items, -scores), axis=1)
-    items, bits, because = (np.take_along_axis(each, order, axis=1) for each in found)
+    for_anyone = ~known[:, np.newaxis] & (found.bits & _OWN == 0)
+    marked = found._replace(bits=np.where(for_anyone, found.bits | BITS[POPULAR], found.bits))
+    items, bits, because = (np.take_along_axis(each, order, axis=1) for each in marked)
     best = np.take_along_axis(scores, order, axis=1)
     return Pool(np.where(np.isneginf(best), NO_ITEM, items), best, bits, because, known)
 

@@ -25,7 +25,7 @@ from recsys_spark.recommend.item_facts import facts_of_items, hold_vectors
 from recsys_spark.recommend.lists import Policy, top_n_lists
 from recsys_spark.recommend.newer import with_newer
 from recsys_spark.recommend.publish import recommendations
-from recsys_spark.recommend.reasons import CO_OCCURRENCE, POPULAR, POPULAR_SEGMENT, REPEAT, RETRIEVER, words
+from recsys_spark.recommend.reasons import CO_OCCURRENCE, POPULAR, REPEAT, RETRIEVER, words
 from recsys_spark.recommend.refresh import kept_lists
 from recsys_spark.recommend.rerank import ItemFacts, RerankPolicy, policy_of, steps_of
 from recsys_spark.recommend.sources import Sources
@@ -233,9 +233,9 @@ def _report(run: Run, where: SliceKey) -> None:
     written = run.tables.read("recommendations", where)
     by_reason = written.groupBy(c.REASON_CODE).count().orderBy(F.desc("count")).collect()
     run.counts |= {f"rows_{row[c.REASON_CODE]}": row["count"] for row in by_reason}
-    fallback = sum(row["count"] for row in by_reason if row[c.REASON_CODE] in (POPULAR, POPULAR_SEGMENT))
+    fallback = written.where(F.array_contains(c.SOURCES, POPULAR)).count()
     if fallback:
-        run.notes.append(f"{fallback:,} rows are fallback: what is popular in the user's segment, or overall")
+        run.notes.append(f"{fallback:,} rows are fallback: what is popular, in the user's segment or overall")
     run.notes += _examples(written, run.tables.read_or_empty(ITEM_ATTRIBUTES))
     run.notes.append(
         "next: jobs/publish.py holds these lists against its gates and puts them in the place of the live ones"

@@ -16,13 +16,17 @@ OLD, NEW = "neumf-20240102-production-a", "neumf-20240103-production-b"
 
 def lists(spark, schema, day, version, of_users):
     rows = [
-        (day, "default", user, place + 1, item, score, reason, None, [], 1.0, version, "test")
+        (day, "default", user, place + 1, item, score, reason, None, sources_of(reason), 1.0, version, "test")
         for user, items in of_users.items()
         for place, (item, score, reason) in enumerate(items)
     ]
     width = len(schema.names)
     assert all(len(row) == width for row in rows)
     return spark.createDataFrame(rows, schema)
+
+
+def sources_of(reason):
+    return ["popular"] if reason.startswith("popular") else [reason]
 
 
 @pytest.fixture

@@ -78,7 +78,8 @@ _RECOMMENDATION_COLUMNS = [
     column(
         c.SOURCES,
         ArrayType(STRING),
-        "the candidate sources that proposed it; with popular, it is fallback: none did, or none that goes by what the user had, for a user whom the model does not know",
+        "the candidate sources that proposed it; with popular, it is fallback: none did, or none that goes by what the user "
+        "had, for a user whom the model does not know",
     ),
     column(c.PROPENSITY, DOUBLE, "probability with which the policy showed it; 1 where nothing was drawn"),
     column(c.MODEL_VERSION, STRING, "the model that scored it, see models"),

@@ -86,7 +86,7 @@ def test_users_whom_the_model_does_not_know_keep_the_order_of_the_sources():
         (3, "co_occurrence"), (5, "co_occurrence"), (4, "recent_popular")
     ]  # fmt: skip
     assert [row["score"] for row in rows] == pytest.approx([1, 1 / 2, 1 / 3])
-    assert [row["sources"] for row in rows] == [4, 4, 8 + 64]  # what everyone gets is fallback
+    assert [row["sources"] for row in rows] == [4, 4 + 8, 8 + 64]  # what everyone gets is fallback
 
 
 def test_candidates_of_the_table_are_taken_as_they_are():

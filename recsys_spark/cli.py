@@ -81,7 +81,7 @@ def parse(stage: str, description: str, argv: Sequence[str] | None = None) -> Ar
         "--as-of",
         type=day,
         metavar="DATE",
-        help="last day whose events count, YYYY-MM-DD (default: the day of the newest event)",
+        help="last day whose events count, YYYY-MM-DD or yesterday, in UTC (default: the day of the newest event)",
     )
     parser.add_argument(
         "--print-config", action="store_true", help="print the effective configuration as YAML and stop"

@@ -94,7 +94,11 @@ def left_by(
     own = [row for row in ordered if row["pipeline_id"] == latest]
     done = [row for row in own if row["status"] == "done"]
     names = {row["stage"] for row in done}
-    whole = tuple(name for place, name in enumerate(stages) if names.issuperset(stages[: place + 1]))
+    behind = [place for place, name in enumerate(stages) if name in names]
+    kept = (
+        {name for name in stages[: behind[-1]] if name in OF_TRAINING} if behind else set()
+    )  # left out, as a model was kept
+    whole = tuple(name for place, name in enumerate(stages) if (names | kept).issuperset(stages[: place + 1]))
     if not latest.startswith(_OF_SEVERAL) or not whole or stages[-1] in names:
         return Night(tuple(stages), as_of)  # a job by itself, nothing to spare, or nothing left
     dates = {row[c.AS_OF_DATE] for row in done} - {None}

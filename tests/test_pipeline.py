@@ -69,6 +69,14 @@ def test_nothing_is_gone_on_with_but_the_latest_run_of_the_same_night(rows, why)
     assert (night.stages, night.done, night.anew) == (STAGES, (), why)
 
 
+def test_a_night_that_kept_its_model_goes_on_after_its_last_whole_stage_too():
+    done = [row(stage, place) for place, stage in enumerate(("ingest", "index", "features", "recommend"))]
+    assert left_by(done, PIPELINE, "d", DAY, "1").stages == ("publish",)
+    assert left_by(done[:3], PIPELINE, "d", DAY, "1").stages[0] == "examples"
+    gated = [*done, row("publish", 9, status="gated")]
+    assert left_by(gated, PIPELINE, "d", DAY, "1", by_force=True).stages == ("publish",)
+
+
 def test_lists_that_a_gate_stopped_are_gone_on_with_by_force_alone():
     rows = [row("ingest", 0), row("index", 1), row("features", 2, status="gated")]
     night = left_by(rows, STAGES, "d", DAY, "1", by_force=True)

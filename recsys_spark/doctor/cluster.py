@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _EXTENSION: Final = "io.delta.sql.DeltaSparkSessionExtension"
 _CATALOG: Final = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
-_SAME: Final = ("recsys_spark", "numpy", "pyarrow", "tensorflow")  # modules that executors and driver must agree on
+# modules that executors and driver must agree on
+_SAME: Final = ("recsys_spark", "numpy", "pyarrow", "tensorflow", "horovod", "petastorm")
 _SENT: Final = 10  # rows of the table written to try the root
 
 

@@ -95,20 +95,34 @@ def _register(run: Run) -> None:
 
 
 def _made_by(run: Run, where: SliceKey) -> Row:
-    """The row in `runs` of the latest run that made the slice, by the versions it wrote: a clock may have jumped between two.
+    """The row in `runs` of the latest run that made the slice.
 
     Raises:
         MissingTableError: there is none.
     """
-    done = (F.col("stage") == "recommend") & (F.col("status") == "done") & (F.col(c.AS_OF_DATE) == F.lit(run.as_of))
-    written = F.col("versions_written")["recommendations"]
-    newest_first = run.tables.read("runs").where(done).orderBy(F.desc(written)) if run.tables.exists("runs") else None
-    for row in newest_first.toLocalIterator() if newest_first is not None else ():
+    made = latest_of(run, "recommend", where, "versions_written")
+    if made is None:
+        raise MissingTableError(
+            f"no lists of {run.as_of}, variant {where[c.VARIANT]}, under {run.root}: run jobs/recommend.py for it first"
+        )
+    return made
+
+
+def latest_of(run: Run, stage: str, where: SliceKey, versions: str) -> Row | None:
+    """The row in `runs` of the latest whole run of a stage for a date and variant, None where there is none.
+
+    Args:
+        versions: `versions_read` or `versions_written`: the latest is told by those of `recommendations`, as a clock may have
+            jumped between two.
+    """
+    if not run.tables.exists("runs"):
+        return None
+    done = (F.col("stage") == stage) & (F.col("status") == "done") & (F.col(c.AS_OF_DATE) == F.lit(run.as_of))
+    version = F.col(versions)["recommendations"]
+    for row in run.tables.read("runs").where(done & version.isNotNull()).orderBy(F.desc(version)).toLocalIterator():
         if yaml.safe_load(row["config"])["recommend"]["variant"] == where[c.VARIANT]:
             return row
-    raise MissingTableError(
-        f"no lists of {run.as_of}, variant {where[c.VARIANT]}, under {run.root}: run jobs/recommend.py for it first"
-    )
+    return None
 
 
 def record(run: Run, checked: Iterable[Checked]) -> None:

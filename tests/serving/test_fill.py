@@ -15,6 +15,7 @@ from recsys_spark.forget.held import marks
 from recsys_spark.forget.people import people_of
 from recsys_spark.publish import rollback
 from recsys_spark.publish.stage import move
+from recsys_spark.runs import run_stage
 from recsys_spark.schemas import ITEM_ATTRIBUTES, ITEM_FEATURES, ITEMS, RECOMMENDATIONS, RECOMMENDATIONS_CURRENT
 from recsys_spark.serving.embedded import EmbeddedStore
 from recsys_spark.serving.fill import filled, filled_again, kept_night
@@ -87,6 +88,11 @@ def fill(run, variant: str = "default"):
     return night.about
 
 
+def publish(run):
+    """As the stage leaves it, less its gates."""
+    run_stage(run, lambda run: move(run, where(run.as_of), f"model of {run.as_of}"))
+
+
 def night_of(run, variant: str = "default"):
     store = EmbeddedStore(f"{run.artifacts}/store")
     store.refresh()
@@ -113,18 +119,35 @@ def test_the_store_holds_what_the_live_table_holds(make_day):
     assert [item.item_id for item in night.popular(9)] == ["i0", "i1", "i2", "i3", "i4"]  # i5 is in no list
 
 
+def live_day(run):
+    return [row[0] for row in run.tables.at_version("recommendations_current", run.tables.version("recommendations_current"))
+            .select("as_of_date").distinct().collect()]  # fmt: skip
+
+
 def test_a_night_that_is_kept_is_gone_back_to_unless_its_lists_were_written_since(make_day, spark):
     run = make_day(DAY)
-    before = fill(run)
-    later = make_day(NEXT)
-    after = fill(later)
-    assert night_of(run).lists(["user 1"]) == {"user 1": entries("user 1", 1)}
+    publish(run)
+    before = night_of(run).about
+    publish(make_day(NEXT))
+    after = night_of(run).about
+    assert night_of(run).lists(["user 1"]) == {"user 1": entries("user 1", 1)} and live_day(run) == [NEXT]
     rollback.run(make_day(DAY))
     assert night_of(run).about == before and night_of(run).lists(["user 1"]) == {"user 1": entries("user 1", 0)}
+    assert live_day(run) == [DAY]
     again = spark.createDataFrame(rows_of(DAY, 2), RECOMMENDATIONS.schema)
     run.tables.replace(RECOMMENDATIONS, again, where(DAY))
     assert kept_night(make_day(DAY), where(DAY)) is None
     assert kept_night(make_day(NEXT), where(NEXT)).about == after
+    with pytest.raises(UserError, match="were made again since they were live"):
+        rollback.run(make_day(DAY))
+
+
+def test_lists_that_were_never_live_are_not_put_back(make_day):
+    with pytest.raises(UserError, match=r"were never live\. jobs/publish\.py --as-of 2024-01-03"):
+        rollback.run(make_day(DAY))
+    publish(make_day(NEXT))
+    with pytest.raises(UserError, match="variant default, were never live"):
+        rollback.run(make_day(DAY))
 
 
 def test_who_is_forgotten_is_in_no_file_of_the_store(make_day):

@@ -8,7 +8,9 @@ with Client("http://127.0.0.1:8000") as client:
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
@@ -17,6 +19,7 @@ import httpx2
 from pydantic import BaseModel
 
 from recsys_spark.serving.answers import Found, Lists, N, Product, Recommendations
+from recsys_spark.serving.feedback import Event, EventsKept, EventsTold
 
 _AGAIN: Final = (429, 503)
 _LONGEST_WAIT: Final = 5.0
@@ -88,6 +91,21 @@ class Client:
             if error.status == 404:
                 return None
             raise
+
+    def tell(self, events: Sequence[Event]) -> EventsKept:
+        """What was shown and done, 1,000 events at most; when it returns, they are on the service's disk.
+
+        Those without a time are of now. Each gets a key where it has none, so that asking again counts nothing twice.
+
+        Raises:
+            ServiceError: it was refused, in the end; 507 where the service's disk is full.
+        """
+        now = datetime.now(UTC)
+        given = [
+            {"event_time": now, "key": uuid.uuid4().hex, **event.model_dump(exclude_none=True)} for event in events
+        ]
+        body = EventsTold.model_validate({"events": given}).model_dump(mode="json", exclude_none=True)
+        return self._asked(EventsKept, "POST", "/v1/events", body=body)
 
     def close(self) -> None:
         """Let the connections go."""

@@ -361,6 +361,7 @@ _NO_MEANING = (
     ("ingest", "items_path"),
     ("ingest", "users_path"),
     ("ingest", "accept_type_changes"),
+    ("ingest", "consume"),
     ("training", "threads"),
     ("training", "find_rate"),
     ("training", "find_rate_steps"),

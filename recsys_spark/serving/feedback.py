@@ -7,7 +7,7 @@ import json
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -43,7 +43,8 @@ class Event(BaseModel):
     variant: Name | None = Field(None, description="whose list it was, as in the answer")
     experiment: Name | None = Field(None, description="with variant: an impression of the experiment's is an exposure")
     key: Spoken | None = Field(
-        None, description="your name of this event: sent again with the same key and content, it counts once"
+        None,
+        description="your name of this event: sent again with the same key and content, it counts once. With a key comes event_time",
     )
 
     model_config = ConfigDict(
@@ -83,13 +84,21 @@ class EventsKept(BaseModel):
     event_ids: list[str] = Field(description="of each, in order; of the same key the same")
 
 
-def faults(events: Sequence[Event], types: Sequence[str], now: datetime) -> Iterator[str]:
-    """What cannot be kept, by its place from 0, and why."""
+class Fault(NamedTuple):
+    """Why an event cannot be kept: its place from 0, the field, the words."""
+
+    place: int
+    field: str
+    why: str
+
+
+def faults(events: Sequence[Event], types: Sequence[str], now: datetime) -> Iterator[Fault]:
+    """What a schema cannot tell: types are configured, and time goes on."""
     for place, event in enumerate(events):
         if event.event_type not in types:
-            yield f"events[{place}].event_type is none of serve.event_types: {', '.join(types)}"
+            yield Fault(place, "event_type", f"none of serve.event_types: {', '.join(types)}")
         if event.event_time is not None and not _EARLIEST <= event.event_time <= now + _AHEAD:
-            yield f"events[{place}].event_time is in the future, or before 1970"
+            yield Fault(place, "event_time", "in the future, or before 1970")
 
 
 def identified(events: Sequence[Event], teller: str) -> list[str]:

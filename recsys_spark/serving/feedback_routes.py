@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any, Final
 
 from fastapi import APIRouter, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 
 from recsys_spark.serving.answers import Problem
 from recsys_spark.serving.feedback import EventsKept, EventsTold, faults, identified, lines
@@ -33,7 +34,9 @@ async def events(request: Request, body: EventsTold) -> EventsKept:
         raise HTTPException(404, "no events are kept here: serve.events_dir is not set")
     now = datetime.now(UTC)
     if found := list(islice(faults(body.events, service.settings.event_types, now), _SHOWN)):
-        raise HTTPException(422, "; ".join(found))
+        raise RequestValidationError(
+            [{"type": "value_error", "loc": ("body", "events", at, field), "msg": why} for at, field, why in found]
+        )
     event_ids = identified(body.events, request.scope.get("state", {}).get("key_name", ""))
     try:
         await service.journal.keep(lines(body.events, event_ids, now))

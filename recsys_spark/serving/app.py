@@ -7,18 +7,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from recsys_spark import __version__, log
 from recsys_spark.serve_settings import Serve
-from recsys_spark.serving import feedback_routes, health, routes
+from recsys_spark.serving import health, routes
 from recsys_spark.serving.authorisation import Authorisation, describe
 from recsys_spark.serving.event_files import EventFiles
+from recsys_spark.serving.feedback_routes import router as feedback
 from recsys_spark.serving.journal import Journal
 from recsys_spark.serving.keys import Keys
 from recsys_spark.serving.limits import Limits
 from recsys_spark.serving.metrics import Metrics
+from recsys_spark.serving.refusals import invalid
 from recsys_spark.serving.service import Service
 from recsys_spark.serving.store import Store, StoreUnavailableError
 from recsys_spark.serving.watching import REQUEST_ID, Watching
@@ -63,8 +66,9 @@ def create_app(store: Store, settings: Serve, variant: str) -> FastAPI:
     )
     app.state.service = service
     app.include_router(routes.router)
-    app.include_router(feedback_routes.router)
     app.include_router(health.router)
+    app.include_router(feedback)
+    app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(StoreUnavailableError, _unavailable)
     app.add_middleware(Limits, settings=settings, metrics=service.metrics)
     if keys.wanted:

@@ -8,9 +8,7 @@ with Client("http://127.0.0.1:8000") as client:
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
@@ -18,8 +16,8 @@ from urllib.parse import quote
 import httpx2
 from pydantic import BaseModel
 
+from recsys_spark.serving import feedback
 from recsys_spark.serving.answers import Found, Lists, N, Product, Recommendations
-from recsys_spark.serving.feedback import Event, EventsKept, EventsTold
 
 _AGAIN: Final = (429, 503)
 _LONGEST_WAIT: Final = 5.0
@@ -92,7 +90,7 @@ class Client:
                 return None
             raise
 
-    def tell(self, events: Sequence[Event]) -> EventsKept:
+    def tell(self, events: Sequence[feedback.Event]) -> feedback.EventsKept:
         """What was shown and done, 1,000 events at most; when it returns, they are on the service's disk.
 
         Those without a time are of now. Each gets a key where it has none, so that asking again counts nothing twice.
@@ -100,12 +98,8 @@ class Client:
         Raises:
             ServiceError: it was refused, in the end; 507 where the service's disk is full.
         """
-        now = datetime.now(UTC)
-        given = [
-            {"event_time": now, "key": uuid.uuid4().hex, **event.model_dump(exclude_none=True)} for event in events
-        ]
-        body = EventsTold.model_validate({"events": given}).model_dump(mode="json", exclude_none=True)
-        return self._asked(EventsKept, "POST", "/v1/events", body=body)
+        body = feedback.repeatable(events).model_dump(mode="json", exclude_none=True)
+        return self._asked(feedback.EventsKept, "POST", "/v1/events", body=body)
 
     def close(self) -> None:
         """Let the connections go."""

@@ -44,7 +44,7 @@ class Event(BaseModel):
     experiment: Name | None = Field(None, description="with variant: an impression of the experiment's is an exposure")
     key: Spoken | None = Field(
         None,
-        description="your name of this event: sent again with the same key and content, it counts once. With a key comes event_time",
+        description="your name of this event, with event_time: sent again with the same content, it counts once",
     )
 
     model_config = ConfigDict(
@@ -82,6 +82,13 @@ class EventsKept(BaseModel):
 
     count: int
     event_ids: list[str] = Field(description="of each, in order; of the same key the same")
+
+
+def repeatable(events: Sequence[Event]) -> EventsTold:
+    """The same, each with a time and a key: sent twice, they count once."""
+    now = datetime.now(UTC)
+    given = [{"event_time": now, "key": uuid.uuid4().hex, **event.model_dump(exclude_none=True)} for event in events]
+    return EventsTold.model_validate({"events": given})
 
 
 class Fault(NamedTuple):

@@ -100,6 +100,21 @@ def test_what_is_wrong_is_refused_with_all_that_came_beside_it(client, folder, e
     assert left_open(folder) == closed(folder) == []
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        '"user_id":"\\ud800"', '"\\ud800":1', '"event_value":1e999', '"event_value":NaN', '"position":1e30',
+        '"event_time":"99999-01-01T00:00:00Z"', '"event_time":"0001-01-01T00:00:00+14:00"',
+        '"event_time":"9999-12-31T23:59:59-14:00"', '"user_id":["ann"]', '"event_type":"\\u0000"',
+    ],
+)  # fmt: skip
+def test_what_is_odd_is_refused_and_does_not_fail(client, folder, odd):
+    body = f'{{"events":[{{"event_type":"click","user_id":"ann","item_id":"i0",{odd}}}]}}'
+    answer = client.post("/v1/events", content=body.encode(), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422 and answer.json()["detail"]
+    assert left_open(folder) == closed(folder) == []
+
+
 def test_a_request_is_bounded_and_without_a_folder_nothing_is_taken(client, tmp_path):
     tell(client, status=422)
     tell(client, *[CLICK] * 1001, status=422)

@@ -80,6 +80,8 @@ def test_no_secret_stands_in_it_and_every_variable_is_told():
     given = {name for service in SERVICES.values() for name in service["environment"]}
     asked = set(re.findall(r"\$\{(\w+)", TEXT))
     assert {name for name in given | asked if name.startswith("RECSYS_")} <= set(re.findall(r"`(RECSYS_\w+)`", page))
+    for file in (".dockerignore", ".gitignore"):
+        assert ".env" in (HERE / file).read_text(encoding="utf-8").splitlines()
     for service in SERVICES.values():
         for name, value in service["environment"].items():
             assert "PASSWORD" not in name or re.fullmatch(r"\$\{\w+:\?[^}]+\}", value)

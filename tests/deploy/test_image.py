@@ -41,6 +41,20 @@ def command_of(stage: str, word: str, port: int) -> list[str]:
     return [part.replace("8000", str(port)) for part in json.loads(text[text.index("[") :])]
 
 
+def test_the_image_of_the_jobs_is_what_set_up_makes(tmp_path):
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "image.sh").write_text((HERE / "scripts" / "image.sh").read_text())
+    setup = tmp_path / "scripts" / "setup.sh"
+    setup.write_text('#!/bin/sh\necho "$RECSYS_EXTRAS" >extras\n')
+    setup.chmod(0o755)
+    (asked,) = (word for words in BY_NAME["app"].all("ENV") for word in words.split() if "RECSYS_EXTRAS" in word)
+    variables = {name: value for name, value in os.environ.items() if name != "RECSYS_EXTRAS"}
+    subprocess.run(["bash", "scripts/image.sh", "jobs"], cwd=tmp_path, env=variables, check=True)
+    assert f"RECSYS_EXTRAS={(tmp_path / 'extras').read_text().strip()}" == asked
+    refused = subprocess.run(["bash", "scripts/image.sh", "serve"], cwd=tmp_path, capture_output=True, check=False)
+    assert refused.returncode == 2
+
+
 @pytest.mark.slow
 def test_the_service_answers_from_an_environment_without_spark_and_tensorflow(environment, tmp_path):
     check = "import sys, importlib.util as i; print([n for n in sys.argv[1:] if i.find_spec(n)])"

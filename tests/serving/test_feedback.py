@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -230,6 +231,14 @@ def test_a_file_that_a_killed_process_left_is_closed_without_its_torn_end(folder
     assert other.adopt() == 2 and left_open(folder) == [own]
     assert (folder / "dead.jsonl").read_bytes() == b'{"user_id":"a"}\n{"user_id":"b"}\n'
     assert [one["user_id"] for one in closed(folder)] == ["a", "b"] and other.adopt() == 0
+
+
+def test_a_service_that_starts_closes_what_another_left(client, folder):
+    (folder / "_dead.open").write_bytes(b'{"user_id":"a"}\n{"user')
+    until = time.monotonic() + 10.0
+    while left_open(folder) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert [one["user_id"] for one in closed(folder)] == ["a"] and figure(client, "recsys_event_torn_total") == 1
 
 
 SMALL_DISK = """

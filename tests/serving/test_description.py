@@ -14,11 +14,11 @@ from tests.serving.nights import load
 from tests.serving.service import app_over
 
 OPERATIONS = [
+    ("POST", "/v1/events"),
     ("GET", "/v1/users/{user_id}/recommendations"),
     ("POST", "/v1/users/recommendations"),
     ("GET", "/v1/items"),
     ("GET", "/v1/items/{item_id}"),
-    ("POST", "/v1/events"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),

@@ -58,7 +58,7 @@ def test_mounted_folders_belong_to_the_user_of_the_images():
     for name, service in OURS.items():
         stage = BY_NAME["serve" if name == "serve" else "app"]
         owned = next(run for run in stage.all("RUN") if "install --directory --owner recsys" in run).split()
-        assert {mount.partition(":")[2] for mount in service["volumes"]} <= set(owned)
+        assert {mount.split(":")[1] for mount in service["volumes"]} <= set(owned)
 
 
 def test_the_commands_are_those_that_we_have():

@@ -112,7 +112,7 @@ class Journal:
                 self._files.close()
             else:
                 self._files.close_if_due()
-        except OSError as error:
+        except Exception as error:  # likewise; the thread is to go on
             self._metrics.event_failures.inc()
             log.say("serve", f"a file of events is not closed: {type(error).__name__}: {error}", "warning")
 

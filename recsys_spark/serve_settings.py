@@ -8,6 +8,8 @@ from pydantic import Field
 
 from recsys_spark.config_base import NotNegativeNumber, Positive, PositiveNumber, Section
 
+EventType = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+
 
 class Store(Section):
     kind: Literal["embedded", "postgres", "none"]
@@ -28,3 +30,7 @@ class Serve(Section):
     most_bytes: Positive
     drain_seconds: NotNegativeNumber
     origins: list[str]
+    events_dir: str
+    event_types: Annotated[list[EventType], Field(min_length=1)]
+    events_file_bytes: Positive
+    events_file_seconds: PositiveNumber

@@ -77,7 +77,14 @@ class Ingest(Section):
     latest: date | None
     max_rejected_share: Share
     accept_type_changes: bool
+    consume: bool
     mapping: Mapped
+
+    @model_validator(mode="after")
+    def _consumes_files_that_were_written_for_it(self) -> Ingest:
+        if self.consume and (self.format != "mapping" or self.mapping.file_format not in ("csv", "json")):
+            raise ValueError("`consume` removes what was read: only files of `format: mapping`, csv or json, may be")
+        return self
 
 
 class Explore(Section):
@@ -354,6 +361,7 @@ _NO_MEANING = (
     ("ingest", "items_path"),
     ("ingest", "users_path"),
     ("ingest", "accept_type_changes"),
+    ("ingest", "consume"),
     ("training", "threads"),
     ("training", "find_rate"),
     ("training", "find_rate_steps"),

@@ -172,6 +172,12 @@ def list_files(location: str) -> list[str]:
     return sorted(str(file).removeprefix(root) for file in filesystem.find(path))
 
 
+def files_like(pattern: str) -> list[str]:
+    """The paths of the files that a path with wildcards stands for, in order."""
+    filesystem, path = _filesystem(pattern)
+    return sorted(str(file) for file in filesystem.glob(path) if filesystem.isfile(file))
+
+
 def delete_files(location: str, names: Iterable[str]) -> None:
     """Remove some of the files that `list_files` lists."""
     filesystem, path = _filesystem(location)

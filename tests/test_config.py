@@ -76,6 +76,13 @@ def test_a_missing_file_and_one_that_is_no_yaml_are_said(tmp_path):
         load_config([tmp_path / "broken.yaml"])
 
 
+def test_files_are_removed_only_where_they_are_written_for_ingest():
+    assert load_config(settings=["ingest.consume=true"]).ingest.consume
+    for other in ("ingest.format=movielens", "ingest.mapping.file_format=delta"):
+        with pytest.raises(UserError, match="removes what was read"):
+            load_config(settings=["ingest.consume=true", other])
+
+
 def test_every_default_stands_in_the_file_and_nowhere_else():
     in_file = yaml.safe_load(default_yaml())
     leaves = [key for key in known_keys() if not any(other.startswith(f"{key}.") for other in known_keys())]

@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 from recsys_spark import columns as c
 from recsys_spark.datasets import open_source
 from recsys_spark.events.attributes import changed, latest_by_id
+from recsys_spark.events.consumed import removed, waiting
 from recsys_spark.events.drafts import Source
 from recsys_spark.events.event_ids import IS_NEW, identified_by_content, judge_by_key, not_stored
 from recsys_spark.events.reading import reading
@@ -57,6 +58,10 @@ def run(run: Run) -> None:
     config = run.config.ingest
     what = config.path or config.format
     kept_out = suppression(run.tables)
+    if config.consume and not waiting(config.path):
+        run.counts |= {"rows_read": 0, "events_appended": 0}
+        run.notes.append(f"no files at {config.path}: nothing to ingest")
+        return
     run.say(f"reading {what}")
     with reading(run.spark, config), _kept() as keep:
         with quiet(run.spark), explained(what):
@@ -74,6 +79,8 @@ def run(run: Run) -> None:
     seen.remember(run)
     run.counts["events_appended"] = appended
     run.counts["events_already_there"] = events.counts.accepted - appended
+    if config.consume:
+        run.counts["files_removed"] = removed(source.events.inputFiles())
 
 
 def _judge_events(run: Run, source: Source, keep: Keep, kept_out: Suppression | None) -> Judged:

@@ -68,9 +68,11 @@ def analyse(run: Run) -> None:
 
 def _users(run: Run, experiment: Experiment, starts: date) -> DataFrame:
     """A row a user that was exposed: what the user did."""
-    exposures = run.tables.read_or_empty(EXPOSURES).where(F.col(c.EXPERIMENT) == experiment.name)
+    events = run.tables.read("events")
+    logged = run.tables.read_or_empty(EXPOSURES).where(F.col(c.EXPERIMENT) == experiment.name)
+    exposures = logged.unionByName(events.transform(outcomes.exposures_told(experiment)))
     exposed = exposures.transform(outcomes.first_exposures(starts, run.as_of))
-    return exposed.transform(outcomes.measured(run.tables.read("events"), experiment, starts, run.as_of))
+    return exposed.transform(outcomes.measured(events, experiment, starts, run.as_of))
 
 
 def _counted(run: Run, experiment: Experiment, users: DataFrame, starts: date) -> Counted:

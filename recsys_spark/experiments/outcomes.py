@@ -24,6 +24,15 @@ _MOST_VALUES: Final = 20  # of a segment: further ones are shown together
 _REST: Final = "(others)"
 
 
+def exposures_told(experiment: Experiment) -> Transformer:
+    """Events -> rows of `exposures`: those of `exposure_types` whose context names the experiment and a variant."""
+    name, variant = F.col(c.CONTEXT)[c.EXPERIMENT], F.col(c.CONTEXT)[c.VARIANT]
+    shown = F.col(c.EVENT_TYPE).isin(experiment.exposure_types) & (name == experiment.name) & variant.isNotNull()
+    return lambda events: events.where(shown).select(
+        name.alias(c.EXPERIMENT), c.USER_ID, variant.alias(c.VARIANT), F.col(c.EVENT_TIME).alias(c.EXPOSED_AT)
+    )
+
+
 def first_exposures(since: date, until: date) -> Transformer:
     """Exposures of one experiment -> `(user_id, variant, exposed_at, variants)`, a row a user, by the first from `since` on.
 

@@ -57,7 +57,7 @@ def changes(experiment: Experiment, row: Row) -> list[str]:
             f"{experiment.primary}: put it back, and look at the other as a secondary one"
         )
     designed, now = yaml.safe_load(row["settings"]), yaml.safe_load(settings_of(experiment))
-    other = [key for key in now if key not in _NOT_OF_ANALYSIS and now[key] != designed.get(key)]
+    other = [key for key in now if key not in _NOT_OF_ANALYSIS and now[key] != designed.get(key, now[key])]
     return [f"changed since the design, which proves less: experiment.{', experiment.'.join(other)}"] if other else []
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.middleware.cors import CORSMiddleware
 
@@ -14,9 +15,13 @@ from recsys_spark import __version__, log
 from recsys_spark.serve_settings import Serve
 from recsys_spark.serving import health, routes
 from recsys_spark.serving.authorisation import Authorisation, describe
+from recsys_spark.serving.event_files import EventFiles
+from recsys_spark.serving.feedback_routes import router as feedback
+from recsys_spark.serving.journal import Journal
 from recsys_spark.serving.keys import Keys
 from recsys_spark.serving.limits import Limits
 from recsys_spark.serving.metrics import Metrics
+from recsys_spark.serving.refusals import invalid
 from recsys_spark.serving.service import Service
 from recsys_spark.serving.store import Store, StoreUnavailableError
 from recsys_spark.serving.watching import REQUEST_ID, Watching
@@ -29,10 +34,11 @@ def create_app(store: Store, settings: Serve, variant: str) -> FastAPI:
         variant: that of requests which name none.
 
     Raises:
-        UserError: `serve.keys_file` cannot be read.
+        UserError: `serve.keys_file` cannot be read, or `serve.events_dir` not be written to.
     """
     keys = Keys(settings.keys_file, settings.requests_per_second, settings.burst)
-    service = Service(store, settings, variant, keys, Metrics())
+    metrics = Metrics()
+    service = Service(store, settings, variant, keys, metrics, _journal(settings, metrics))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -40,10 +46,14 @@ def create_app(store: Store, settings: Serve, variant: str) -> FastAPI:
         if not store.live():
             log.say("serve", "nothing is published yet: lists come once jobs/publish.py has run", "warning")
         looking = asyncio.create_task(_keep_looking(service))
+        if service.journal:
+            service.journal.start()
         yield
         looking.cancel()
         with suppress(asyncio.CancelledError):
             await looking
+        if service.journal:
+            await asyncio.to_thread(service.journal.close)
         store.close()
 
     app = FastAPI(
@@ -57,6 +67,8 @@ def create_app(store: Store, settings: Serve, variant: str) -> FastAPI:
     app.state.service = service
     app.include_router(routes.router)
     app.include_router(health.router)
+    app.include_router(feedback)
+    app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(StoreUnavailableError, _unavailable)
     app.add_middleware(Limits, settings=settings, metrics=service.metrics)
     if keys.wanted:
@@ -71,6 +83,13 @@ def create_app(store: Store, settings: Serve, variant: str) -> FastAPI:
         )
     app.add_middleware(Watching, metrics=service.metrics)  # the last one added is the outermost
     return app
+
+
+def _journal(settings: Serve, metrics: Metrics) -> Journal | None:
+    if not settings.events_dir:
+        return None
+    files = EventFiles(settings.events_dir, settings.events_file_bytes, settings.events_file_seconds)
+    return Journal(files, metrics)
 
 
 async def _keep_looking(service: Service) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import httpx2
 from pydantic import BaseModel
 
+from recsys_spark.serving import feedback
 from recsys_spark.serving.answers import Found, Lists, N, Product, Recommendations
 
 _AGAIN: Final = (429, 503)
@@ -88,6 +89,17 @@ class Client:
             if error.status == 404:
                 return None
             raise
+
+    def tell(self, events: Sequence[feedback.Event]) -> feedback.EventsKept:
+        """What was shown and done, 1,000 events at most; when it returns, they are on the service's disk.
+
+        Those without a time are of now. Each gets a key where it has none, so that asking again counts nothing twice.
+
+        Raises:
+            ServiceError: it was refused, in the end; 507 where the service's disk is full.
+        """
+        body = feedback.repeatable(events).model_dump(mode="json", exclude_none=True)
+        return self._asked(feedback.EventsKept, "POST", "/v1/events", body=body)
 
     def close(self) -> None:
         """Let the connections go."""

@@ -39,6 +39,21 @@ class Metrics:
             "recsys_lists", "lists answered, by whether they were the fallback", ["fallback"], registry=registry
         )
         self.store_errors = Counter("recsys_store_errors", "times that the store could not be read", registry=registry)
+        self.events = Counter("recsys_events", "events that were kept, by type", ["event_type"], registry=registry)
+        self.event_writes = Histogram(
+            "recsys_event_write_seconds",
+            "to get events of one request or several on disk, with one fsync",
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self.event_failures = Counter(
+            "recsys_event_failures",
+            "times that events could not be written, or a file not be closed",
+            registry=registry,
+        )
+        self.event_torn = Counter(
+            "recsys_event_torn", "last lines cut off that a killed process had not ended", registry=registry
+        )
         self._live = Gauge("recsys_live_lists", "lists of the live night", ["variant"], registry=registry)
         self._as_of = Gauge(
             "recsys_live_as_of_seconds", "the day of the live lists, since 1970", ["variant"], registry=registry

@@ -11,6 +11,7 @@ import anyio.to_thread
 from fastapi import HTTPException, Request
 
 from recsys_spark.serve_settings import Serve
+from recsys_spark.serving.journal import Journal
 from recsys_spark.serving.keys import Keys
 from recsys_spark.serving.metrics import Metrics
 from recsys_spark.serving.store import Night, Store
@@ -21,13 +22,15 @@ T = TypeVar("T")
 
 @dataclass
 class Service:
-    """One service. `variant` is that of requests which name none; `leaving`: it has been told to stop."""
+    """One service. `variant` is that of requests which name none; `journal`: where events are kept, if they are;
+    `leaving`: it has been told to stop."""
 
     store: Store
     settings: Serve
     variant: str
     keys: Keys
     metrics: Metrics
+    journal: Journal | None = None
     leaving: bool = False
 
     def night(self, variant: str | None) -> Night:

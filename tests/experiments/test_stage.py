@@ -70,6 +70,12 @@ def exposure(user: str, group: str, at: datetime, name: str = "shop") -> tuple[A
     return (name, user, group, at)
 
 
+def impression(user: str, number: int, group: str, at: datetime) -> tuple[Any, ...]:
+    """An exposure as an event tells it."""
+    *start, _, source, run_id = event(user, number, "impression", at)
+    return (*start, {"experiment": "shop", "variant": group}, source, run_id)
+
+
 def rows(spark: Any, root: Any, table: str) -> list[Any]:
     return Tables(spark, str(root)).read(table).collect()
 
@@ -88,7 +94,10 @@ class Shop:
             at = MIDNIGHT + timedelta(hours=int(rng.integers(0, 24 * 20)))
             self.exposed[user] = (group, at)
             again = at + timedelta(hours=int(rng.integers(1, 50)))
-            self.exposures += [exposure(user, group, again), exposure(user, group, at)]
+            if number % 3:
+                self.exposures += [exposure(user, group, again), exposure(user, group, at)]
+            else:
+                self.events += [impression(user, 1001, group, again), impression(user, 1002, group, at)]
             self.attributes.append((user, "FM"[number % 3 == 0], None, None, at, "test"))
             taste = rng.uniform(0.2, 1.0)
             for n in range(int(rng.poisson(14 * taste)) + 1):

@@ -216,7 +216,7 @@ def test_a_store_that_does_not_answer_is_said_and_other_errors_say_nothing(store
 
 
 def test_the_description_has_examples_that_are_answers(store):
-    from recsys_spark.serving import answers
+    from recsys_spark.serving import answers, feedback
 
     with TestClient(app_over(store)) as client:
         described = client.get("/openapi.json").json()
@@ -224,12 +224,14 @@ def test_the_description_has_examples_that_are_answers(store):
     examples = {name: part["example"] for name, part in described["components"]["schemas"].items() if "example" in part}
     assert examples.keys() >= {"Recommendations", "Product", "ListsAsked"}
     for name, example in examples.items():
-        getattr(answers, name).model_validate(example)
+        (vars(answers) | vars(feedback))[name].model_validate(example)
     for path in (
         "/v1/users/{user_id}/recommendations",
         "/v1/users/recommendations",
         "/v1/items",
         "/v1/items/{item_id}",
+        "/v1/events",
     ):
         (operation,) = described["paths"][path].values()
-        assert {"200", "401", "429", "503"} <= operation["responses"].keys()
+        assert {"401", "429", "503"} <= operation["responses"].keys()
+        assert {"200", "202"} & operation["responses"].keys()

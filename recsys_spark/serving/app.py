@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from recsys_spark import __version__, log
 from recsys_spark.serve_settings import Serve
-from recsys_spark.serving import health, routes
+from recsys_spark.serving import health, night_routes, page, routes
 from recsys_spark.serving.authorisation import Authorisation, describe
 from recsys_spark.serving.keys import Keys
 from recsys_spark.serving.limits import Limits
@@ -56,6 +56,8 @@ def create_app(store: Store, settings: Serve, variant: str) -> FastAPI:
     )
     app.state.service = service
     app.include_router(routes.router)
+    app.include_router(night_routes.router)
+    app.include_router(page.router)
     app.include_router(health.router)
     app.add_exception_handler(StoreUnavailableError, _unavailable)
     app.add_middleware(Limits, settings=settings, metrics=service.metrics)

@@ -7,7 +7,9 @@ import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
+
+LAST: Final = "\U0010ffff"  # no character: after an id's start it is beyond every id that begins so
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,12 @@ class Night(Protocol):
 
     def search(self, text: str, n: int) -> list[Item]:
         """Up to `n` items whose title has a word for each of the text's that begins with it, those of most users first."""
+
+    def users(self, start: str, n: int) -> list[str]:
+        """Up to `n` users who have a list and whose id begins so, in the order of their code points."""
+
+    def sheet(self, name: str) -> str | None:
+        """What was written down beside the lists under a name, see `sheets`; None where nothing was."""
 
 
 class Store(Protocol):

@@ -1,7 +1,7 @@
 // Items: found by title, beside those that are like them, and on the map.
 
 import * as api from "./api.js";
-import { lookUp, note } from "./catalogue.js";
+import { note } from "./catalogue.js";
 import { combobox } from "./combobox.js";
 import { disc } from "./disc.js";
 import { h, icon, say } from "./dom.js";
@@ -17,7 +17,7 @@ export class ItemsView {
     this.go = go;
     this.map = null;
     this.plane = h("div", { class: "card map" }, h("h2", {}, "Map"), h("p", { class: "pale" }, "The map is on its way."));
-    this.detail = h("div", { class: "stack", "aria-live": "polite" });
+    this.detail = h("div", { class: "stack" });
     const search = combobox({
       label: "Find an item", hint: "words of its title",
       find: async (text, signal) => {
@@ -41,7 +41,7 @@ export class ItemsView {
   async loadMap() {
     try {
       const answer = await api.map(this.nights.variant);
-      this.map = new ItemMap(answer.items, (item) => this.open(item));
+      this.map = new ItemMap(answer.items, (item) => this.enter(item));
       note(answer.items.map((item) => ({ brand: null, price: null, year: null, ...item })));
       const [first, second] = answer.explained, share = Math.round(100 * (first + second));
       const zoom = (label, name, by) => h("button", { type: "button", class: "round", "aria-label": label, onclick: () => this.map.zoom(by) }, icon(name));
@@ -67,20 +67,32 @@ export class ItemsView {
     const itemId = params.get("item");
     if (!itemId) return this.detail.replaceChildren(h("p", { class: "card pale" }, "Find an item, or press one on the map."));
     this.item = itemId;
-    const item = await lookUp(itemId);
-    if (this.item !== itemId) return null;
+    const item = await api.item(itemId).catch((error) => this.refused(itemId, error));
+    if (!item || this.item !== itemId) return null;
+    const held = this.detail.contains(document.activeElement);
     this.near = h("section", { class: "card", "aria-label": "Near it on the map", hidden: true });
     this.like = h("section", { class: "card", "aria-label": "Similar items" }, h("h2", {}, "Similar items"), h("p", { class: "pale" }, "…"));
-    this.detail.replaceChildren(item ? this.told(item) : h("p", { class: "card note" }, `There is no item ${itemId}.`), this.like, this.near);
-    if (item) say(titleOf(item));
+    this.detail.replaceChildren(this.told(item), this.like, this.near);
+    say(titleOf(item));
+    if (held) this.detail.querySelector("h2").focus();
     this.mapped(itemId);
     return this.loadLike(itemId);
+  }
+
+  refused(itemId, error) {
+    if (this.item === itemId) this.detail.replaceChildren(h("p", { class: "card note" }, `Item ${itemId} is not shown: ${why(error)}.`));
+  }
+
+  /** An item that was pressed on the map; on a phone what is told of it lies below. */
+  enter(item) {
+    this.open(item);
+    if (this.detail.getBoundingClientRect().top > window.innerHeight - 100) this.detail.scrollIntoView();
   }
 
   told(item) {
     const facts = { Category: categoryOf(item), Brand: item.brand, Price: item.price, Year: item.year, Users: item.users && count(item.users), Id: item.item_id };
     return h("section", { class: "card", "aria-label": "Item" },
-      h("div", { class: "row keep" }, disc(item), h("h2", {}, titleOf(item))),
+      h("div", { class: "row keep" }, disc(item), h("h2", { tabindex: "-1" }, titleOf(item))),
       h("dl", { class: "facts" }, Object.entries(facts).filter(([, value]) => value !== null && value !== undefined && value !== "")
         .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, String(value))))),
       h("a", { class: "button", href: `#/lists?user=&with=${encodeURIComponent(item.item_id)}` }, "A stranger's list with it"));

@@ -61,7 +61,7 @@ export class ListsView {
         ...user_ids.map((user) => h("button", { type: "button", class: "chip", "data-user": user, onclick: () => this.change({ user }) }, user)),
         h("button", { type: "button", class: "chip", "data-user": "", onclick: () => this.change({ user: "" }) }, "a stranger"));
       this.press();
-      if (this.user === undefined) this.change({ user: user_ids[0] ?? "" });
+      if (this.user === undefined) this.change({ user: user_ids[0] ?? "" }, true);
     } catch (error) {
       this.chips.replaceChildren(h("p", { class: "pale" }, `No users are named: ${why(error)}.`));
     }
@@ -100,13 +100,13 @@ export class ListsView {
     other.draw(one.ranks());
   }
 
-  change(values) {
+  change(values, instead = false) {
     const next = { user: this.user, session: this.session, beside: this.compare, ...values };
     this.go([
       ...(next.user === undefined ? [] : [["user", next.user]]),
       ...next.session.map((item) => ["with", item.item_id]),
       ...(next.beside ? [["beside", "1"]] : []),
-    ]);
+    ], instead);
   }
 
   has(itemId) {

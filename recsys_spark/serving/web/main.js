@@ -20,7 +20,8 @@ let views = {};
 function colours(chosen = localStorage.getItem(KEPT_THEME) ?? "auto") {
   localStorage.setItem(KEPT_THEME, chosen);
   document.documentElement.dataset.theme = chosen === "auto" ? (dark.matches ? "dark" : "light") : chosen;
-  part("theme").textContent = `Colours: ${chosen}`;
+  part("theme").textContent = chosen[0].toUpperCase() + chosen.slice(1);
+  part("theme").setAttribute("aria-label", `Colours: ${chosen}`);
   part("theme").onclick = () => colours(THEMES[(THEMES.indexOf(chosen) + 1) % THEMES.length]);
 }
 
@@ -32,11 +33,18 @@ function address() {
 function show() {
   if (!nights) return;
   const { name, params } = address();
-  views[name] ??= new VIEWS[name](nights, (values) => {
-    location.hash = `#/${name}?${new URLSearchParams(values)}`;
+  views[name] ??= new VIEWS[name](nights, (values, instead = false) => {
+    const next = `#/${name}?${new URLSearchParams(values)}`;
+    if (instead) location.replace(next); // not a step to go back to
+    else location.hash = next;
   });
   const view = views[name];
-  if (part("view").firstChild !== view.element) part("view").replaceChildren(view.element);
+  if (part("view").firstChild !== view.element) {
+    const held = part("view").contains(document.activeElement);
+    part("view").replaceChildren(view.element);
+    scrollTo(0, 0);
+    if (held) part("main").focus({ preventScroll: true });
+  }
   for (const link of document.querySelectorAll(".top nav a")) {
     if (link.hash.startsWith(`#/${name}`)) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");

@@ -1,12 +1,13 @@
 // The items on a plane, drawn on a canvas: to point at, to walk through by arrow keys, and to search.
 
-import { firstCategory } from "./disc.js";
+import { claim, firstCategory } from "./disc.js";
 import { h } from "./dom.js";
 import { categoryOf, titleOf } from "./words.js";
 
 const COLOURED = 8; // categories with a colour of their own; the others are grey
 const REACH = 18; // pixels from the pointer to an item
 const MOST_ZOOM = 40;
+const LEAST_DOT = 2.2, MOST_DOT = 6;
 const STEP = 1.6;
 const EDGE = 24;
 const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
@@ -104,7 +105,7 @@ export class ItemMap {
     const paper = this.canvas.getContext("2d"), style = getComputedStyle(document.documentElement);
     const colour = (name) => style.getPropertyValue(name).trim();
     const fills = Array.from({ length: 10 }, (_, place) => colour(`--cat-${place}`));
-    const radius = Math.min(6, 2.2 + 0.5 * this.scale);
+    const radius = Math.min(MOST_DOT, Math.max(LEAST_DOT, 40 / Math.sqrt(this.items.length)) + 0.5 * (this.scale - 1));
     paper.clearRect(0, 0, this.width, this.height);
     for (const item of [...this.items].reverse()) { // those of most users on top
       const [x, y] = this.place(item);
@@ -217,10 +218,10 @@ function dot(paper, x, y, radius) {
   paper.fill();
 }
 
-/** The categories of most items, each with the number of its colour. */
+/** The categories of most items, each with the number of a colour that no other of them has. */
 function colours(items) {
   const sizes = new Map();
   for (const item of items) if (firstCategory(item)) sizes.set(firstCategory(item), (sizes.get(firstCategory(item)) ?? 0) + 1);
   const most = [...sizes].sort((a, b) => b[1] - a[1]).slice(0, COLOURED);
-  return new Map(most.map(([category], place) => [category, place]));
+  return claim(most.map(([category]) => category));
 }

@@ -1,7 +1,7 @@
 // The health of the live nights: the gates their lists passed, and how good their models were measured to be.
 
 import { h, s } from "./dom.js";
-import { count, day, figure, modelName } from "./words.js";
+import { count, day, figure, modelName, usualFirst } from "./words.js";
 
 const QUALITY = { ndcg: "NDCG", hr: "Hit rate", recall: "Recall", precision: "Precision", mrr: "MRR", map: "MAP", auc: "AUC" };
 const BASELINES = ["popularity", "random"];
@@ -10,7 +10,7 @@ const WIDE = 260, HIGH = 34, MIDDLE = HIGH / 2;
 
 export class NightView {
   constructor(nights) {
-    this.element = h("div", { class: "night" }, h("h1", {}, "The live night"), nights.nights.map((night) => nightOf(night, nights.variant)));
+    this.element = h("div", { class: "night" }, h("h1", {}, "The live night"), usualFirst(nights).map((night) => nightOf(night, nights.variant)));
   }
 
   show() {}
@@ -26,9 +26,9 @@ export function verdict(health) {
 }
 
 function nightOf(night, usual) {
-  const facts = { Day: day(night.as_of_date), Model: modelName(night.model_version), Lists: count(night.users), Variant: night.variant + (night.variant === usual ? " (the usual one)" : "") };
+  const facts = { Day: day(night.as_of_date), Model: modelName(night.model_version), Lists: count(night.users) };
   return h("section", { class: "card", "aria-label": `Variant ${night.variant}` },
-    h("h2", {}, `Variant ${night.variant}`),
+    h("h2", {}, `Variant ${night.variant} `, night.variant === usual && h("span", { class: "tag" }, "the usual one")),
     h("dl", { class: "facts large" }, Object.entries(facts).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
     h("p", { class: "pale" }, `Model ${night.model_version}, night ${night.name}`),
     night.health ? [...gates(night.health), ...quality(night.health)] : h("p", { class: "note" }, "This night was published before its health was written down with it: the tables gate_results and metrics have it."));
@@ -56,7 +56,7 @@ function quality({ measured }) {
   if (!rows.length) return [h("p", { class: "note" }, "No evaluation of this night's model is noted.")];
   const lengths = [...new Set(rows.map((row) => row.k).filter((k) => k !== null))].sort((a, b) => a - b);
   const body = h("div", {});
-  const draw = (k) => body.replaceChildren(figures(rows.filter((row) => row.k === k || row.k === null)));
+  const draw = (k) => body.replaceChildren(...figures(rows.filter((row) => row.k === k || row.k === null)));
   const select = h("select", { "aria-label": "Length of the list", onchange: () => draw(Number(select.value)) },
     lengths.map((k) => h("option", { value: k, selected: k === 10 }, `first ${k}`)));
   draw(lengths.includes(10) ? 10 : lengths[0] ?? null);

@@ -3,14 +3,13 @@
 import * as api from "./api.js";
 import { h, say } from "./dom.js";
 import { Ranked } from "./ranked.js";
-import { day, modelName, titleOf, why } from "./words.js";
+import { day, modelName, titleOf, usualFirst, why } from "./words.js";
 
 const LONG = 10;
 
 /** Two sources a variant: a list that follows the session, and the list as it was published. */
-export function sourcesOf({ variant, nights }) {
-  const first = (night) => (night.variant === variant ? 0 : 1);
-  return [...nights].sort((a, b) => first(a) - first(b)).flatMap((night) => {
+export function sourcesOf(nights) {
+  return usualFirst(nights).flatMap((night) => {
     const name = `${night.variant} · ${modelName(night.model_version)}`;
     return [
       { variant: night.variant, follows: true, label: name },

@@ -50,8 +50,7 @@ export class Ranked {
       h("span", { class: "rank" }), h("span", { class: "face" }, disc(item)),
       h("div", { class: "what" },
         h("a", { class: "title", href: `#/items?item=${encodeURIComponent(item.item_id)}` }, titleOf(item)),
-        h("p", { class: "pale reason" })),
-      h("span", { class: "tags" }),
+        h("div", { class: "under" }, h("p", { class: "pale reason" }), h("span", { class: "tags" }))),
       h("div", { class: "score" }, h("span", { class: "number" }), h("span", { class: "bar" }, h("span"))),
       h("button", { type: "button", class: "round", onclick: () => this.add(item) }));
     lookUp(item.item_id).then((known) => {
@@ -68,7 +67,7 @@ export class Ranked {
     part(".reason").textContent = item.reason;
     part(".number").textContent = score(item.score);
     part(".bar span").style.width = `${6 + 94 * share}%`;
-    part(".tags").replaceChildren(...[change, beside && placeBeside(beside.get(item.item_id))].filter(Boolean));
+    part(".tags").replaceChildren(...[change, beside && placeBeside(item.rank, beside.get(item.item_id))].filter(Boolean));
     const taken = this.taken(item.item_id), button = part("button");
     button.replaceChildren(icon(taken ? "check" : "plus"));
     button.disabled = taken;
@@ -95,6 +94,7 @@ function moved(item, before) {
     h("span", { "aria-hidden": "true" }, `${up ? "▲" : "▼"} ${steps}`), h("span", { class: "unseen" }, `${up ? "up" : "down"} by ${steps}`));
 }
 
-function placeBeside(rank) {
-  return rank === undefined ? h("span", { class: "tag new" }, "only here") : h("span", { class: "tag" }, `${rank} beside`);
+function placeBeside(here, there) {
+  if (there === here) return null;
+  return h("span", { class: "tag" }, there === undefined ? "only here" : `${there} beside`);
 }

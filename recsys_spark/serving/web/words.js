@@ -38,3 +38,8 @@ export function why(error) {
   if (error.status === 404 && error.message === "Not Found") return "this service does not answer it";
   return error.message;
 }
+
+/** The live nights, that of requests which name no variant first. */
+export function usualFirst({ variant, nights }) {
+  return [...nights].sort((a, b) => Number(b.variant === variant) - Number(a.variant === variant));
+}

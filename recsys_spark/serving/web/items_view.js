@@ -28,7 +28,7 @@ export class ItemsView {
       draw: (item) => [disc(item), h("span", {}, titleOf(item)), h("span", { class: "pale" }, categoryOf(item))],
       text: titleOf, pick: (item) => this.open(item), typed: (text) => this.highlight(text),
     });
-    this.found = h("p", { class: "pale" });
+    this.found = h("p", { class: "pale found" });
     this.element = h("div", { class: "items" },
       h("div", { class: "card" }, h("h1", {}, "Items"), search.element, this.found), this.plane, this.detail);
     this.loadMap();
@@ -52,7 +52,7 @@ export class ItemsView {
         h("ul", { class: "row legend", "aria-label": "Colours" },
           this.map.legend().map(({ category, place }) => h("li", {}, h("span", { class: `dot cat-${place}`, "aria-hidden": "true" }), categoryOf({ category }))),
           h("li", {}, h("span", { class: "dot cat-9", "aria-hidden": "true" }), "all others")));
-      if (this.item) this.mapped(this.item);
+      if (this.near) this.mapped(this.item);
     } catch (error) {
       this.plane.replaceChildren(h("h2", {}, "Map"), h("p", { class: "note" }, `No map is shown: ${why(error)}.`));
     }

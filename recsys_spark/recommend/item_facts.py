@@ -135,28 +135,18 @@ def item_vectors(location: str) -> npt.NDArray[np.float32] | None:
     Of a model that retrieves those of its catalogue, of NeuMF those of its GMF half, which a dot product compares, or else
     those of its MLP half. A vector of zeros stays one.
     """
-    vectors = _kept_vectors(location)
-    return None if vectors is None else _unit(vectors)
+    vectors = kept_vectors(location)
+    return None if vectors is None else unit_vectors(vectors)
 
 
-def vectors_of(location: str, item_idx: npt.NDArray[Any]) -> npt.NDArray[np.float32] | None:
-    """Those of some items (n,), as `item_vectors` has them: (n, d). Of a local artifact nothing else is read."""
-    vectors = _kept_vectors(location)
-    return None if vectors is None else _unit(vectors[item_idx])
-
-
-def known_items(location: str) -> int:
-    """How many items an artifact has vectors of: those of lower index; 0 where it has none."""
-    vectors = _kept_vectors(location)
-    return 0 if vectors is None else len(vectors)
-
-
-def _kept_vectors(location: str) -> npt.NDArray[Any] | None:
+def kept_vectors(location: str) -> npt.NDArray[Any] | None:
+    """The same as they lie in the artifact, of any length: where that is local they are mapped into memory, not read."""
     name = _array_of(load_manifest(location)["arrays"])
     return None if name is None else load_arrays(location)[name]
 
 
-def _unit(kept: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+def unit_vectors(kept: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Vectors (n, d) divided by their lengths."""
     vectors = np.asarray(kept, np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: npt.NDArray[np.float32] = vectors / np.where(lengths > 0.0, lengths, 1.0).astype(np.float32)

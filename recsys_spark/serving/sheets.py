@@ -18,7 +18,7 @@ from recsys_spark import columns as c
 from recsys_spark import storage
 from recsys_spark.bounded import collect_rows
 from recsys_spark.plane import on_plane
-from recsys_spark.recommend.item_facts import known_items, vectors_of
+from recsys_spark.recommend.item_facts import kept_vectors, unit_vectors
 from recsys_spark.runs import Run
 from recsys_spark.schemas import GATE_RESULTS, ITEM_ATTRIBUTES, METRICS, MODELS
 from recsys_spark.serving.sheet_names import HEALTH, MAP
@@ -27,6 +27,7 @@ from recsys_spark.tables import SliceKey
 SHEETS: Final = (HEALTH, MAP)
 
 _MOST_ON_MAP: Final = 5000
+_TEST: Final = "test"
 _ROLLBACK: Final = "rollback"
 _BASELINES: Final = ("popularity", "random")
 _GATE: Final = (c.GATE, c.VALUE, c.LOW, c.HIGH, c.VERDICT, c.REASON)
@@ -64,7 +65,8 @@ def _gates(run: Run, where: SliceKey) -> list[dict[str, Any]]:
 
 
 def _measured(run: Run, model: Row | None) -> list[dict[str, Any]]:
-    """Figures of the evaluate fit that vouches for a model, and of the baselines measured beside it, over everyone."""
+    """Figures of the evaluate fit that vouches for a model, and of the baselines measured beside it, over everyone; on test,
+    where it was measured on that."""
     if model is None or model["evaluated_by"] is None:
         return []
     models = run.tables.read(MODELS.name)
@@ -75,25 +77,27 @@ def _measured(run: Run, model: Row | None) -> list[dict[str, Any]]:
     subjects = (vouches[c.MODEL_VERSION], *_BASELINES)
     wanted = figures.where((F.col(c.SEGMENT) == "all") & F.col(c.MODEL_VERSION).isin(*subjects))
     ordered = wanted.orderBy(c.PROTOCOL, c.SPLIT, c.METRIC, c.K, c.MODEL_VERSION)
-    rows = collect_rows(ordered, "figures of a model", run.config.run.driver_bytes)
-    return [_fields(row, _FIGURE) for row in rows]
+    rows = [_fields(row, _FIGURE) for row in collect_rows(ordered, "figures of a model", run.config.run.driver_bytes)]
+    return [row for row in rows if row[c.SPLIT] == _TEST] or rows
 
 
 def _map(run: Run, model: Row | None) -> dict[str, Any] | None:
     """The items of most users by their vectors on the plane; None where the model keeps no vectors."""
     if model is None or not storage.has_folder(model["path"]):
         return None
-    known = known_items(model["path"])
+    vectors = kept_vectors(model["path"])
+    if vectors is None:
+        return None
     features = run.tables.read_slice("item_features", {c.AS_OF_DATE: run.as_of, c.FIT: "production"})
-    most = features.where(F.col(c.ITEM_IDX) < known).orderBy(F.desc(c.USERS), c.ITEM_IDX).limit(_MOST_ON_MAP)
+    most = features.where(F.col(c.ITEM_IDX) < len(vectors)).orderBy(F.desc(c.USERS), c.ITEM_IDX).limit(_MOST_ON_MAP)
     items = most.join(run.tables.read("items").select(c.ITEM_IDX, c.ITEM_ID), on=c.ITEM_IDX, how="inner")
     told = items.join(run.tables.read_or_empty(ITEM_ATTRIBUTES), on=c.ITEM_ID, how="left")
     ordered = told.select(c.ITEM_IDX, *_ITEM).orderBy(F.desc(c.USERS), c.ITEM_IDX)
     rows = collect_rows(ordered, "items on the map", run.config.run.driver_bytes)
-    vectors = vectors_of(model["path"], np.array([row[c.ITEM_IDX] for row in rows], np.int64)) if rows else None
-    if vectors is None:
+    if not rows:
         return None
-    places, explained = on_plane(vectors)
+    chosen = vectors[np.array([row[c.ITEM_IDX] for row in rows])]
+    places, explained = on_plane(unit_vectors(chosen))
     return {
         "explained": explained,
         "items": [

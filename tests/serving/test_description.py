@@ -11,12 +11,16 @@ from recsys_spark.serving.embedded_files import EmbeddedKeeper
 from recsys_spark.serving.keys import add_key
 from tests.serving.nights import load
 from tests.serving.service import app_over
+from tests.serving.shop import health, plane
 
 OPERATIONS = [
     ("GET", "/v1/users/{user_id}/recommendations"),
     ("POST", "/v1/users/recommendations"),
     ("GET", "/v1/items"),
     ("GET", "/v1/items/{item_id}"),
+    ("GET", "/v1/night"),
+    ("GET", "/v1/users"),
+    ("GET", "/v1/map"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),
@@ -26,7 +30,7 @@ OPERATIONS = [
 @pytest.fixture(scope="module")
 def keeper(tmp_path_factory):
     keeper = EmbeddedKeeper(str(tmp_path_factory.mktemp("described") / "store"))
-    load(keeper, "first")
+    load(keeper, "first", sheets={"health": health(), "map": plane()})
     return keeper
 
 

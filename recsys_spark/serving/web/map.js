@@ -22,6 +22,8 @@ export class ItemMap {
     this.chosen = null;
     this.whole();
     this.colours = colours(items);
+    const coloured = (item) => Number(this.colours.has(firstCategory(item)));
+    this.inOrder = [...items].reverse().sort((a, b) => coloured(a) - coloured(b)); // the coloured, and those of most users, on top
     this.tip = h("p", { class: "tip", hidden: true });
     this.told = h("p", { class: "unseen", role: "status", id: "map-told" });
     this.canvas = h("canvas", {
@@ -34,9 +36,9 @@ export class ItemMap {
     new MutationObserver(() => this.draw()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   }
 
-  /** The categories with a colour, and how many items each has, most first. */
+  /** The categories with a colour, most items first. */
   legend() {
-    return [...this.colours].map(([category, place]) => ({ category, place, size: this.items.filter((item) => firstCategory(item) === category).length }));
+    return [...this.colours].map(([category, place]) => ({ category, place }));
   }
 
   /** Only items that have this text in their title or category stand out; "" for all. How many they are. */
@@ -107,11 +109,12 @@ export class ItemMap {
     const fills = Array.from({ length: 10 }, (_, place) => colour(`--cat-${place}`));
     const radius = Math.min(MOST_DOT, Math.max(LEAST_DOT, 40 / Math.sqrt(this.items.length)) + 0.5 * (this.scale - 1));
     paper.clearRect(0, 0, this.width, this.height);
-    for (const item of [...this.items].reverse()) { // those of most users on top
+    for (const item of this.inOrder) {
       const [x, y] = this.place(item);
       if (x < -9 || y < -9 || x > this.width + 9 || y > this.height + 9) continue;
-      paper.globalAlpha = this.fits(item) ? 0.8 : 0.1;
-      paper.fillStyle = fills[this.colours.get(firstCategory(item)) ?? 9];
+      const place = this.colours.get(firstCategory(item));
+      paper.globalAlpha = this.fits(item) ? (place === undefined && !this.wanted ? 0.35 : 0.85) : 0.1;
+      paper.fillStyle = fills[place ?? 9];
       dot(paper, x, y, this.wanted && this.fits(item) ? radius + 1 : radius);
     }
     paper.globalAlpha = 1;

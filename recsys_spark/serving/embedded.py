@@ -18,8 +18,8 @@ from typing import Any, Final
 from recsys_spark import storage
 from recsys_spark.serving.embedded_files import about_of, live_nights, read_manifest, read_sheet
 from recsys_spark.serving.item_cache import ItemCache
-from recsys_spark.serving.store import LAST, Entry, Item, Night, entries, shard_of
-from recsys_spark.serving.text import words
+from recsys_spark.serving.store import Entry, Item, Night, entries, shard_of
+from recsys_spark.serving.text import LAST, words
 
 _MAPPED: Final = 1 << 40  # all of a file: its pages are the system's, and go where memory is short
 _OF_ITEM: Final = ", ".join(Item._fields)

@@ -14,8 +14,8 @@ from psycopg_pool import ConnectionPool
 
 from recsys_spark.serving.item_cache import ItemCache
 from recsys_spark.serving.postgres_tables import items_table, lists_table
-from recsys_spark.serving.store import LAST, About, Entry, Item, Night, StoreUnavailableError, entries
-from recsys_spark.serving.text import words
+from recsys_spark.serving.store import About, Entry, Item, Night, StoreUnavailableError, entries
+from recsys_spark.serving.text import LAST, words
 
 _WAIT_SECONDS: Final = 1.0  # for a connection
 _RECONNECT_SECONDS: Final = 2.0  # after which the next request begins anew, so that a restarted server is found soon

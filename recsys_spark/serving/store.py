@@ -7,9 +7,7 @@ import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Final, NamedTuple, Protocol
-
-LAST: Final = "\U0010ffff"  # no character: after an id's start it is beyond every id that begins so
+from typing import NamedTuple, Protocol
 
 
 @dataclass(frozen=True)

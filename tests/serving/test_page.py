@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -126,6 +127,23 @@ def test_the_list_moves_as_items_come_into_the_session_and_go_again(url, open_pa
     page.get_by_role("button", name="Take Tonic out").click()
     expect(page.locator(".made").first).to_contain_text("Published for Mar 1, 2024")
     assert titles(page) == published and page.said == []
+
+
+def test_an_address_is_shown_as_it_is_and_changes_at_once_are_all_kept(url, open_page):
+    page = open_page("about:blank")
+    page.route("**/v1/items/*", lambda route: (time.sleep(0.2), route.continue_()))
+    page.goto(f"{url}/#/lists?user=10&with=p20&with=p2")
+    expect(page.locator("h1")).to_have_text("User 10")
+    expect(page.locator(".held span:not(.disc)")).to_have_text(["Sparkling water", "Gala apples"])
+    page.evaluate(
+        "document.querySelectorAll(\"ol[aria-label='List'] button\").forEach((one, place) => place < 3 && one.click())"
+    )
+    expect(page.locator(".held")).to_have_count(5)
+    expect(page.locator(".made").first).to_contain_text("from 5 items")
+    page.get_by_role("link", name="Night", exact=True).click()
+    expect(page.locator("h1")).to_have_text("The live night")
+    page.get_by_role("link", name="Lists", exact=True).click()  # as it was left
+    expect(page.locator(".held")).to_have_count(5)
 
 
 def test_nothing_glides_for_who_wants_no_motion(url, open_page):

@@ -19,6 +19,7 @@ export class ListsView {
     this.go = go;
     this.user = undefined;
     this.session = [];
+    this.turn = 0;
     const sources = sourcesOf(nights);
     const given = { sources, add: (item) => this.add(item), taken: (itemId) => this.has(itemId), done: () => this.beside() };
     this.panels = [new Panel({ ...given, label: "List", start: 0 }), new Panel({ ...given, label: "List beside", start: nights.nights.length > 1 ? 2 : 1 })];
@@ -61,7 +62,7 @@ export class ListsView {
         ...user_ids.map((user) => h("button", { type: "button", class: "chip", "data-user": user, onclick: () => this.change({ user }) }, user)),
         h("button", { type: "button", class: "chip", "data-user": "", onclick: () => this.change({ user: "" }) }, "a stranger"));
       this.press();
-      if (this.user === undefined) this.change({ user: user_ids[0] ?? "" }, true);
+      if (!this.named) this.change({ user: user_ids[0] ?? "" }, true);
     } catch (error) {
       this.chips.replaceChildren(h("p", { class: "pale" }, `No users are named: ${why(error)}.`));
     }
@@ -69,15 +70,16 @@ export class ListsView {
 
   /** What the address says. */
   async show(params) {
-    const user = params.get("user"), items = params.getAll("with");
+    const user = params.get("user"), items = params.getAll("with"), turn = (this.turn += 1);
+    this.named ||= user !== null || items.length > 0;
     this.compare = params.has("beside");
     this.comparing.setAttribute("aria-pressed", String(this.compare));
     this.columns.classList.toggle("two", this.compare);
     this.panels[1].element.hidden = !this.compare;
     const known = await Promise.all(items.map(async (itemId) => (await lookUp(itemId)) ?? { item_id: itemId, title: null, category: null }));
+    if (turn !== this.turn || !this.named) return;
     this.session = known;
     this.drawSession();
-    if (user === null && this.user === undefined && !items.length) return;
     if (user !== this.user) {
       this.user = user ?? "";
       this.title.textContent = this.user ? `User ${this.user}` : "A stranger";
@@ -102,6 +104,7 @@ export class ListsView {
 
   change(values, instead = false) {
     const next = { user: this.user, session: this.session, beside: this.compare, ...values };
+    this.session = next.session; // at once, as the next change may come before this one is shown
     this.go([
       ...(next.user === undefined ? [] : [["user", next.user]]),
       ...next.session.map((item) => ["with", item.item_id]),

@@ -16,6 +16,7 @@ const part = (id) => document.getElementById(id);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 let nights = null;
 let views = {};
+const left = {}; // by view: the address at which it was left
 
 function colours(chosen = localStorage.getItem(KEPT_THEME) ?? "auto") {
   localStorage.setItem(KEPT_THEME, chosen);
@@ -33,6 +34,8 @@ function address() {
 function show() {
   if (!nights) return;
   const { name, params } = address();
+  if (params.size) left[name] = location.hash;
+  else if (left[name]) return location.replace(left[name]);
   views[name] ??= new VIEWS[name](nights, (values, instead = false) => {
     const next = `#/${name}?${new URLSearchParams(values)}`;
     if (instead) location.replace(next); // not a step to go back to
@@ -50,7 +53,7 @@ function show() {
     else link.removeAttribute("aria-current");
   }
   document.title = `${TITLES[name]} – Lists of the night`;
-  view.show(params);
+  return view.show(params);
 }
 
 async function start() {

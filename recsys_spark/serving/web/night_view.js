@@ -38,10 +38,11 @@ function gates({ gates: checked }) {
   if (!checked.length) return [h("p", { class: "note" }, "No gates are noted for this night.")];
   const rows = checked.map((gate) => {
     const [kind, words] = VERDICTS[gate.verdict] ?? ["", gate.verdict];
-    return h("tr", {}, h("th", { scope: "row" }, gate.gate.replaceAll("_", " ")), h("td", {}, h("span", { class: `tag ${kind}` }, words)),
-      h("td", { class: "number" }, figure(gate.value)), h("td", { class: "number" }, bounds(gate)), h("td", { class: "pale" }, gate.reason));
+    return h("tr", { role: "row" }, h("th", { scope: "row", role: "rowheader" }, gate.gate.replaceAll("_", " ")),
+      cell({}, h("span", { class: `tag ${kind}` }, words)), cell({ class: "number", "data-name": "value" }, figure(gate.value)),
+      cell({ class: "number", "data-name": "expected" }, bounds(gate)), cell({ class: "pale" }, gate.reason));
   });
-  return [h("h3", {}, "Gates"), table("Gates", ["Gate", "Verdict", "Value", "Expected", "In words"], rows)];
+  return [h("h3", {}, "Gates"), table("Gates", ["Gate", "Verdict", "Value", "Expected", "In words"], rows, "gates")];
 }
 
 function bounds({ low, high }) {
@@ -81,7 +82,8 @@ function figures(rows) {
   const most = (metric) => Math.max(...rows.filter((row) => row.metric === metric).map((row) => row.high ?? row.value)) || 1;
   const lines = Object.keys(QUALITY).filter((metric) => rows.some((row) => row.metric === metric)).map((metric) => {
     const of = names.map((name) => rows.find((row) => row.metric === metric && row.model_name === name));
-    return h("tr", {}, h("th", { scope: "row" }, QUALITY[metric]), of.map((row) => h("td", { class: "number" }, figure(row?.value))), h("td", {}, drawn(of, most(metric))));
+    return h("tr", { role: "row" }, h("th", { scope: "row", role: "rowheader" }, QUALITY[metric]),
+      of.map((row) => cell({ class: "number" }, figure(row?.value))), cell({}, drawn(of, most(metric))));
   });
   return [table("Measured quality", ["Figure", ...names, "Compared"], lines),
     h("ul", { class: "row legend", "aria-hidden": "true" }, names.map((name, place) => h("li", {}, h("span", { class: `dot of-${kind(name, place)}` }), name)))];
@@ -99,7 +101,11 @@ function drawn(of, most) {
   return s("svg", { class: "compared", viewBox: `0 0 ${WIDE} ${HIGH}`, "aria-hidden": "true" }, s("line", { class: "axis", x1: x(0), x2: WIDE - 6, y1: MIDDLE, y2: MIDDLE }), ...marks);
 }
 
-function table(name, columns, rows) {
-  return h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": name }, h("table", {},
-    h("thead", {}, h("tr", {}, columns.map((column) => h("th", { scope: "col" }, column)))), h("tbody", {}, rows)));
+const cell = (given, ...children) => h("td", { role: "cell", ...given }, ...children);
+
+/** A table that may be wider than the window. Roles are said, as rows that are laid out anew on a phone lose theirs. */
+function table(name, columns, rows, kind = "") {
+  const heads = columns.map((column) => h("th", { scope: "col", role: "columnheader" }, column));
+  return h("div", { class: `wide ${kind}`, tabindex: "0", role: "region", "aria-label": name }, h("table", { role: "table" },
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads)), h("tbody", { role: "rowgroup" }, rows)));
 }

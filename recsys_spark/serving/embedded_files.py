@@ -3,6 +3,7 @@
 STORE/live.json                        the nights of each variant by name, the live one first; replaced in one step
 STORE/<night>/night.json               what the night is and which files it has; written last
 STORE/<night>/lists-<shard>-<try>.sqlite, items-<try>.sqlite
+STORE/<night>/<name>.json              sheets, see `sheets`
 
 No file is ever changed. A worker writes to its own disk and uploads, so that workers, driver and service need nothing in
 common but the place where artifacts lie. A file that a failed or repeated task left is in no manifest.
@@ -99,6 +100,12 @@ class EmbeddedKeeper:
         storage.copy_file(storage.join(self.location, of.name, name), copied)
         return Part(ITEMS_PART, name, 0)
 
+    def add_sheet(self, night: str, name: str, text: str) -> None:
+        storage.replace_file(sheet_file(storage.join(self.location, night), name), text.encode())
+
+    def sheet(self, night: str, name: str) -> str | None:
+        return read_sheet(storage.join(self.location, night), name)
+
     def remove(self) -> None:
         storage.delete_folder(self.location)
 
@@ -121,6 +128,17 @@ def read_manifest(location: str, night: str) -> dict[str, Any]:
         raise FileNotFoundError(f"{storage.join(location, night)} has no {MANIFEST}")
     manifest: dict[str, Any] = json.loads(found)
     return manifest
+
+
+def sheet_file(folder: str, name: str) -> str:
+    """Where a sheet of a night lies."""
+    return storage.join(folder, f"{name}.json")
+
+
+def read_sheet(folder: str, name: str) -> str | None:
+    """A sheet of a night's folder; None where it has none of that name."""
+    found = storage.read_file(sheet_file(folder, name))
+    return None if found is None else found.decode()
 
 
 def about_of(manifest: dict[str, Any]) -> About:

@@ -7,7 +7,7 @@ and what a killed job has filled is nobody's until the job is run again.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
@@ -23,6 +23,7 @@ from recsys_spark.runs import Run
 from recsys_spark.schemas import ITEM_ATTRIBUTES, RECOMMENDATIONS_CURRENT
 from recsys_spark.serving.loading import ItemRow, Keeper, Loader, Part
 from recsys_spark.serving.opening import folder_of, keeper_of
+from recsys_spark.serving.sheets import SHEETS, sheets
 from recsys_spark.serving.store import About, Entry
 from recsys_spark.tables import SliceKey
 from recsys_spark.training.owner import claim
@@ -59,7 +60,7 @@ def filled(run: Run, where: SliceKey, model_version: str) -> Filled | None:
     lists = run.tables.read_slice("recommendations", where)
     about = _new_night(run, str(where[c.VARIANT]), where[c.AS_OF_DATE], model_version)
     items = _loaded(catalogue(run, lists), _item_loader(keeper.loader(about.name)))
-    return _with_lists(run, keeper, about, lists, items)
+    return _with_lists(run, keeper, about, lists, items, sheets(run, where, model_version))
 
 
 def kept_night(run: Run, where: SliceKey) -> Filled | None:
@@ -88,7 +89,8 @@ def filled_again(run: Run) -> int:
         live = run.tables.read(RECOMMENDATIONS_CURRENT.name, {c.VARIANT: variant})
         before = keeper.kept(variant)[0]
         about = _new_night(run, variant, before.as_of_date, before.model_version)
-        night = _with_lists(run, keeper, about, live, [keeper.copy_items(before, about.name)])
+        told = {name: text for name in SHEETS if (text := keeper.sheet(before.name, name)) is not None}
+        night = _with_lists(run, keeper, about, live, [keeper.copy_items(before, about.name)], told)
         night.keeper.go_live(night.about, 1)
         lists += night.about.users
     return lists
@@ -139,12 +141,16 @@ def _new_night(run: Run, variant: str, as_of: Any, model_version: str) -> About:
     return About(f"{as_of}.{uuid.uuid4().hex[:16]}", variant, as_of, model_version, version)
 
 
-def _with_lists(run: Run, keeper: Keeper, about: About, rows: DataFrame, items: Sequence[Part]) -> Filled:
-    """The night whole: its lists loaded beside a catalogue that is there already."""
+def _with_lists(
+    run: Run, keeper: Keeper, about: About, rows: DataFrame, items: Sequence[Part], told: Mapping[str, str]
+) -> Filled:
+    """The night whole: its lists and sheets loaded beside a catalogue that is there already."""
     users = rows.where(F.col(c.RANK) == 1).count()
     shards = max(1, -(-users // run.config.store.lists_per_file))
     parts = load_lists(rows, shards, keeper.loader(about.name))
     whole = replace(about, users=sum(part.rows for part in parts))
+    for name, text in told.items():
+        keeper.add_sheet(about.name, name, text)
     keeper.finish(whole, shards, [*parts, *items])
     return Filled(keeper, whole)
 

@@ -63,6 +63,12 @@ class Keeper(Protocol):
     def copy_items(self, of: About, night: str) -> Part:
         """The catalogue of a night that is kept, for a new one."""
 
+    def add_sheet(self, night: str, name: str, text: str) -> None:
+        """Put a text beside the lists of a night that `loader` has begun; before it goes live."""
+
+    def sheet(self, night: str, name: str) -> str | None:
+        """The text of that name; None where there is none."""
+
     def remove(self) -> None:
         """Everything."""
 

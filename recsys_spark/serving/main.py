@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     if not config.serve.keys_file and arguments.host not in _HERE:
         log.say("serve", "whoever reaches this machine may ask: see serve.keys_file", "warning")
-    log.say("serve", f"at http://{arguments.host}:{arguments.port}, described at /openapi.json")
+    log.say("serve", f"a page at http://{arguments.host}:{arguments.port}/, requests described at /openapi.json")
     run(app, arguments.host, arguments.port)
     return EXIT_DONE
 

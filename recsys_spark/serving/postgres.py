@@ -15,7 +15,7 @@ from psycopg_pool import ConnectionPool
 from recsys_spark.serving.item_cache import ItemCache
 from recsys_spark.serving.postgres_tables import items_table, lists_table
 from recsys_spark.serving.store import About, Entry, Item, Night, StoreUnavailableError, entries
-from recsys_spark.serving.text import words
+from recsys_spark.serving.text import LAST, words
 
 _WAIT_SECONDS: Final = 1.0  # for a connection
 _RECONNECT_SECONDS: Final = 2.0  # after which the next request begins anew, so that a restarted server is found soon
@@ -64,8 +64,7 @@ class PostgresStore:
         self._pool.close()
 
     def _wanted(self) -> dict[str, tuple[About, int]]:
-        there = _rows(self._pool, sql.SQL("SELECT to_regclass(%s)"), [f'"{self._schema}".live'])
-        if there[0][0] is None:
+        if not _there(self._pool, self._schema, "live"):
             return {}
         query = sql.SQL("SELECT n.id, {} FROM {} AS l JOIN {} AS n ON n.id = l.night").format(
             sql.SQL(", ").join(sql.Identifier("n", name) for name in About.__dataclass_fields__),
@@ -88,6 +87,13 @@ class PostgresNight:
             lists_table(schema, number)
         )
         self._items = sql.SQL("SELECT {} FROM {} ").format(_OF_ITEM, items_table(schema, number))
+        self._users = sql.SQL(
+            "SELECT user_id FROM {} WHERE user_id >= %s AND user_id <= %s ORDER BY user_id LIMIT %s"
+        ).format(lists_table(schema, number))
+        self._sheets = sql.SQL("SELECT body FROM {} WHERE night = {} AND name = %s").format(
+            sql.Identifier(schema, "sheets"), sql.Literal(number)
+        )
+        self._schema = schema
         by_id = self._items + sql.SQL("WHERE item_id = ANY(%s)")
         self._cache = ItemCache(lambda ids: [Item(*row) for row in _rows(pool, by_id, [ids])])
 
@@ -106,8 +112,21 @@ class PostgresNight:
             return []
         return self._of("WHERE words @@ %s::tsquery ORDER BY users DESC, item_idx LIMIT %s", [wanted, n])
 
+    def users(self, start: str, n: int) -> list[str]:
+        return [user_id for (user_id,) in _rows(self._pool, self._users, [start, start + LAST, n])]
+
+    def sheet(self, name: str) -> str | None:
+        if not _there(self._pool, self._schema, "sheets"):  # filled before there were any
+            return None
+        return next((body for (body,) in _rows(self._pool, self._sheets, [name])), None)
+
     def _of(self, rest: LiteralString, values: Sequence[Any]) -> list[Item]:
         return [Item(*row) for row in _rows(self._pool, self._items + sql.SQL(rest), values)]
+
+
+def _there(pool: ConnectionPool[Any], schema: str, table: str) -> bool:
+    found = _rows(pool, sql.SQL("SELECT to_regclass(%s)"), [f'"{schema}".{table}'])
+    return found[0][0] is not None
 
 
 def _rows(pool: ConnectionPool[Any], query: sql.Composable, values: Sequence[Any]) -> list[tuple[Any, ...]]:

@@ -27,10 +27,13 @@ _MADE: Final[tuple[LiteralString, ...]] = (
         night integer REFERENCES {schema}.nights ON DELETE CASCADE, shard integer, PRIMARY KEY (night, shard))""",
     """CREATE TABLE IF NOT EXISTS {schema}.live (
         variant text PRIMARY KEY, night integer NOT NULL REFERENCES {schema}.nights)""",
+    """CREATE TABLE IF NOT EXISTS {schema}.sheets (
+        night integer REFERENCES {schema}.nights ON DELETE CASCADE, name text, body text NOT NULL,
+        PRIMARY KEY (night, name))""",
     "CREATE SEQUENCE IF NOT EXISTS {schema}.turn",
 )
 _OF_NIGHT: Final[tuple[LiteralString, ...]] = (
-    "CREATE TABLE IF NOT EXISTS {lists} (user_id text NOT NULL, list text NOT NULL)",
+    'CREATE TABLE IF NOT EXISTS {lists} (user_id text COLLATE "C" NOT NULL, list text NOT NULL)',
     """CREATE TABLE IF NOT EXISTS {items} (
         item_idx integer NOT NULL, item_id text NOT NULL, title text, category text, brand text, price double precision,
         year integer, users bigint NOT NULL, listed boolean NOT NULL, words tsvector NOT NULL)""",
@@ -161,6 +164,27 @@ class PostgresKeeper:
             work.cursor.execute(copied)
         return Part(ITEMS_PART, str(loader.night), 0)
 
+    def add_sheet(self, night: str, name: str, text: str) -> None:
+        with self._at_work() as work:
+            number = work.value("SELECT id FROM {nights} WHERE name = %s", night)
+            work.execute(
+                "INSERT INTO {sheets} VALUES (%s, %s, %s) ON CONFLICT (night, name) DO UPDATE SET body = excluded.body",
+                number,
+                name,
+                text,
+            )
+
+    def sheet(self, night: str, name: str) -> str | None:
+        with self._at_work() as work:
+            if not work.there("sheets"):
+                return None
+            bodies = work.column(
+                "SELECT body FROM {sheets} AS s JOIN {nights} AS n ON n.id = s.night WHERE n.name = %s AND s.name = %s",
+                night,
+                name,
+            )
+        return bodies[0] if bodies else None
+
     def remove(self) -> None:
         with self._at_work() as work:
             work.execute("DROP SCHEMA IF EXISTS {schema} CASCADE")
@@ -191,7 +215,7 @@ class _Work:
     schema: str
 
     def execute(self, statement: LiteralString, *values: Any, night: int | None = None) -> psycopg.Cursor[Any]:
-        names = {name: sql.Identifier(self.schema, name) for name in ("nights", "loaded", "live")}
+        names = {name: sql.Identifier(self.schema, name) for name in ("nights", "loaded", "live", "sheets")}
         if night is not None:
             names |= {"lists": lists_table(self.schema, night), "items": items_table(self.schema, night)}
         composed = sql.SQL(statement).format(schema=sql.Identifier(self.schema), about=_ABOUT, **names)
@@ -209,9 +233,9 @@ class _Work:
         rows.row_factory = class_row(About)
         return rows.fetchall()
 
-    def there(self) -> bool:
-        """Whether anything was ever loaded."""
-        found = self.cursor.execute("SELECT to_regclass(%s)", [f'"{self.schema}".live']).fetchone()
+    def there(self, table: str = "live") -> bool:
+        """Whether anything was ever loaded; or whether another table is there, which came later than the first stores."""
+        found = self.cursor.execute("SELECT to_regclass(%s)", [f'"{self.schema}".{table}']).fetchone()
         return found is not None and found[0] is not None
 
     def drop(self, night: int) -> None:

@@ -22,14 +22,14 @@ from recsys_spark.serving.lists import lists_for, product
 from recsys_spark.serving.service import asked, in_thread, service_of
 
 _TEXT: Final = 200  # the longest text to search for
-_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     401: {"model": Problem, "description": "no key of ours, where one is needed"},
     404: {"model": Problem, "description": "there is no such item or variant"},
     429: {"model": Problem, "description": "this key asks too often: see Retry-After"},
     503: {"model": Problem, "description": "nothing is published, or too much is asked at once: see Retry-After"},
 }
 
-router = APIRouter(prefix="/v1", responses=_PROBLEMS)
+router = APIRouter(prefix="/v1", responses=PROBLEMS)
 Variant = Annotated[str | None, Query(description="whose lists; by default those that recommend.variant names")]
 HowMany = Annotated[int, Query(ge=1, le=MOST_N, description="how many; a published list may be shorter")]
 Excluded = Annotated[list[Id], Query(max_length=MOST_EXCLUDED, description="an item to leave out; may be given again")]

@@ -69,6 +69,12 @@ class Night(Protocol):
     def search(self, text: str, n: int) -> list[Item]:
         """Up to `n` items whose title has a word for each of the text's that begins with it, those of most users first."""
 
+    def users(self, start: str, n: int) -> list[str]:
+        """Up to `n` users who have a list and whose id begins so, in the order of their code points."""
+
+    def sheet(self, name: str) -> str | None:
+        """What was written down beside the lists under a name, see `sheets`; None where nothing was."""
+
 
 class Store(Protocol):
     """The live nights. A night that was taken stays as it is, whatever goes live meanwhile."""

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from typing import Final
 
+LAST: Final = "\U0010ffff"  # no character: after the start of a text it is beyond every text that begins so
 _WORD: Final = re.compile(r"[^\W_]+")
 
 

@@ -19,7 +19,7 @@ from recsys_spark.serving.metrics import Metrics
 REQUEST_ID: Final = "X-Request-ID"
 _GIVEN: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _NO_ROUTE: Final = "(none)"
-_HEADERS: Final = [
+_HEADERS: Final = [  # of every answer that says nothing else, as the page does
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -42,8 +42,10 @@ class Watching:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                own = [(REQUEST_ID.lower().encode(), request_id.encode()), *_HEADERS]
-                message = {**message, "headers": [*message.get("headers", ()), *own]}
+                given = message.get("headers", ())
+                names = {name for name, _ in given}
+                own = [(name, value) for name, value in _HEADERS if name not in names]
+                message = {**message, "headers": [*given, (REQUEST_ID.lower().encode(), request_id.encode()), *own]}
             await send(message)
 
         try:

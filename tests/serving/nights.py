@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date
+from types import MappingProxyType
 
 from recsys_spark.serving.loading import ItemRow, Keeper
 from recsys_spark.serving.store import About, Entry, shard_of
@@ -41,6 +42,7 @@ def load(
     variant: str = "default",
     day: date = date(2024, 1, 3),
     keep: int = 2,
+    sheets: Mapping[str, str] = MappingProxyType({}),
 ) -> About:
     """Load a night in shards and make it live."""
     loader = keeper.loader(name)
@@ -49,6 +51,8 @@ def load(
         by_shard.setdefault(shard_of(user_id, SHARDS), []).append((user_id, as_kept(lists[user_id])))
     parts = [loader.add_lists(shard, rows) for shard, rows in by_shard.items()]
     about = About(name, variant, day, f"model of {name}", 1, len(lists))
+    for sheet, text in sheets.items():
+        keeper.add_sheet(name, sheet, text)
     keeper.finish(about, SHARDS, [*parts, loader.add_items(items)])
     keeper.go_live(about, keep)
     return about

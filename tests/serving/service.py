@@ -5,8 +5,10 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from fastapi import FastAPI
 
 from recsys_spark.config import load_config
 from recsys_spark.serving.app import create_app
@@ -25,9 +27,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def listening(store: Store, *settings: str) -> Iterator[str]:
-    """A real server on loopback; its URL."""
-    server = Server(app_over(store, *settings), "127.0.0.1", port := free_port())
+def listening(store: Store, *settings: str, change: Callable[[FastAPI], None] = lambda app: None) -> Iterator[str]:
+    """A real server on loopback; its URL. `change` may add to the application first."""
+    app = app_over(store, *settings)
+    change(app)
+    server = Server(app, "127.0.0.1", port := free_port())
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     until = time.monotonic() + 20.0

@@ -12,6 +12,7 @@ from recsys_spark.serving.embedded_files import EmbeddedKeeper
 from recsys_spark.serving.keys import add_key
 from tests.serving.nights import load
 from tests.serving.service import app_over
+from tests.serving.shop import health, plane
 
 OPERATIONS = [
     ("POST", "/v1/events"),
@@ -19,6 +20,9 @@ OPERATIONS = [
     ("POST", "/v1/users/recommendations"),
     ("GET", "/v1/items"),
     ("GET", "/v1/items/{item_id}"),
+    ("GET", "/v1/night"),
+    ("GET", "/v1/users"),
+    ("GET", "/v1/map"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),
@@ -30,7 +34,7 @@ UNTOLD = {"/v1/events": [positive_data_acceptance]}
 @pytest.fixture(scope="module")
 def keeper(tmp_path_factory):
     keeper = EmbeddedKeeper(str(tmp_path_factory.mktemp("described") / "store"))
-    load(keeper, "first")
+    load(keeper, "first", sheets={"health": health(), "map": plane()})
     return keeper
 
 

@@ -93,3 +93,26 @@ def test_words_are_the_same_again_and_harmless_in_a_query(text):
     found = words(text)
     assert words(" ".join(found)) == found
     assert all(word.isalnum() for word in found)
+
+
+def test_users_are_found_by_how_their_ids_begin_in_order_of_code_points(keeper, open_store):
+    ids = ["b", "B1", "B10", "B2", "a_b", "a%b", "é", "😀1", "😀2"]
+    load(keeper, "first", dict.fromkeys(ids, LISTS["bob"]))
+    night = open_store(keeper).live()["default"]
+    assert night.users("", 20) == sorted(ids)
+    assert night.users("B1", 20) == ["B1", "B10"] and night.users("B", 2) == ["B1", "B10"]
+    assert night.users("😀", 9) == ["😀1", "😀2"]
+    assert night.users("a_", 9) == ["a_b"] and night.users("a%", 9) == ["a%b"] and night.users("'; --", 9) == []
+
+
+def test_sheets_go_with_their_night(keeper, open_store):
+    load(keeper, "first", sheets={"health": '{"é": 1}'})
+    store = open_store(keeper)
+    night = store.live()["default"]
+    assert night.sheet("health") == keeper.sheet("first", "health") == '{"é": 1}'
+    assert night.sheet("map") is keeper.sheet("first", "map") is keeper.sheet("no such", "health") is None
+    load(keeper, "second", sheets={"health": "2"})
+    load(keeper, "third")
+    store.refresh()
+    assert store.live()["default"].sheet("health") is None and keeper.sheet("second", "health") == "2"
+    assert keeper.sheet("first", "health") is None  # gone with its night

@@ -68,17 +68,15 @@ def folded(settings: Mapping[str, Any], weights: Weights) -> dict[str, npt.NDArr
 
 def specs_of(settings: Mapping[str, Any], of: str) -> list[FeatureSpec]:
     """The declared features of users, items or the context that a model takes."""
-    return [
-        spec if isinstance(spec, FeatureSpec) else FeatureSpec(**spec) for spec in settings.get(f"{of}_side") or ()
-    ]
+    return [spec if isinstance(spec, FeatureSpec) else FeatureSpec(**spec) for spec in settings.get(f"{of}_side") or ()]
 
 
 def encoded(specs: Sequence[FeatureSpec], weights: Sequence[Floats], codes: Ints, numbers: Floats) -> Floats:
     """The mean of the vectors of the features that are there: (n, S) and (n, D) -> (n, width); see `side.FeatureEncoder`."""
     total, present = np.zeros((len(codes), weights[0].shape[1]), np.float32), np.zeros((len(codes), 1), np.float32)
     for spec, table in zip(specs, weights, strict=True):
-        own = (codes if spec.in_codes else numbers)[:, spec.first : spec.first + spec.length]
-        vector, there = _coded(own, table) if spec.in_codes else _numbered(own, table, spec.kind)
+        own = slice(spec.first, spec.first + spec.length)
+        vector, there = _coded(codes[:, own], table) if spec.in_codes else _numbered(numbers[:, own], table, spec.kind)
         total += vector * there
         present += there
     mean: Floats = total / np.maximum(present, 1.0)
@@ -163,7 +161,7 @@ class Forward:
             layer += 1
         return x
 
-    def _attended(self, items: Ints) -> Floats:
+    def _attended(self, items: Ints) -> Any:
         """SASRec's vector of the last place; without padding, which no place looks at."""
         w, k = self._weights, len(items)
         heads, size = int(self._settings["heads"]), self.width // int(self._settings["heads"])
@@ -185,11 +183,13 @@ class Forward:
         normed: Floats = centred / np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + 1e-6) * gamma + beta
         return normed
 
-    def _recurrent(self, items: Ints) -> Floats:
+    def _recurrent(self, items: Ints) -> Any:
         """GRU4Rec's state after the last item (Cho et al. 2014; the reset gate after the product, as cuDNN has it)."""
         x = self._inputs[items]
         for cell in self._cells:
-            kernel, recurrent, bias = (self._weights[f"{cell}/{part}"] for part in ("kernel", "recurrent_kernel", "bias"))
+            kernel, recurrent, bias = (
+                self._weights[f"{cell}/{part}"] for part in ("kernel", "recurrent_kernel", "bias")
+            )
             read, units = x @ kernel + bias[0], len(recurrent)
             state, states = np.zeros(units, np.float32), np.empty((len(x), units), np.float32)
             for place, given in enumerate(read):

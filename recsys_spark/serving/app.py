@@ -7,15 +7,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from recsys_spark import __version__, log
 from recsys_spark.serve_settings import Serve
-from recsys_spark.serving import health, routes
+from recsys_spark.serving import health, live_routes, refusals, routes
 from recsys_spark.serving.authorisation import Authorisation, describe
 from recsys_spark.serving.keys import Keys
 from recsys_spark.serving.limits import Limits
+from recsys_spark.serving.live import NoLiveModelError, UnknownContextError
 from recsys_spark.serving.metrics import Metrics
 from recsys_spark.serving.service import Service
 from recsys_spark.serving.store import Store, StoreUnavailableError
@@ -55,9 +57,13 @@ def create_app(store: Store, settings: Serve, variant: str) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
+    app.include_router(live_routes.router)  # its paths end in words that an id might, too
     app.include_router(routes.router)
     app.include_router(health.router)
     app.add_exception_handler(StoreUnavailableError, _unavailable)
+    app.add_exception_handler(RequestValidationError, refusals.invalid)
+    app.add_exception_handler(NoLiveModelError, refusals.no_live_model)
+    app.add_exception_handler(UnknownContextError, refusals.unknown_context)
     app.add_middleware(Limits, settings=settings, metrics=service.metrics)
     if keys.wanted:
         app.add_middleware(Authorisation, keys=keys)
@@ -84,7 +90,8 @@ async def _look(service: Service) -> None:
     try:
         if await asyncio.to_thread(service.store.refresh):
             for variant, night in service.store.live().items():
-                log.say("serve", f"live: {night.about.name} of variant {variant}, {night.about.users:,} lists")
+                by = f", on the spot by {night.model.model_version}" if night.model else ""
+                log.say("serve", f"live: {night.about.name} of variant {variant}, {night.about.users:,} lists{by}")
         service.keys.refresh()
     except Exception as error:  # whatever a disk, a network or a database raises
         service.metrics.store_errors.inc()

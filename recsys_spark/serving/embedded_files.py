@@ -3,6 +3,7 @@
 STORE/live.json                        the nights of each variant by name, the live one first; replaced in one step
 STORE/<night>/night.json               what the night is and which files it has; written last
 STORE/<night>/lists-<shard>-<try>.sqlite, items-<try>.sqlite
+STORE/<night>/model/                   what answers live, see `live_export`
 
 No file is ever changed. A worker writes to its own disk and uploads, so that workers, driver and service need nothing in
 common but the place where artifacts lie. A file that a failed or repeated task left is in no manifest.
@@ -22,13 +23,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from recsys_spark import storage
-from recsys_spark.serving.loading import ITEMS_PART, ItemRow, Part, with_words
+from recsys_spark.serving.loading import ITEMS_PART, ItemRow, ListRow, Part, with_words
 from recsys_spark.serving.store import About
 
 LIVE: Final = "live.json"
 MANIFEST: Final = "night.json"
+_MODEL: Final = "model"
 
-_LISTS: Final = "CREATE TABLE lists (user_id TEXT PRIMARY KEY, list TEXT NOT NULL)"
+_LISTS: Final = "CREATE TABLE lists (user_id TEXT PRIMARY KEY, list TEXT NOT NULL, history TEXT)"
 _ITEMS: Final = """\
 CREATE TABLE items (item_idx INTEGER PRIMARY KEY, item_id TEXT UNIQUE, title TEXT, category TEXT, brand TEXT, price REAL,
                     year INTEGER, users INTEGER NOT NULL, listed INTEGER NOT NULL)"""
@@ -42,10 +44,10 @@ class EmbeddedLoader:
 
     folder: str
 
-    def add_lists(self, shard: int, rows: Iterable[tuple[str, str]]) -> Part:
+    def add_lists(self, shard: int, rows: Iterable[ListRow]) -> Part:
         with _new_file(self.folder, f"lists-{shard:05d}") as (database, name):
             database.execute(_LISTS)
-            count = database.executemany("INSERT INTO lists VALUES (?, ?)", rows).rowcount
+            count = database.executemany("INSERT INTO lists VALUES (?, ?, ?)", rows).rowcount
         return Part(shard, name, count)
 
     def add_items(self, rows: Iterable[ItemRow]) -> Part:
@@ -99,8 +101,16 @@ class EmbeddedKeeper:
         storage.copy_file(storage.join(self.location, of.name, name), copied)
         return Part(ITEMS_PART, name, 0)
 
+    def model_folder(self, night: str) -> str:
+        return model_folder(self.location, night)
+
     def remove(self) -> None:
         storage.delete_folder(self.location)
+
+
+def model_folder(location: str, night: str) -> str:
+    """Where a night's live model lies, with its lists."""
+    return storage.join(location, night, _MODEL)
 
 
 def live_nights(location: str) -> dict[str, list[str]]:

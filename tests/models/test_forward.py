@@ -38,9 +38,7 @@ def saved(name: str, repeats: bool, location: str) -> Any:
     settings: dict[str, Any] = {"width": 4, "length": LENGTH, "seed": 1, **SETTINGS[name]}
     settings |= {"item_side": ITEM_SIDE, "context_side": CONTEXT_SIDE}
     settings |= {"user_side": USER_SIDE} if name in ("two_tower", "softmax_dnn") else {}
-    settings |= (
-        {} if name == "two_tower" else {"repeats": repeats, "loss_name": "sampled_softmax", "negatives": 4}
-    )
+    settings |= {} if name == "two_tower" else {"repeats": repeats, "loss_name": "sampled_softmax", "negatives": 4}
     model = build_model(name, settings, USERS, ITEMS)
     rng = np.random.default_rng(2)
     for variable in model.trainable_variables:

@@ -204,6 +204,9 @@ class Connection:
     async def list_of(self, user: str) -> bytes:
         asked = f"GET /v1/users/{user}/recommendations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self._key}\r\n\r\n"
         self._writer.write(asked.encode())
+        return await self._answer()
+
+    async def _answer(self) -> bytes:
         head = await self._reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200"), head
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])

@@ -29,7 +29,12 @@ HISTORIES = {
 
 
 def save_live(
-    folder: str, n_items: int = 5, exclude_seen: bool = False, in_context: bool = False, barred: tuple[int, ...] = ()
+    folder: str,
+    n_items: int = 5,
+    exclude_seen: bool = False,
+    in_context: bool = False,
+    barred: tuple[int, ...] = (),
+    version: str = "softmax_dnn-of-tests",
 ) -> None:
     """The query is the mean vector of the history, or with the hour 18 of the day the opposite of it."""
     context = [HOUR, RECENCY] if in_context else []
@@ -46,7 +51,7 @@ def save_live(
     bits[list(barred)] = 2
     rules[3] = 1 if n_items > 3 else 0
     manifest = {
-        "model_version": "softmax_dnn-of-tests", "as_of_date": "2024-01-03", "fit": "production",
+        "model_version": version, "as_of_date": "2024-01-03", "fit": "production",
         "model": {"name": "softmax_dnn", "settings": settings, "n_users": 3, "n_items": n_items},
         "scoring": {"by": "query", "history": 3}, "context": context, "given": {}, "exclude_seen": exclude_seen,
         "rules_of_unknown": 0,

@@ -70,6 +70,30 @@ class LiveList(BaseModel):
     items: list[Recommended]
     ignored: list[str] = Field(description="ids among items and exclude that are of no item")
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "user_id": None,
+                "variant": "default",
+                "as_of_date": "2017-12-31",
+                "model_version": "two_tower-20171231-production-0d0c1a5e2f3b",
+                "fallback": False,
+                "items": [
+                    {
+                        "rank": 1,
+                        "item_id": "1082185",
+                        "title": "Bananas, 40 LB",
+                        "score": 7.5,
+                        "reason_code": "model",
+                        "reason": "predicted for this user",
+                        "reason_item_id": None,
+                    }
+                ],
+                "ignored": [],
+            }
+        }
+    )
+
 
 class LiveLists(BaseModel):
     """A list for each request, in order."""
@@ -101,8 +125,17 @@ class Pairs(BaseModel):
     scores: list[Scored]
     model_version: str
     fallback: bool = Field(description="true: nothing to go by, so scores are shares of users")
-    ignored: list[str] = Field(
-        description="ids among items and candidates that are of no item, or newer than the model"
+    ignored: list[str] = Field(description="ids of no item, and candidates newer than the model")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "scores": [{"item_id": "995242", "score": 3.25}],
+                "model_version": "two_tower-20171231-production-0d0c1a5e2f3b",
+                "fallback": False,
+                "ignored": [],
+            }
+        }
     )
 
 
@@ -123,6 +156,16 @@ class Similar(BaseModel):
     model_version: str
     items: list[Alike]
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "item_id": "1082185",
+                "model_version": "two_tower-20171231-production-0d0c1a5e2f3b",
+                "items": [{"rank": 1, "item_id": "995242", "title": "Milk", "category": "DAIRY", "score": 0.5}],
+            }
+        }
+    )
+
 
 class Taken(BaseModel):
     """An item that a user had."""
@@ -138,3 +181,12 @@ class Taking(BaseModel):
 
     user_id: str
     items: list[Taken]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "user_id": "128",
+                "items": [{"item_id": "1082185", "title": "Bananas", "category": "PRODUCE", "day": "2017-12-31"}],
+            }
+        }
+    )

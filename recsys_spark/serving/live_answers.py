@@ -73,7 +73,7 @@ class LiveList(BaseModel):
     model_config = ConfigDict(
         json_schema_extra={
             "example": {
-                "user_id": None,
+                "user_id": "128",
                 "variant": "default",
                 "as_of_date": "2017-12-31",
                 "model_version": "two_tower-20171231-production-0d0c1a5e2f3b",
@@ -84,9 +84,9 @@ class LiveList(BaseModel):
                         "item_id": "1082185",
                         "title": "Bananas, 40 LB",
                         "score": 7.5,
-                        "reason_code": "model",
-                        "reason": "predicted for this user",
-                        "reason_item_id": None,
+                        "reason_code": "repeat",
+                        "reason": "had before, and likely again",
+                        "reason_item_id": "1082185",
                     }
                 ],
                 "ignored": [],

@@ -33,28 +33,30 @@ SETTINGS: dict[str, dict[str, Any]] = {
 HISTORIES = [[3], [0, 1, 1], [10, 9, 8, 7, 6, 5, 4, 10], [2, 2], []]
 
 
-def saved(name: str, repeats: bool, location: str) -> Any:
-    """A model of random weights and features, as training leaves it."""
+def saved(
+    name: str, repeats: bool, location: str, n_users: int = USERS, n_items: int = ITEMS, **told: Any
+) -> dict[str, Any]:
+    """A model of random weights and features, as training leaves it; `told` goes into its manifest."""
     settings: dict[str, Any] = {"width": 4, "length": LENGTH, "seed": 1, **SETTINGS[name]}
     settings |= {"item_side": ITEM_SIDE, "context_side": CONTEXT_SIDE}
     settings |= {"user_side": USER_SIDE} if name in ("two_tower", "softmax_dnn") else {}
     settings |= {} if name == "two_tower" else {"repeats": repeats, "loss_name": "sampled_softmax", "negatives": 4}
-    model = build_model(name, settings, USERS, ITEMS)
+    model = build_model(name, settings, n_users, n_items)
     rng = np.random.default_rng(2)
     for variable in model.trainable_variables:
         variable.assign(rng.normal(scale=0.3, size=variable.shape))
     if name == "two_tower":
-        model.learn_counts(np.arange(ITEMS))
-    sides = ((model.item_side, ITEMS, 5, 2, 3), (model.user_side, USERS, 4, 1, 1))
+        model.learn_counts(np.arange(n_items))
+    sides = ((model.item_side, n_items, 5, 2, 3), (model.user_side, n_users, 4, 1, 1))
     for side, rows, codes, slots, places in sides:
         if side is not None:
             numbers = rng.normal(size=(rows, places)).astype(np.float32)
             numbers[0] = np.nan
             side.fill(rng.integers(-1, codes, (rows, slots)).astype(np.int32), numbers)
     plain = {key: [vars(one) for one in value] if key.endswith("_side") else value for key, value in settings.items()}
-    spec = {"name": name, "settings": plain, "n_users": USERS, "n_items": ITEMS}
+    spec = {"name": name, "settings": plain, "n_users": n_users, "n_items": n_items}
     arrays = {f"{place:03d} {one.path}": np.asarray(one) for place, one in enumerate(model.weights)}
-    manifest = {"format": 1, "model_version": name, "model": spec, "scoring": scoring_of(model)}
+    manifest = {"format": 1, "model_version": name, "model": spec, "scoring": scoring_of(model)} | told
     save_folder(location, manifest, {**arrays, CATALOGUE: np.asarray(model.catalogue())})
     return plain
 

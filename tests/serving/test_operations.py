@@ -222,7 +222,15 @@ def test_the_description_has_examples_that_are_answers(store):
         described = client.get("/openapi.json").json()
         assert client.get("/docs").status_code == 404  # its page would come from another host
     examples = {name: part["example"] for name, part in described["components"]["schemas"].items() if "example" in part}
-    assert examples.keys() >= {"Recommendations", "Product", "ListsAsked", "LiveAsked", "LiveList", "PairsAsked", "Pairs"}
+    assert examples.keys() >= {
+        "Recommendations",
+        "Product",
+        "ListsAsked",
+        "LiveAsked",
+        "LiveList",
+        "PairsAsked",
+        "Pairs",
+    }
     for name, example in examples.items():
         kind = getattr(answers, name, None) or getattr(live_answers, name)
         kind.model_validate(example)

@@ -65,6 +65,7 @@ class EmbeddedNight:
         self._shards = int(manifest["shards"])
         self._lists = {int(shard): _File(folder / file) for shard, file in manifest["lists"].items()}
         self._items = _File(folder / manifest["items"])
+        self._has_histories = bool(manifest.get("histories", False))  # one filled by an earlier version has none
         self._cache = ItemCache(partial(_items_in, self._items))
         self.model = live_model_at(model_folder(str(folder.parent), folder.name))
 
@@ -80,7 +81,7 @@ class EmbeddedNight:
         return found
 
     def history(self, user_id: str) -> str | None:
-        file = self._lists.get(shard_of(user_id, self._shards))
+        file = self._lists.get(shard_of(user_id, self._shards)) if self._has_histories else None
         rows = file.rows("SELECT history FROM lists WHERE user_id = ?", [user_id]) if file else []
         return next((text for (text,) in rows), None)
 

@@ -75,7 +75,7 @@ class EmbeddedKeeper:
     def finish(self, about: About, shards: int, parts: Sequence[Part]) -> None:
         files = {str(part.shard): part.name for part in parts if part.shard != ITEMS_PART}
         (items,) = (part.name for part in parts if part.shard == ITEMS_PART)
-        manifest = asdict(about) | {"shards": shards, "lists": files, "items": items}
+        manifest = asdict(about) | {"shards": shards, "lists": files, "items": items, "histories": True}
         text = json.dumps(manifest, indent=2, default=str)
         storage.replace_file(storage.join(self.location, about.name, MANIFEST), text.encode())
 

@@ -107,7 +107,10 @@ class PostgresNight:
         return {user_id: entries(text) for user_id, text in _rows(self._pool, self._lists, [list(user_ids)])}
 
     def history(self, user_id: str) -> str | None:
-        return next((text for (text,) in _rows(self._pool, self._history, [user_id])), None)
+        try:
+            return next((text for (text,) in _rows(self._pool, self._history, [user_id])), None)
+        except psycopg.errors.UndefinedColumn:  # filled by an earlier version
+            return None
 
     def indices(self, item_ids: Collection[str]) -> dict[str, int]:
         return dict(_rows(self._pool, self._indices, [list(item_ids)]))

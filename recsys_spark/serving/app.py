@@ -13,12 +13,13 @@ from starlette.middleware.cors import CORSMiddleware
 
 from recsys_spark import __version__, log
 from recsys_spark.serve_settings import Serve
-from recsys_spark.serving import health, live_routes, refusals, routes
+from recsys_spark.serving import health, live_refusals, live_routes, routes
 from recsys_spark.serving.authorisation import Authorisation, describe
 from recsys_spark.serving.keys import Keys
 from recsys_spark.serving.limits import Limits
 from recsys_spark.serving.live import NoLiveModelError, UnknownContextError
 from recsys_spark.serving.metrics import Metrics
+from recsys_spark.serving.refusals import invalid
 from recsys_spark.serving.service import Service
 from recsys_spark.serving.store import Store, StoreUnavailableError
 from recsys_spark.serving.watching import REQUEST_ID, Watching
@@ -61,9 +62,9 @@ def create_app(store: Store, settings: Serve, variant: str) -> FastAPI:
     app.include_router(routes.router)
     app.include_router(health.router)
     app.add_exception_handler(StoreUnavailableError, _unavailable)
-    app.add_exception_handler(RequestValidationError, refusals.invalid)
-    app.add_exception_handler(NoLiveModelError, refusals.no_live_model)
-    app.add_exception_handler(UnknownContextError, refusals.unknown_context)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(NoLiveModelError, live_refusals.no_live_model)
+    app.add_exception_handler(UnknownContextError, live_refusals.unknown_context)
     app.add_middleware(Limits, settings=settings, metrics=service.metrics)
     if keys.wanted:
         app.add_middleware(Authorisation, keys=keys)

@@ -13,11 +13,13 @@ from starlette.middleware.cors import CORSMiddleware
 
 from recsys_spark import __version__, log
 from recsys_spark.serve_settings import Serve
-from recsys_spark.serving import health, live_refusals, live_routes, routes
+from recsys_spark.serving import health, routes
 from recsys_spark.serving.authorisation import Authorisation, describe
 from recsys_spark.serving.keys import Keys
 from recsys_spark.serving.limits import Limits
 from recsys_spark.serving.live import NoLiveModelError, UnknownContextError
+from recsys_spark.serving.live_refusals import no_live_model, unknown_context
+from recsys_spark.serving.live_routes import router as live
 from recsys_spark.serving.metrics import Metrics
 from recsys_spark.serving.refusals import invalid
 from recsys_spark.serving.service import Service
@@ -58,13 +60,13 @@ def create_app(store: Store, settings: Serve, variant: str) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
-    app.include_router(live_routes.router)  # its paths end in words that an id might, too
+    app.include_router(live)  # its paths end in words that an id might, too
     app.include_router(routes.router)
     app.include_router(health.router)
     app.add_exception_handler(StoreUnavailableError, _unavailable)
     app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(NoLiveModelError, live_refusals.no_live_model)
-    app.add_exception_handler(UnknownContextError, live_refusals.unknown_context)
+    app.add_exception_handler(NoLiveModelError, no_live_model)
+    app.add_exception_handler(UnknownContextError, unknown_context)
     app.add_middleware(Limits, settings=settings, metrics=service.metrics)
     if keys.wanted:
         app.add_middleware(Authorisation, keys=keys)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from recsys_spark import storage
-from recsys_spark.serving.embedded_files import about_of, live_nights, model_folder, read_manifest
+from recsys_spark.serving.embedded_files import about_of, live_nights, read_manifest
 from recsys_spark.serving.item_cache import ItemCache
-from recsys_spark.serving.live_model import live_model_at
+from recsys_spark.serving.live_model import IN_NIGHT, live_model_at
 from recsys_spark.serving.store import Entry, Item, Night, entries, shard_of
 from recsys_spark.serving.text import words
 
@@ -67,7 +67,7 @@ class EmbeddedNight:
         self._items = _File(folder / manifest["items"])
         self._has_histories = bool(manifest.get("histories", False))  # one filled by an earlier version has none
         self._cache = ItemCache(partial(_items_in, self._items))
-        self.model = live_model_at(model_folder(str(folder.parent), folder.name))
+        self.model = live_model_at(storage.join(str(folder), IN_NIGHT))
 
     def lists(self, user_ids: Collection[str]) -> dict[str, list[Entry]]:
         by_shard: dict[int, list[str]] = {}

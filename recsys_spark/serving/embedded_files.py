@@ -1,9 +1,9 @@
 """The embedded store's files, written by the workers that make them: SQLite, a file a shard, in a folder a night.
 
 STORE/live.json                        the nights of each variant by name, the live one first; replaced in one step
+STORE/<night>/model/                   what answers live, see `live_export`
 STORE/<night>/night.json               what the night is and which files it has; written last
 STORE/<night>/lists-<shard>-<try>.sqlite, items-<try>.sqlite
-STORE/<night>/model/                   what answers live, see `live_export`
 
 No file is ever changed. A worker writes to its own disk and uploads, so that workers, driver and service need nothing in
 common but the place where artifacts lie. A file that a failed or repeated task left is in no manifest.
@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from recsys_spark import storage
+from recsys_spark.serving.live_model import IN_NIGHT
 from recsys_spark.serving.loading import ITEMS_PART, ItemRow, ListRow, Part, with_words
 from recsys_spark.serving.store import About
 
 LIVE: Final = "live.json"
 MANIFEST: Final = "night.json"
-_MODEL: Final = "model"
 
 _LISTS: Final = "CREATE TABLE lists (user_id TEXT PRIMARY KEY, list TEXT NOT NULL, history TEXT)"
 _ITEMS: Final = """\
@@ -86,6 +86,9 @@ class EmbeddedKeeper:
     def variants(self) -> list[str]:
         return sorted(live_nights(self.location))
 
+    def model_folder(self, night: str) -> str:
+        return storage.join(self.location, night, IN_NIGHT)
+
     def go_live(self, about: About, keep: int) -> None:
         nights = live_nights(self.location)
         others = [name for name in nights.get(about.variant, []) if name != about.name]
@@ -101,16 +104,8 @@ class EmbeddedKeeper:
         storage.copy_file(storage.join(self.location, of.name, name), copied)
         return Part(ITEMS_PART, name, 0)
 
-    def model_folder(self, night: str) -> str:
-        return model_folder(self.location, night)
-
     def remove(self) -> None:
         storage.delete_folder(self.location)
-
-
-def model_folder(location: str, night: str) -> str:
-    """Where a night's live model lies, with its lists."""
-    return storage.join(location, night, _MODEL)
 
 
 def live_nights(location: str) -> dict[str, list[str]]:

@@ -61,10 +61,10 @@ def filled(run: Run, where: SliceKey, model_version: str) -> Filled | None:
         return None
     lists = run.tables.read_slice("recommendations", where)
     about = _new_night(run, str(where[c.VARIANT]), where[c.AS_OF_DATE], model_version)
-    items = _loaded(catalogue(run, lists), _item_loader(keeper.loader(about.name)))
-    source, folder = live_source(run), keeper.model_folder(about.name)
+    source = live_source(run)
     if source:
-        export(run, source, folder)
+        export(run, source, keeper.model_folder(about.name))
+    items = _loaded(catalogue(run, lists), _item_loader(keeper.loader(about.name)))
     return _with_lists(run, keeper, about, lists, items)
 
 
@@ -94,9 +94,8 @@ def filled_again(run: Run) -> int:
         live = run.tables.read(RECOMMENDATIONS_CURRENT.name, {c.VARIANT: variant})
         before = keeper.kept(variant)[0]
         about = _new_night(run, variant, before.as_of_date, before.model_version)
-        items = keeper.copy_items(before, about.name)
         copy_live(keeper.model_folder(before.name), keeper.model_folder(about.name))
-        night = _with_lists(run, keeper, about, live, [items])
+        night = _with_lists(run, keeper, about, live, [keeper.copy_items(before, about.name)])
         night.keeper.go_live(night.about, 1)
         lists += night.about.users
     return lists

@@ -16,6 +16,7 @@ from recsys_spark.models.selection import Floats, Ints, best_of, finite
 from recsys_spark.serving.history import History
 from recsys_spark.serving.live_context import LiveContext, Value
 
+IN_NIGHT: Final = "model"  # the folder of a live model, where it lies with the lists of its night
 CATALOGUE: Final = "catalogue"
 BARRED, RULES = "barred", "rules"  # of each item, see `recommend.barring.Catalogue`
 

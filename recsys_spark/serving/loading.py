@@ -65,14 +65,14 @@ class Keeper(Protocol):
     def variants(self) -> list[str]:
         """Those that have a live night."""
 
+    def model_folder(self, night: str) -> str:
+        """Where the model lies that answers live, beside a night's lists; it may have none."""
+
     def go_live(self, about: About, keep: int) -> None:
         """Make a night the live one of its variant in one step, and remove all but the `keep` latest of each variant."""
 
     def copy_items(self, of: About, night: str) -> Part:
         """The catalogue of a night that is kept, for a new one."""
-
-    def model_folder(self, night: str) -> str:
-        """Where the model lies that answers live, beside a night's lists; it may have none."""
 
     def remove(self) -> None:
         """Everything."""

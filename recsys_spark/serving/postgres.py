@@ -96,12 +96,12 @@ class PostgresNight:
             lists_table(schema, number)
         )
         self._items = sql.SQL("SELECT {} FROM {} ").format(_OF_ITEM, items_table(schema, number))
+        by_id = self._items + sql.SQL("WHERE item_id = ANY(%s)")
+        self._cache = ItemCache(lambda ids: [Item(*row) for row in _rows(pool, by_id, [ids])])
         self._history = sql.SQL("SELECT history FROM {} WHERE user_id = %s").format(lists_table(schema, number))
         of_items = items_table(schema, number)
         self._indices = sql.SQL("SELECT item_id, item_idx FROM {} WHERE item_id = ANY(%s)").format(of_items)
         self._numbered = sql.SQL("SELECT item_idx, {} FROM {} WHERE item_idx = ANY(%s)").format(_OF_ITEM, of_items)
-        by_id = self._items + sql.SQL("WHERE item_id = ANY(%s)")
-        self._cache = ItemCache(lambda ids: [Item(*row) for row in _rows(pool, by_id, [ids])])
 
     def lists(self, user_ids: Collection[str]) -> dict[str, list[Entry]]:
         return {user_id: entries(text) for user_id, text in _rows(self._pool, self._lists, [list(user_ids)])}

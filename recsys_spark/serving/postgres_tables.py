@@ -144,6 +144,9 @@ class PostgresKeeper:
         with self._at_work() as work:
             return work.column("SELECT variant FROM {live} ORDER BY variant") if work.there() else []
 
+    def model_folder(self, night: str) -> str:
+        return storage.join(self.models, night)
+
     def go_live(self, about: About, keep: int) -> None:
         with self._at_work() as work:
             work.execute(
@@ -170,9 +173,6 @@ class PostgresKeeper:
             )
             work.cursor.execute(copied)
         return Part(ITEMS_PART, str(loader.night), 0)
-
-    def model_folder(self, night: str) -> str:
-        return storage.join(self.models, night)
 
     def remove(self) -> None:
         with self._at_work() as work:

@@ -40,20 +40,20 @@ def load(
     items: Sequence[ItemRow] = ITEMS,
     variant: str = "default",
     day: date = date(2024, 1, 3),
-    keep: int = 2,
     histories: Mapping[str, str] = {},
     model: Callable[[str], None] | None = None,
+    keep: int = 2,
 ) -> About:
     """Load a night in shards and make it live."""
     loader = keeper.loader(name)
+    if model is not None:
+        model(keeper.model_folder(name))
     by_shard: dict[int, list[ListRow]] = {}
     for user_id in sorted(lists):
         row = ListRow(user_id, as_kept(lists[user_id]), histories.get(user_id))
         by_shard.setdefault(shard_of(user_id, SHARDS), []).append(row)
     parts = [loader.add_lists(shard, rows) for shard, rows in by_shard.items()]
     about = About(name, variant, day, f"model of {name}", 1, len(lists))
-    if model is not None:
-        model(keeper.model_folder(name))
     keeper.finish(about, SHARDS, [*parts, loader.add_items(items)])
     keeper.go_live(about, keep)
     return about

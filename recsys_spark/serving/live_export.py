@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark import storage
+from recsys_spark.errors import MissingTableError
 from recsys_spark.models.forward import EXPORTED, folded, weights_of
 from recsys_spark.nights import is_alike, models_of
 from recsys_spark.recommend.barring import Catalogue
@@ -48,7 +49,11 @@ def export(run: Run, source: str, target: str) -> None:
     manifest, arrays = storage.load_manifest(source), storage.load_arrays(source)
     settings = manifest["model"]["settings"]
     weights = weights_of({name: array for name, array in arrays.items() if name != CATALOGUE})
-    barred = catalogue(run, run.tables.read_slice("interactions", {c.AS_OF_DATE: run.as_of}))
+    try:
+        barred = catalogue(run, run.tables.read_slice("interactions", {c.AS_OF_DATE: run.as_of}))
+    except MissingTableError as missing:  # of an old date, whose lists are put back
+        run.notes.append(f"nothing is answered live: {missing}")
+        return
     told = {name: manifest[name] for name in _TOLD if name in manifest} | {
         "given": run.config.recommend.context if manifest.get("context") else {},
         "context": manifest.get("context", []),

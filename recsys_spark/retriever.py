@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recsys_spark.config import changed
 from recsys_spark.model_settings import SEQUENCES, Kind
-from recsys_spark.settings import Config
+from recsys_spark.settings import Config, Fit
 
 
 def retriever_config(config: Config) -> Config | None:
@@ -19,7 +19,10 @@ def retriever_config(config: Config) -> Config | None:
     return changed(config, {"model.name": own.name, **own.settings, "retriever.name": ""}, "retriever.settings")
 
 
-def kinds_of(config: Config) -> set[Kind]:
-    """The kinds of example that a night makes: what is asked for, or else what its models train on."""
+def kinds_of(config: Config, fit: Fit = "production") -> set[Kind]:
+    """The kinds of example that a night makes of a fit: what is asked for, or else what its models train on.
+
+    The retriever has a production fit alone.
+    """
     kinds = set(config.examples.kinds) or {config.model.chosen.examples}
-    return kinds | ({SEQUENCES} if config.retriever.name else set())
+    return kinds | ({SEQUENCES} if config.retriever.name and fit == "production" else set())

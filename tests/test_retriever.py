@@ -29,6 +29,7 @@ def test_it_changes_nothing_of_what_the_nights_model_is():
 def test_examples_of_its_kind_are_made():
     assert kinds_of(load_config()) == {"pairs"}
     assert kinds_of(load_config(settings=NIGHT)) == {"pairs", "sequences"}
+    assert kinds_of(load_config(settings=NIGHT), "evaluate") == {"pairs"}
     assert kinds_of(load_config(settings=[*NIGHT, "examples.kinds=[ratings]"])) == {"ratings", "sequences"}
 
 

@@ -45,7 +45,7 @@ def run(run: Run) -> None:
     for fit in run.config.examples.fits:
         if kinds - {SEQUENCES, IMPRESSIONS}:
             _write_train_examples(run, interactions, fit)
-        if SEQUENCES in kinds:
+        if SEQUENCES in kinds_of(run.config, fit):
             _write_train_sequences(run, fit)
     if IMPRESSIONS in kinds:
         _write_train_impressions(run)

@@ -34,7 +34,7 @@ from bench import header, spread
 
 from recsys_spark.config import load_config
 from recsys_spark.serving.keys import add_key
-from recsys_spark.serving.loading import ItemRow, Keeper
+from recsys_spark.serving.loading import ItemRow, Keeper, ListRow
 from recsys_spark.serving.opening import keeper_of
 from recsys_spark.serving.store import About, Entry, shard_of
 
@@ -86,12 +86,12 @@ def load(keeper: Keeper, users: int, shards: int = 4) -> None:
     for number in range(users):
         by_shard[shard_of(f"u{number}", shards)].append(f"u{number}")
 
-    def rows(of: list[str]) -> Iterator[tuple[str, str]]:
+    def rows(of: list[str]) -> Iterator[ListRow]:
         for user in sorted(of):
             entries = [
                 Entry(item, 1.0 / (1 + place), "model", None) for place, item in enumerate(chance.sample(ids, LENGTH))
             ]
-            yield user, json.dumps({name: [getattr(one, name) for one in entries] for name in Entry._fields})
+            yield ListRow(user, json.dumps({name: [getattr(one, name) for one in entries] for name in Entry._fields}))
 
     parts = [loader.add_lists(shard, rows(of)) for shard, of in by_shard.items()]
     items = [
@@ -204,6 +204,9 @@ class Connection:
     async def list_of(self, user: str) -> bytes:
         asked = f"GET /v1/users/{user}/recommendations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self._key}\r\n\r\n"
         self._writer.write(asked.encode())
+        return await self._answer()
+
+    async def _answer(self) -> bytes:
         head = await self._reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200"), head
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])

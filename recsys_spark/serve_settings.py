@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from recsys_spark.config_base import NotNegativeNumber, Positive, PositiveNumber, Section
+from recsys_spark.config_base import NotNegative, NotNegativeNumber, Positive, PositiveNumber, Section
 
 EventType = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
 
@@ -15,6 +15,7 @@ class Store(Section):
     kind: Literal["embedded", "postgres", "none"]
     lists_per_file: Positive
     keep: Positive
+    history: NotNegative
     dsn_env: Annotated[str, Field(min_length=1)]
     database_schema: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,40}$")]
     connections: Positive

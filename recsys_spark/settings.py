@@ -149,6 +149,11 @@ class Examples(Section):
     propensity_items: Positive
 
 
+class Retriever(Section):
+    name: Literal["", "two_tower", "softmax_dnn", "gru4rec", "sasrec"]
+    settings: dict[str, Any]
+
+
 class Training(Section):
     ranks: Positive
     batch_rows: Positive
@@ -318,6 +323,7 @@ class Config(Section):
     examples: Examples
     model: Model
     training: Training
+    retriever: Retriever
     recommend: Recommend
     publish: Publish
     store: Store
@@ -353,8 +359,8 @@ class Config(Section):
 
 
 _WITHOUT_MEANING = {
-    "root", "run", "night", "storage", "explore", "publish", "store", "serve", "tune", "benchmark", "experiment", "maintain",
-    "alerts", "doctor",
+    "root", "run", "night", "storage", "explore", "retriever", "publish", "store", "serve", "tune", "benchmark", "experiment",
+    "maintain", "alerts", "doctor",
 }  # fmt: skip
 _NO_MEANING = (
     ("ingest", "path"),

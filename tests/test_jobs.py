@@ -39,6 +39,7 @@ SETTINGS = {
     "model.neumf.mlp_width": 8,
     "model.neumf.mlp_layers": [16, 8],
     "evaluate.ks": [10],
+    "retriever.name": "",
     "run.lease_seconds": 0,  # tests/test_pipeline.py has leases
     **OPEN_GATES,  # three epochs are few
 }
@@ -73,7 +74,8 @@ def groceries(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def night(spark: SparkSession, groceries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The root after one night's pipeline."""
     root = tmp_path_factory.mktemp("night")
-    assert main(*PIPELINE, description="test", argv=arguments(root, groceries)) == 0
+    own = {"retriever__name": "two_tower", "retriever__settings": "{training.epochs: 1, training.batch_rows: 128}"}
+    assert main(*PIPELINE, description="test", argv=arguments(root, groceries, **own)) == 0
     yield root
 
 
@@ -182,8 +184,10 @@ def test_every_stage_left_its_run_with_versions_and_configuration(spark, night):
 def test_the_artifact_loads_and_says_what_it_was_trained_on(spark, night):
     from recsys_spark.training.artifact import load_artifact
 
-    models = {r["fit"]: r for r in table(spark, night, "models").collect()}
+    trained = table(spark, night, "models").collect()
+    models = {r["fit"]: r for r in trained if r["model_name"] == "neumf"}
     assert set(models) == {"evaluate", "production"}
+    assert [(r["fit"], r["epochs"]) for r in trained if r["model_name"] == "two_tower"] == [("production", 1)]
     assert models["production"]["evaluated_by"] == models["evaluate"]["model_version"]
     assert models["production"]["epochs"] == models["evaluate"]["epochs"]
     artifact = load_artifact(models["production"]["path"])
@@ -247,6 +251,9 @@ def test_the_service_answers_with_the_published_lists(night, spark):
     with TestClient(create_app(store, config.serve, "default")) as client:
         answer = client.get(f"/v1/users/{user}/recommendations?n=5").json()
         stranger = client.get("/v1/users/nobody/recommendations").json()
+        taken = client.get(f"/v1/users/{user}/history?n=2").json()["items"]
+        live = client.post("/v1/recommend", json={"items": [item["item_id"] for item in taken]}).json()
+    assert not live["fallback"] and live["model_version"].startswith("two_tower-") and len(live["items"]) == 10
     assert [item["item_id"] for item in answer["items"]] == expected["item_id"].tolist()
     assert [item["reason"] for item in answer["items"]] == expected["reason"].tolist()
     assert [item["score"] for item in answer["items"]] == pytest.approx(expected["score"].tolist())

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from recsys_spark.model_settings import IMPRESSIONS, PAIRS, RATED_PAIRS, RATINGS, SEQUENCES, Kind
+from recsys_spark.retriever import kinds_of as made_kinds
 from recsys_spark.settings import Config
 
 
@@ -58,8 +59,7 @@ def work_of(counts: Counts, config: Config) -> dict[str, Work]:
 
 def kinds_of(config: Config) -> set[Kind]:
     """The kinds of example that are made; pairs with and without ratings lie in one table, and are one here."""
-    kinds = set(config.examples.kinds) or {config.model.chosen.examples}
-    return {PAIRS if kind in (RATED_PAIRS, RATINGS) else kind for kind in kinds}
+    return {PAIRS if kind in (RATED_PAIRS, RATINGS) else kind for kind in made_kinds(config)}
 
 
 def positives(counts: Counts, config: Config) -> int:

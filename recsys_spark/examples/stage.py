@@ -24,6 +24,7 @@ from recsys_spark.interactions.pairs import is_target, positives_in
 from recsys_spark.interactions.split import PARTS_OF_FIT, TEST, VALIDATION, in_parts, until
 from recsys_spark.interactions.stage import labelled_events
 from recsys_spark.model_settings import IMPRESSIONS, SEQUENCES
+from recsys_spark.retriever import kinds_of
 from recsys_spark.runs import Run
 from recsys_spark.schemas import EVAL_EXAMPLES, SHOWN_POSITIONS, TRAIN_IMPRESSIONS, TRAIN_SEQUENCES, train_examples
 from recsys_spark.settings import Fit
@@ -35,7 +36,7 @@ _POPULARITY = "popularity"
 def run(run: Run) -> None:
     """Draw the negatives of every fit and the candidates of every held-out part. O(positives x draws x K)."""
     interactions = run.tables.read_slice("interactions", {c.AS_OF_DATE: run.as_of})
-    kinds = set(run.config.examples.kinds) or {run.config.model.chosen.examples}
+    kinds = kinds_of(run.config)
     if run.config.examples.baskets and run.config.split.kind != "time":
         raise UserError(
             f"examples.baskets is set, but split.kind is {run.config.split.kind}, which cuts inside a basket, so that a model "
@@ -44,7 +45,7 @@ def run(run: Run) -> None:
     for fit in run.config.examples.fits:
         if kinds - {SEQUENCES, IMPRESSIONS}:
             _write_train_examples(run, interactions, fit)
-        if SEQUENCES in kinds:
+        if SEQUENCES in kinds_of(run.config, fit):
             _write_train_sequences(run, fit)
     if IMPRESSIONS in kinds:
         _write_train_impressions(run)

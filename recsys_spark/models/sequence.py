@@ -13,13 +13,12 @@ import tensorflow as tf
 
 from recsys_spark.models import losses, repeats
 from recsys_spark.models.contract import Recommender
+from recsys_spark.models.forward import REPEAT_PACE
 from recsys_spark.models.windows import BARRED, Windows, is_among, windows_of
 
 _LOSSES: Final = ("bce", "gbce", "sampled_softmax", "softmax", "bpr_max")
 _SAMPLING: Final = ("uniform", "popularity")
 _STDDEV: Final = 0.02
-# the logarithms of the weights of repeats have far to go, and Adam moves each by the learning rate a step
-_PACE: Final = 10.0
 
 
 class SequenceModel(Recommender):
@@ -99,7 +98,7 @@ class SequenceModel(Recommender):
         self.beside_context = self.context_encoder(self.width, "beside_context")
         if self.repeats:
             # while all dot products are about 0, a full window weighs as much as the catalogue
-            start = keras.initializers.Constant(math.log(self.n_items / self.length) / _PACE)
+            start = keras.initializers.Constant(math.log(self.n_items / self.length) / REPEAT_PACE)
             self.repeat_ages = self.add_weight(
                 shape=(self.length,), initializer=start, autocast=False, name="repeat_ages"
             )
@@ -148,7 +147,7 @@ class SequenceModel(Recommender):
         return repeats.joined(dots, repeats.at_end(history, self._age_weights())) - dots
 
     def _age_weights(self) -> Any:
-        return tf.exp(_PACE * tf.convert_to_tensor(self.repeat_ages.value))
+        return tf.exp(REPEAT_PACE * tf.convert_to_tensor(self.repeat_ages.value))
 
     def _last(self, users: Mapping[str, Any], training: bool) -> Any:
         encoded = self.encode(users["history"][:, -self.length :], training)[:, -1]

@@ -20,6 +20,9 @@ from recsys_spark.serving.feedback_routes import router as feedback
 from recsys_spark.serving.journal import Journal
 from recsys_spark.serving.keys import Keys
 from recsys_spark.serving.limits import Limits
+from recsys_spark.serving.live import NoLiveModelError, UnknownContextError
+from recsys_spark.serving.live_refusals import no_live_model, unknown_context
+from recsys_spark.serving.live_routes import router as live
 from recsys_spark.serving.metrics import Metrics
 from recsys_spark.serving.refusals import invalid
 from recsys_spark.serving.service import Service
@@ -65,6 +68,7 @@ def create_app(store: Store, settings: Serve, variant: str) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
+    app.include_router(live)  # its paths end in words that an id might, too
     app.include_router(routes.router)
     app.include_router(night_routes.router)
     app.include_router(page.router)
@@ -72,6 +76,8 @@ def create_app(store: Store, settings: Serve, variant: str) -> FastAPI:
     app.include_router(feedback)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(StoreUnavailableError, _unavailable)
+    app.add_exception_handler(NoLiveModelError, no_live_model)
+    app.add_exception_handler(UnknownContextError, unknown_context)
     app.add_middleware(Limits, settings=settings, metrics=service.metrics)
     if keys.wanted:
         app.add_middleware(Authorisation, keys=keys)
@@ -105,7 +111,8 @@ async def _look(service: Service) -> None:
     try:
         if await asyncio.to_thread(service.store.refresh):
             for variant, night in service.store.live().items():
-                log.say("serve", f"live: {night.about.name} of variant {variant}, {night.about.users:,} lists")
+                by = f", on the spot by {night.model.model_version}" if night.model else ""
+                log.say("serve", f"live: {night.about.name} of variant {variant}, {night.about.users:,} lists{by}")
         service.keys.refresh()
     except Exception as error:  # whatever a disk, a network or a database raises
         service.metrics.store_errors.inc()

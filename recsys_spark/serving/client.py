@@ -8,7 +8,7 @@ with Client("http://127.0.0.1:8000") as client:
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from recsys_spark.serving import feedback
 from recsys_spark.serving.answers import Found, Lists, N, Product, Recommendations
+from recsys_spark.serving.live_answers import LiveList, LiveLists, Pairs, Similar, Taking, Value, WhomToAnswer
 
 _AGAIN: Final = (429, 503)
 _LONGEST_WAIT: Final = 5.0
@@ -48,14 +49,20 @@ class Client:
         self._retries = retries
 
     def recommendations(
-        self, user_id: str, n: int = N, exclude: Sequence[str] = (), variant: str | None = None
+        self,
+        user_id: str,
+        n: int = N,
+        exclude: Sequence[str] = (),
+        variant: str | None = None,
+        context: Mapping[str, Value] = {},
     ) -> Recommendations:
-        """One user's list.
+        """One user's list; with a context, as `{"hour": 13}`, one that is made now.
 
         Raises:
             ServiceError: it was refused, in the end.
         """
-        query = {"n": n, "exclude": list(exclude), "variant": variant}
+        moment = [f"{name}:{value}" for name, value in context.items()]
+        query = {"n": n, "exclude": list(exclude), "variant": variant, "context": moment}
         return self._asked(Recommendations, "GET", f"/v1/users/{_escaped(user_id)}/recommendations", query)
 
     def recommendations_of(
@@ -68,6 +75,74 @@ class Client:
         """
         body = {"user_ids": list(user_ids), "n": n, "exclude": list(exclude), "variant": variant}
         return self._asked(Lists, "POST", "/v1/users/recommendations", body=body).lists
+
+    def recommend(
+        self,
+        items: Sequence[str] = (),
+        user_id: str | None = None,
+        n: int = N,
+        exclude: Sequence[str] = (),
+        variant: str | None = None,
+        context: Mapping[str, Value] = {},
+    ) -> LiveList:
+        """A list made now for somebody by what they had, oldest first.
+
+        Raises:
+            ServiceError: it was refused, in the end; 409 where the live night has no model for it.
+        """
+        whom = {"items": list(items), "user_id": user_id, "context": dict(context)}
+        body = {**whom, "n": n, "exclude": list(exclude), "variant": variant}
+        return self._asked(LiveList, "POST", "/v1/recommend", body=body)
+
+    def recommend_to(
+        self,
+        requests: Sequence[WhomToAnswer],
+        n: int = N,
+        exclude: Sequence[str] = (),
+        variant: str | None = None,
+    ) -> list[LiveList]:
+        """Several such lists, in order.
+
+        Raises:
+            ServiceError: as `recommend`.
+        """
+        whom = [one.model_dump() for one in requests]
+        body = {"requests": whom, "n": n, "exclude": list(exclude), "variant": variant}
+        return self._asked(LiveLists, "POST", "/v1/recommend/batch", body=body).lists
+
+    def score(
+        self,
+        candidates: Sequence[str],
+        items: Sequence[str] = (),
+        user_id: str | None = None,
+        variant: str | None = None,
+        context: Mapping[str, Value] = {},
+    ) -> Pairs:
+        """Scores of certain items for somebody.
+
+        Raises:
+            ServiceError: as `recommend`.
+        """
+        whom = {"items": list(items), "user_id": user_id, "context": dict(context)}
+        return self._asked(
+            Pairs, "POST", "/v1/score", body={**whom, "candidates": list(candidates), "variant": variant}
+        )
+
+    def history(self, user_id: str, n: int = N, variant: str | None = None) -> Taking:
+        """What a user had last, newest first.
+
+        Raises:
+            ServiceError: it was refused, in the end; 404 of whom nothing is kept.
+        """
+        return self._asked(Taking, "GET", f"/v1/users/{_escaped(user_id)}/history", {"n": n, "variant": variant})
+
+    def similar(self, item_id: str, n: int = N, variant: str | None = None) -> Similar:
+        """The items nearest to one.
+
+        Raises:
+            ServiceError: as `recommend`; 404 where the model does not know the item.
+        """
+        return self._asked(Similar, "GET", f"/v1/items/{_escaped(item_id)}/similar", {"n": n, "variant": variant})
 
     def search(self, text: str, n: int = N) -> list[Product]:
         """Items by words of their titles.

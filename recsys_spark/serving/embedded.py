@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import threading
 import weakref
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from heapq import nsmallest
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any, Final
 from recsys_spark import storage
 from recsys_spark.serving.embedded_files import about_of, live_nights, read_manifest, read_sheet
 from recsys_spark.serving.item_cache import ItemCache
+from recsys_spark.serving.live_model import IN_NIGHT, live_model_at
 from recsys_spark.serving.store import Entry, Item, Night, entries, shard_of
 from recsys_spark.serving.text import LAST, words
 
@@ -66,7 +67,9 @@ class EmbeddedNight:
         self._shards = int(manifest["shards"])
         self._lists = {int(shard): _File(folder / file) for shard, file in manifest["lists"].items()}
         self._items = _File(folder / manifest["items"])
+        self._has_histories = bool(manifest.get("histories", False))  # one filled by an earlier version has none
         self._cache = ItemCache(partial(_items_in, self._items))
+        self.model = live_model_at(storage.join(str(folder), IN_NIGHT))
 
     def lists(self, user_ids: Collection[str]) -> dict[str, list[Entry]]:
         by_shard: dict[int, list[str]] = {}
@@ -78,6 +81,19 @@ class EmbeddedNight:
                 query = f"SELECT user_id, list FROM lists WHERE user_id IN ({_places(ids)})"
                 found |= {user_id: entries(text) for user_id, text in self._lists[shard].rows(query, ids)}
         return found
+
+    def history(self, user_id: str) -> str | None:
+        file = self._lists.get(shard_of(user_id, self._shards)) if self._has_histories else None
+        rows = file.rows("SELECT history FROM lists WHERE user_id = ?", [user_id]) if file else []
+        return next((text for (text,) in rows), None)
+
+    def indices(self, item_ids: Collection[str]) -> dict[str, int]:
+        ids = list(item_ids)
+        return dict(self._items.rows(f"SELECT item_id, item_idx FROM items WHERE item_id IN ({_places(ids)})", ids))
+
+    def numbered(self, indices: Collection[int]) -> dict[int, Item]:
+        query = f"SELECT item_idx, {_OF_ITEM} FROM items WHERE item_idx IN ({_places(indices)})"
+        return {index: Item(*row) for index, *row in self._items.rows(query, indices)}
 
     def items(self, item_ids: Collection[str]) -> dict[str, Item]:
         return self._cache.items(item_ids)
@@ -124,5 +140,5 @@ def _items_in(file: _File, item_ids: list[str]) -> list[Item]:
     return [Item(*row) for row in file.rows(query, item_ids)]
 
 
-def _places(values: Sequence[str]) -> str:
+def _places(values: Collection[str] | Collection[int]) -> str:
     return ", ".join("?" * len(values))

@@ -1,6 +1,7 @@
 """The embedded store's files, written by the workers that make them: SQLite, a file a shard, in a folder a night.
 
 STORE/live.json                        the nights of each variant by name, the live one first; replaced in one step
+STORE/<night>/model/                   what answers live, see `live_export`
 STORE/<night>/night.json               what the night is and which files it has; written last
 STORE/<night>/lists-<shard>-<try>.sqlite, items-<try>.sqlite
 STORE/<night>/<name>.json              sheets, see `sheets`
@@ -23,13 +24,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from recsys_spark import storage
-from recsys_spark.serving.loading import ITEMS_PART, ItemRow, Part, with_words
+from recsys_spark.serving.live_model import IN_NIGHT
+from recsys_spark.serving.loading import ITEMS_PART, ItemRow, ListRow, Part, with_words
 from recsys_spark.serving.store import About
 
 LIVE: Final = "live.json"
 MANIFEST: Final = "night.json"
 
-_LISTS: Final = "CREATE TABLE lists (user_id TEXT PRIMARY KEY, list TEXT NOT NULL)"
+_LISTS: Final = "CREATE TABLE lists (user_id TEXT PRIMARY KEY, list TEXT NOT NULL, history TEXT)"
 _ITEMS: Final = """\
 CREATE TABLE items (item_idx INTEGER PRIMARY KEY, item_id TEXT UNIQUE, title TEXT, category TEXT, brand TEXT, price REAL,
                     year INTEGER, users INTEGER NOT NULL, listed INTEGER NOT NULL)"""
@@ -43,10 +45,10 @@ class EmbeddedLoader:
 
     folder: str
 
-    def add_lists(self, shard: int, rows: Iterable[tuple[str, str]]) -> Part:
+    def add_lists(self, shard: int, rows: Iterable[ListRow]) -> Part:
         with _new_file(self.folder, f"lists-{shard:05d}") as (database, name):
             database.execute(_LISTS)
-            count = database.executemany("INSERT INTO lists VALUES (?, ?)", rows).rowcount
+            count = database.executemany("INSERT INTO lists VALUES (?, ?, ?)", rows).rowcount
         return Part(shard, name, count)
 
     def add_items(self, rows: Iterable[ItemRow]) -> Part:
@@ -74,7 +76,7 @@ class EmbeddedKeeper:
     def finish(self, about: About, shards: int, parts: Sequence[Part]) -> None:
         files = {str(part.shard): part.name for part in parts if part.shard != ITEMS_PART}
         (items,) = (part.name for part in parts if part.shard == ITEMS_PART)
-        manifest = asdict(about) | {"shards": shards, "lists": files, "items": items}
+        manifest = asdict(about) | {"shards": shards, "lists": files, "items": items, "histories": True}
         text = json.dumps(manifest, indent=2, default=str)
         storage.save_file(storage.join(self.location, about.name, MANIFEST), text.encode())
 
@@ -84,6 +86,9 @@ class EmbeddedKeeper:
 
     def variants(self) -> list[str]:
         return sorted(live_nights(self.location))
+
+    def model_folder(self, night: str) -> str:
+        return storage.join(self.location, night, IN_NIGHT)
 
     def go_live(self, about: About, keep: int) -> None:
         nights = live_nights(self.location)
@@ -101,7 +106,7 @@ class EmbeddedKeeper:
         return Part(ITEMS_PART, name, 0)
 
     def add_sheet(self, night: str, name: str, text: str) -> None:
-        storage.replace_file(sheet_file(storage.join(self.location, night), name), text.encode())
+        storage.save_file(sheet_file(storage.join(self.location, night), name), text.encode())
 
     def sheet(self, night: str, name: str) -> str | None:
         return read_sheet(storage.join(self.location, night), name)

@@ -21,7 +21,9 @@ from recsys_spark import columns as c
 from recsys_spark import storage
 from recsys_spark.runs import Run
 from recsys_spark.schemas import ITEM_ATTRIBUTES, RECOMMENDATIONS_CURRENT
-from recsys_spark.serving.loading import ItemRow, Keeper, Loader, Part
+from recsys_spark.serving.histories import histories
+from recsys_spark.serving.live_export import copy_live, export, live_source
+from recsys_spark.serving.loading import ItemRow, Keeper, ListRow, Loader, Part
 from recsys_spark.serving.opening import folder_of, keeper_of
 from recsys_spark.serving.sheets import SHEETS, sheets
 from recsys_spark.serving.store import About, Entry
@@ -31,6 +33,7 @@ from recsys_spark.training.owner import claim
 _SHARD: Final = "shard"
 _LIST: Final = "list"
 _LISTED: Final = "listed"
+_HISTORY: Final = "history"
 _REPORT: Final = pa.schema([("shard", pa.int32()), ("name", pa.string()), ("rows", pa.int64())])
 
 Batches = Iterable[pa.RecordBatch]
@@ -59,6 +62,9 @@ def filled(run: Run, where: SliceKey, model_version: str) -> Filled | None:
         return None
     lists = run.tables.read_slice("recommendations", where)
     about = _new_night(run, str(where[c.VARIANT]), where[c.AS_OF_DATE], model_version)
+    source = live_source(run)
+    if source:
+        export(run, source, keeper.model_folder(about.name))
     items = _loaded(catalogue(run, lists), _item_loader(keeper.loader(about.name)))
     return _with_lists(run, keeper, about, lists, items, sheets(run, where, model_version))
 
@@ -89,6 +95,7 @@ def filled_again(run: Run) -> int:
         live = run.tables.read(RECOMMENDATIONS_CURRENT.name, {c.VARIANT: variant})
         before = keeper.kept(variant)[0]
         about = _new_night(run, variant, before.as_of_date, before.model_version)
+        copy_live(keeper.model_folder(before.name), keeper.model_folder(about.name))
         told = {name: text for name in SHEETS if (text := keeper.sheet(before.name, name)) is not None}
         night = _with_lists(run, keeper, about, live, [keeper.copy_items(before, about.name)], told)
         night.keeper.go_live(night.about, 1)
@@ -96,21 +103,29 @@ def filled_again(run: Run) -> int:
     return lists
 
 
-def load_lists(rows: DataFrame, shards: int, loader: Loader) -> list[Part]:
+def load_lists(rows: DataFrame, shards: int, loader: Loader, kept: DataFrame | None = None) -> list[Part]:
     """Rows of published lists into so many shards of a night. One shuffle by user, a task a shard or several."""
-    return _loaded(lists_by_shard(rows, shards), _list_loader(loader))
+    return _loaded(lists_by_shard(rows, shards, kept), _list_loader(loader))
 
 
-def lists_by_shard(rows: DataFrame, shards: int) -> DataFrame:
-    """Rows of published lists -> `(shard, user_id, list)`, a shard whole in one partition, in order: see `store.entries`."""
+def lists_by_shard(rows: DataFrame, shards: int, kept: DataFrame | None = None) -> DataFrame:
+    """Rows of published lists -> `(shard, user_id, list, history)`, a shard whole in one partition, in order: see
+    `loading.ListRow`.
+
+    Args:
+        kept: `(user_id, history)`; it goes through the same shuffle. Whoever has no list is left out.
+    """
     entry = F.struct(c.RANK, *Entry._fields)
-    by_rank = F.array_sort(F.collect_list(entry))
     fields = [F.col(_LIST)[name].alias(name) for name in Entry._fields]  # of all elements: an array
-    placed = rows.withColumn(_SHARD, (F.crc32(c.USER_ID) % shards).cast("int")).repartition(shards, _SHARD)
-    lists = placed.groupBy(_SHARD, c.USER_ID).agg(by_rank.alias(_LIST))
-    return lists.select(_SHARD, c.USER_ID, F.to_json(F.struct(*fields)).alias(_LIST)).sortWithinPartitions(
-        _SHARD, c.USER_ID
-    )
+    of_lists = rows.select(c.USER_ID, entry.alias(_LIST), F.lit(None).cast("string").alias(_HISTORY))
+    if kept is not None:
+        nothing = F.lit(None).cast(of_lists.schema[_LIST].dataType).alias(_LIST)
+        of_lists = of_lists.unionByName(kept.select(c.USER_ID, nothing, _HISTORY))
+    placed = of_lists.withColumn(_SHARD, (F.crc32(c.USER_ID) % shards).cast("int")).repartition(shards, _SHARD)
+    by_rank, history = F.array_sort(F.collect_list(_LIST)), F.collect_list(_HISTORY)
+    lists = placed.groupBy(_SHARD, c.USER_ID).agg(by_rank.alias(_LIST), history.alias(_HISTORY))
+    texts = (F.to_json(F.struct(*fields)).alias(_LIST), F.get(_HISTORY, F.lit(0)).alias(_HISTORY))
+    return lists.where(F.size(_LIST) > 0).select(_SHARD, c.USER_ID, *texts).sortWithinPartitions(_SHARD, c.USER_ID)
 
 
 def catalogue(run: Run, lists: DataFrame) -> DataFrame:
@@ -147,7 +162,8 @@ def _with_lists(
     """The night whole: its lists and sheets loaded beside a catalogue that is there already."""
     users = rows.where(F.col(c.RANK) == 1).count()
     shards = max(1, -(-users // run.config.store.lists_per_file))
-    parts = load_lists(rows, shards, keeper.loader(about.name))
+    kept = histories(run, about.as_of_date, keeper.model_folder(about.name))
+    parts = load_lists(rows, shards, keeper.loader(about.name), kept)
     whole = replace(about, users=sum(part.rows for part in parts))
     for name, text in told.items():
         keeper.add_sheet(about.name, name, text)
@@ -163,7 +179,7 @@ def _loaded(rows: DataFrame, load: Callable[[Batches], Iterator[pa.RecordBatch]]
 def _list_loader(loader: Loader) -> Callable[[Batches], Iterator[pa.RecordBatch]]:
     def load(batches: Batches) -> Iterator[pa.RecordBatch]:
         for shard, rows in groupby(_rows(batches), key=itemgetter(0)):
-            yield _reported(loader.add_lists(shard, ((user_id, text) for _, user_id, text in rows)))
+            yield _reported(loader.add_lists(shard, (ListRow(*row) for _, *row in rows)))
 
     return load
 

@@ -17,7 +17,7 @@ def lists_for(night: Night, user_ids: Sequence[str], n: int, exclude: Collection
     without = frozenset(exclude)
     there = night.items(without) if without else {}
     ignored = [item_id for item_id in dict.fromkeys(exclude) if item_id not in there]
-    popular = _popular(night, n, without) if len(known) < len(set(user_ids)) else []
+    most_popular = popular(night, n, without) if len(known) < len(set(user_ids)) else []
     about = night.about
     of_night = {"variant": about.variant, "as_of_date": about.as_of_date, "model_version": about.model_version}
     return [
@@ -26,7 +26,7 @@ def lists_for(night: Night, user_ids: Sequence[str], n: int, exclude: Collection
                 "user_id": user_id,
                 "fallback": user_id not in known,
                 **of_night,
-                "items": _places(night, known.get(user_id, popular), n, without),
+                "items": places(night, known.get(user_id, most_popular), n, without),
                 "ignored": ignored,
             }
         )
@@ -39,7 +39,7 @@ def product(item: Item) -> Product:
     return Product(**item._asdict())
 
 
-def _places(night: Night, entries: Sequence[Entry], n: int, without: Collection[str]) -> list[dict[str, Any]]:
+def places(night: Night, entries: Sequence[Entry], n: int, without: Collection[str]) -> list[dict[str, Any]]:
     """The fields of `Recommended` for each place."""
     left = [entry for entry in entries if entry.item_id not in without][:n]
     named = {entry.item_id for entry in left} | {entry.reason_item_id for entry in left if entry.reason_item_id}
@@ -63,7 +63,7 @@ def _reason(entry: Entry, titles: Mapping[str, str | None]) -> str:
     return in_words(entry.reason_code, titles.get(because) or because if because else None)
 
 
-def _popular(night: Night, n: int, without: Collection[str]) -> list[Entry]:
+def popular(night: Night, n: int, without: Collection[str]) -> list[Entry]:
     """What is popular, scored as `recommend_items` does: users of the item over those of the most popular one."""
     items = night.popular(n + len(without))
     most = max((item.users for item in items), default=0) or 1

@@ -25,6 +25,14 @@ class ItemRow(NamedTuple):
     listed: bool
 
 
+class ListRow(NamedTuple):
+    """A user as they are loaded: the list as `store.entries` reads it, the history as `history.history_of` does."""
+
+    user_id: str
+    entries: str
+    history: str | None = None
+
+
 class Part(NamedTuple):
     """What a worker has loaded: which shard, under what name, and how many rows."""
 
@@ -36,8 +44,8 @@ class Part(NamedTuple):
 class Loader(Protocol):
     """Takes one new night in, on any worker: it can be pickled. A part that is loaded twice counts once."""
 
-    def add_lists(self, shard: int, rows: Iterable[tuple[str, str]]) -> Part:
-        """One shard: `(user_id, list)` in order of user_id, each list as `store.entries` reads it."""
+    def add_lists(self, shard: int, rows: Iterable[ListRow]) -> Part:
+        """One shard, in order of user_id."""
 
     def add_items(self, rows: Iterable[ItemRow]) -> Part:
         """The catalogue, in order of item_idx."""
@@ -56,6 +64,9 @@ class Keeper(Protocol):
 
     def variants(self) -> list[str]:
         """Those that have a live night."""
+
+    def model_folder(self, night: str) -> str:
+        """Where the model lies that answers live, beside a night's lists; it may have none."""
 
     def go_live(self, about: About, keep: int) -> None:
         """Make a night the live one of its variant in one step, and remove all but the `keep` latest of each variant."""

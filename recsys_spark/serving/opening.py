@@ -15,6 +15,7 @@ from recsys_spark.serving.store import Store
 from recsys_spark.settings import Config
 
 _FOLDER: Final = "store"
+_MODELS: Final = "live"  # of the store in PostgreSQL: arrays are no rows
 
 
 def folder_of(artifacts: str) -> str:
@@ -35,7 +36,7 @@ def keeper_of(config: Config, artifacts: str) -> Keeper | None:
     dsn = _dsn(config.store)
     from recsys_spark.serving.postgres_tables import PostgresKeeper
 
-    return PostgresKeeper(dsn, config.store.database_schema)
+    return PostgresKeeper(dsn, config.store.database_schema, storage.join(artifacts, _MODELS))
 
 
 def store_of(config: Config, artifacts: str) -> Store:
@@ -53,7 +54,8 @@ def store_of(config: Config, artifacts: str) -> Store:
     dsn = _dsn(config.store)
     from recsys_spark.serving.postgres import PostgresStore
 
-    return PostgresStore(dsn, config.store.database_schema, config.store.connections, config.serve.seconds)
+    store, models = config.store, storage.join(artifacts, _MODELS)
+    return PostgresStore(dsn, store.database_schema, store.connections, config.serve.seconds, models)
 
 
 def _dsn(settings: StoreSettings) -> str:

@@ -12,7 +12,9 @@ import psycopg
 from psycopg import sql
 from psycopg_pool import ConnectionPool
 
+from recsys_spark import storage
 from recsys_spark.serving.item_cache import ItemCache
+from recsys_spark.serving.live_model import LiveModel, live_model_at
 from recsys_spark.serving.postgres_tables import items_table, lists_table
 from recsys_spark.serving.store import About, Entry, Item, Night, StoreUnavailableError, entries
 from recsys_spark.serving.text import LAST, words
@@ -29,10 +31,11 @@ class PostgresStore:
         dsn: how libpq connects; several hosts and `target_session_attrs` choose among replicas.
         connections: the most that are open at once.
         seconds: that one query may take.
+        models: a folder of storage, below which each night's live model lies; empty: nothing is answered live.
     """
 
-    def __init__(self, dsn: str, schema: str, connections: int, seconds: float) -> None:
-        self._schema = schema
+    def __init__(self, dsn: str, schema: str, connections: int, seconds: float, models: str = "") -> None:
+        self._schema, self._models = schema, models
         self._live: dict[str, PostgresNight] = {}
         limits = f"-c statement_timeout={int(1000 * seconds)} -c default_transaction_read_only=on"
         self._pool = ConnectionPool(
@@ -54,7 +57,7 @@ class PostgresStore:
         if wanted.keys() == self._live.keys() and all(about in opened for about, _ in wanted.values()):
             return False
         self._live = {
-            variant: opened.get(about) or PostgresNight(self._pool, self._schema, number, about)
+            variant: opened.get(about) or PostgresNight(self._pool, self._schema, number, about, self._model(about))
             for variant, (about, number) in wanted.items()
         }
         return True
@@ -62,6 +65,9 @@ class PostgresStore:
     def close(self) -> None:
         self._live = {}
         self._pool.close()
+
+    def _model(self, about: About) -> LiveModel | None:
+        return live_model_at(storage.join(self._models, about.name)) if self._models else None
 
     def _wanted(self) -> dict[str, tuple[About, int]]:
         if not _there(self._pool, self._schema, "live"):
@@ -80,8 +86,10 @@ class PostgresNight:
 
     quick = False
 
-    def __init__(self, pool: ConnectionPool[Any], schema: str, number: int, about: About) -> None:
-        self.about = about
+    def __init__(
+        self, pool: ConnectionPool[Any], schema: str, number: int, about: About, model: LiveModel | None = None
+    ) -> None:
+        self.about, self.model = about, model
         self._pool = pool
         self._lists = sql.SQL("SELECT user_id, list FROM {} WHERE user_id = ANY(%s)").format(
             lists_table(schema, number)
@@ -96,9 +104,25 @@ class PostgresNight:
         self._schema = schema
         by_id = self._items + sql.SQL("WHERE item_id = ANY(%s)")
         self._cache = ItemCache(lambda ids: [Item(*row) for row in _rows(pool, by_id, [ids])])
+        self._history = sql.SQL("SELECT history FROM {} WHERE user_id = %s").format(lists_table(schema, number))
+        of_items = items_table(schema, number)
+        self._indices = sql.SQL("SELECT item_id, item_idx FROM {} WHERE item_id = ANY(%s)").format(of_items)
+        self._numbered = sql.SQL("SELECT item_idx, {} FROM {} WHERE item_idx = ANY(%s)").format(_OF_ITEM, of_items)
 
     def lists(self, user_ids: Collection[str]) -> dict[str, list[Entry]]:
         return {user_id: entries(text) for user_id, text in _rows(self._pool, self._lists, [list(user_ids)])}
+
+    def history(self, user_id: str) -> str | None:
+        try:
+            return next((text for (text,) in _rows(self._pool, self._history, [user_id])), None)
+        except psycopg.errors.UndefinedColumn:  # filled by an earlier version
+            return None
+
+    def indices(self, item_ids: Collection[str]) -> dict[str, int]:
+        return dict(_rows(self._pool, self._indices, [list(item_ids)]))
+
+    def numbered(self, indices: Collection[int]) -> dict[int, Item]:
+        return {index: Item(*row) for index, *row in _rows(self._pool, self._numbered, [list(indices)])}
 
     def items(self, item_ids: Collection[str]) -> dict[str, Item]:
         return self._cache.items(item_ids)

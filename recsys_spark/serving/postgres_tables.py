@@ -15,7 +15,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-from recsys_spark.serving.loading import ITEMS_PART, ItemRow, Part, with_words
+from recsys_spark import storage
+from recsys_spark.serving.loading import ITEMS_PART, ItemRow, ListRow, Part, with_words
 from recsys_spark.serving.store import About
 
 _MADE: Final[tuple[LiteralString, ...]] = (
@@ -33,7 +34,7 @@ _MADE: Final[tuple[LiteralString, ...]] = (
     "CREATE SEQUENCE IF NOT EXISTS {schema}.turn",
 )
 _OF_NIGHT: Final[tuple[LiteralString, ...]] = (
-    'CREATE TABLE IF NOT EXISTS {lists} (user_id text COLLATE "C" NOT NULL, list text NOT NULL)',
+    'CREATE TABLE IF NOT EXISTS {lists} (user_id text COLLATE "C" NOT NULL, list text NOT NULL, history text)',
     """CREATE TABLE IF NOT EXISTS {items} (
         item_idx integer NOT NULL, item_id text NOT NULL, title text, category text, brand text, price double precision,
         year integer, users bigint NOT NULL, listed boolean NOT NULL, words tsvector NOT NULL)""",
@@ -42,6 +43,7 @@ _OF_NIGHT: Final[tuple[LiteralString, ...]] = (
 _INDEXED: Final[tuple[LiteralString, ...]] = (
     "ALTER TABLE {lists} ADD PRIMARY KEY (user_id)",
     "ALTER TABLE {items} ADD PRIMARY KEY (item_id)",
+    "CREATE UNIQUE INDEX ON {items} (item_idx)",
     "CREATE INDEX ON {items} (users DESC, item_idx) WHERE listed",
     "CREATE INDEX ON {items} USING gin (words)",
     "ANALYZE {lists}",
@@ -75,8 +77,8 @@ class PostgresLoader:
     schema: str
     night: int
 
-    def add_lists(self, shard: int, rows: Iterable[tuple[str, str]]) -> Part:
-        copy = sql.SQL("COPY {} (user_id, list) FROM STDIN").format(lists_table(self.schema, self.night))
+    def add_lists(self, shard: int, rows: Iterable[ListRow]) -> Part:
+        copy = sql.SQL("COPY {} (user_id, list, history) FROM STDIN").format(lists_table(self.schema, self.night))
         return self._add(shard, copy, rows)
 
     def add_items(self, rows: Iterable[ItemRow]) -> Part:
@@ -102,10 +104,15 @@ class PostgresLoader:
 
 @dataclass(frozen=True)
 class PostgresKeeper:
-    """See `loading.Keeper`. Names of nights are texts, tables are called by the night's number."""
+    """See `loading.Keeper`. Names of nights are texts, tables are called by the night's number.
+
+    Args:
+        models: a folder of storage, below which each night's live model lies under the night's name.
+    """
 
     dsn: str = field(repr=False)
     schema: str
+    models: str = ""
 
     def loader(self, night: str) -> PostgresLoader:
         with self._at_work() as work:
@@ -140,6 +147,9 @@ class PostgresKeeper:
         with self._at_work() as work:
             return work.column("SELECT variant FROM {live} ORDER BY variant") if work.there() else []
 
+    def model_folder(self, night: str) -> str:
+        return storage.join(self.models, night)
+
     def go_live(self, about: About, keep: int) -> None:
         with self._at_work() as work:
             work.execute(
@@ -152,6 +162,9 @@ class PostgresKeeper:
             )
             for number in work.column(_NOT_KEPT, keep):
                 work.drop(number)
+            spared = set(work.column("SELECT name FROM {nights}"))
+        for name in set(storage.folders(self.models)) - spared if self.models else ():
+            storage.delete_folder(storage.join(self.models, name))
 
     def copy_items(self, of: About, night: str) -> Part:
         loader = self.loader(night)
@@ -188,6 +201,8 @@ class PostgresKeeper:
     def remove(self) -> None:
         with self._at_work() as work:
             work.execute("DROP SCHEMA IF EXISTS {schema} CASCADE")
+        if self.models:
+            storage.delete_folder(self.models)
 
     def nights(self) -> list[int]:
         """Every night that has tables, whole or not."""

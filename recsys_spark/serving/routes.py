@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request
+from pydantic import Field
 
 from recsys_spark.serving.answers import (
     MOST_EXCLUDED,
@@ -19,6 +20,7 @@ from recsys_spark.serving.answers import (
     Recommendations,
 )
 from recsys_spark.serving.lists import lists_for, product
+from recsys_spark.serving.live import rescored
 from recsys_spark.serving.service import asked, in_thread, service_of
 
 _TEXT: Final = 200  # the longest text to search for
@@ -28,24 +30,38 @@ PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     429: {"model": Problem, "description": "this key asks too often: see Retry-After"},
     503: {"model": Problem, "description": "nothing is published, or too much is asked at once: see Retry-After"},
 }
+NO_MODEL: Final[dict[int | str, dict[str, Any]]] = {
+    409: {"model": Problem, "description": "the live night has no model that answers on the spot"}
+}
 
 router = APIRouter(prefix="/v1", responses=PROBLEMS)
 Variant = Annotated[str | None, Query(description="whose lists; by default those that recommend.variant names")]
 HowMany = Annotated[int, Query(ge=1, le=MOST_N, description="how many; a published list may be shorter")]
 Excluded = Annotated[list[Id], Query(max_length=MOST_EXCLUDED, description="an item to leave out; may be given again")]
+InContext = Annotated[
+    list[Annotated[str, Field(pattern=r"^[^:\x00]{1,200}:[^\x00]{0,200}$")]],
+    Query(
+        max_length=20, description="`name:value`, as hour:13: the list is made anew for this moment; may be given again"
+    ),
+]
 
 
-@router.get("/users/{user_id:path}/recommendations", tags=["lists"])
+@router.get("/users/{user_id:path}/recommendations", tags=["lists"], responses=NO_MODEL)
 async def recommendations(
     request: Request,
     user_id: Annotated[Id, Path(description="any text; /, ? and % are to be escaped")],
     n: HowMany = N,
     exclude: Excluded = [],  # noqa: B006
+    context: InContext = [],  # noqa: B006
     variant: Variant = None,
 ) -> Recommendations:
-    """One user's published list; for whom none is published, what is popular, and `fallback` says so."""
+    """One user's published list, or with `context` one made now; for whom there is none, what is popular, and `fallback`
+    says so."""
     night = service_of(request).night(variant)
-    (answer,) = await asked(night, lists_for, night, [user_id], n, exclude)
+    if context:
+        answer = await in_thread(rescored, night, user_id, context, n, exclude)
+    else:
+        (answer,) = await asked(night, lists_for, night, [user_id], n, exclude)
     _count(request, [answer])
     return answer
 

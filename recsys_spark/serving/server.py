@@ -9,6 +9,7 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from threadpoolctl import threadpool_limits
 
 from recsys_spark import log
 from recsys_spark.serving.service import Service
@@ -50,6 +51,7 @@ def run(app: FastAPI, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT."""
     for one in _STOPS:
         signal.signal(one, lambda *_: None)  # uvicorn raises them again when it has stopped
+    threadpool_limits(1, user_api="blas")  # a request's products are small, and requests come side by side
     gc.collect()
     gc.freeze()  # what is loaded stays: the collector need not look through it again and again
     Server(app, host, port).run()

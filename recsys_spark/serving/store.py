@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple, Protocol
 
+from recsys_spark.serving.live_model import LiveModel
+
 
 @dataclass(frozen=True)
 class About:
@@ -50,6 +52,7 @@ class Night(Protocol):
     """
 
     quick: bool
+    model: LiveModel | None  # what answers on the spot, where there is one
 
     @property
     def about(self) -> About: ...
@@ -57,8 +60,17 @@ class Night(Protocol):
     def lists(self, user_ids: Collection[str]) -> dict[str, list[Entry]]:
         """The lists of those users who have one, best first."""
 
+    def history(self, user_id: str) -> str | None:
+        """What is kept of a user beside the list, as `history.history_of` reads it; None where nothing is."""
+
     def items(self, item_ids: Collection[str]) -> dict[str, Item]:
         """Those of the items that the catalogue has."""
+
+    def indices(self, item_ids: Collection[str]) -> dict[str, int]:
+        """The index of each of the items that the catalogue has."""
+
+    def numbered(self, indices: Collection[int]) -> dict[int, Item]:
+        """Items by their index."""
 
     def popular(self, n: int) -> Sequence[Item]:
         """The `n` items of most users, most first, of those that stand in some published list.

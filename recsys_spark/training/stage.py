@@ -20,9 +20,10 @@ from recsys_spark.errors import MissingTableError, TrainingError
 from recsys_spark.features.contexts import knowledge
 from recsys_spark.feed.shards import plan_epoch
 from recsys_spark.interactions.index import index_ids
+from recsys_spark.retriever import retriever_config
 from recsys_spark.runs import Run
 from recsys_spark.schemas import MODELS
-from recsys_spark.settings import Fit
+from recsys_spark.settings import Config, Fit
 from recsys_spark.training.artifact import meaning_of, model_version, save_artifact
 from recsys_spark.training.assemble import ignored_features, job_of
 from recsys_spark.training.checkpoint import CATALOGUE
@@ -76,7 +77,18 @@ def run(run: Run) -> None:
     for fit in sorted(run.config.examples.fits, key=("evaluate", "refit", "production").index):
         fitted = _fit(run, fit, vouching)
         vouching = fitted if fit == "evaluate" else vouching
+    retriever = retriever_config(run.config)
+    if retriever is not None and "production" in run.config.examples.fits:
+        _train_retriever(run, retriever)
     run.notes.append("next: jobs/evaluate.py for its quality on the test split, jobs/recommend.py to publish lists")
+
+
+def _train_retriever(run: Run, config: Config) -> None:
+    """Train the production fit of the second model: so many epochs as its settings say, as no evaluate fit chooses them."""
+    own = dataclasses.replace(run, config=config, counts={})
+    own.tables = run.tables
+    _fit(own, "production", None)
+    run.counts |= {f"retriever_{what}": count for what, count in own.counts.items()}
 
 
 def _fit(run: Run, fit: Fit, vouching: Fitted | None) -> Fitted:

@@ -31,14 +31,14 @@ def keeper(request: pytest.FixtureRequest, tmp_path: Path) -> Keeper:
     """Each kind of store, empty."""
     if request.param == "embedded":
         return EmbeddedKeeper(str(tmp_path / "store"))
-    return keeper_in(request.getfixturevalue("server"))
+    return keeper_in(request.getfixturevalue("server"), str(tmp_path / "live"))
 
 
-def keeper_in(server: postgres.Server) -> Keeper:
+def keeper_in(server: postgres.Server, models: str = "") -> Keeper:
     """An empty store in PostgreSQL."""
     from recsys_spark.serving.postgres_tables import PostgresKeeper
 
-    return PostgresKeeper(server.dsn, f"recsys_{next(_SCHEMAS)}")
+    return PostgresKeeper(server.dsn, f"recsys_{next(_SCHEMAS)}", models)
 
 
 @pytest.fixture
@@ -61,4 +61,4 @@ def reader_of(keeper: Keeper) -> Store:
         return EmbeddedStore(keeper.location)
     from recsys_spark.serving.postgres import PostgresStore
 
-    return PostgresStore(keeper.dsn, keeper.schema, 8, 5.0)
+    return PostgresStore(keeper.dsn, keeper.schema, 8, 5.0, keeper.models)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from types import MappingProxyType
 
-from recsys_spark.serving.loading import ItemRow, Keeper
+from recsys_spark.serving.loading import ItemRow, Keeper, ListRow
 from recsys_spark.serving.store import About, Entry, shard_of
 
 SHARDS = 3
@@ -41,14 +41,19 @@ def load(
     items: Sequence[ItemRow] = ITEMS,
     variant: str = "default",
     day: date = date(2024, 1, 3),
+    histories: Mapping[str, str] = {},
+    model: Callable[[str], None] | None = None,
     keep: int = 2,
     sheets: Mapping[str, str] = MappingProxyType({}),
 ) -> About:
     """Load a night in shards and make it live."""
     loader = keeper.loader(name)
-    by_shard: dict[int, list[tuple[str, str]]] = {}
+    if model is not None:
+        model(keeper.model_folder(name))
+    by_shard: dict[int, list[ListRow]] = {}
     for user_id in sorted(lists):
-        by_shard.setdefault(shard_of(user_id, SHARDS), []).append((user_id, as_kept(lists[user_id])))
+        row = ListRow(user_id, as_kept(lists[user_id]), histories.get(user_id))
+        by_shard.setdefault(shard_of(user_id, SHARDS), []).append(row)
     parts = [loader.add_lists(shard, rows) for shard, rows in by_shard.items()]
     about = About(name, variant, day, f"model of {name}", 1, len(lists))
     for sheet, text in sheets.items():

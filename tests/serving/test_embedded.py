@@ -9,6 +9,7 @@ import pytest
 
 from recsys_spark.serving.embedded import EmbeddedStore
 from recsys_spark.serving.embedded_files import EmbeddedKeeper, users_in
+from recsys_spark.serving.loading import ListRow
 from tests.serving.nights import LISTS, load
 
 
@@ -33,7 +34,7 @@ def test_a_night_that_is_removed_is_read_on_by_whoever_has_it_open(keeper):
 
 def test_what_a_repeated_task_loaded_counts_once(keeper):
     loader = keeper.loader("first")
-    lost = loader.add_lists(0, [("ann", "{}")])
+    lost = loader.add_lists(0, [ListRow("ann", "{}")])
     load(keeper, "first")
     assert lost.name not in str(opened(keeper).live()["default"].lists(["ann", "bob"]))
     assert opened(keeper).live()["default"].lists(["ann"]) == {"ann": LISTS["ann"]}
@@ -42,7 +43,7 @@ def test_what_a_repeated_task_loaded_counts_once(keeper):
 def test_a_night_that_is_not_whole_leaves_the_old_one_live(keeper):
     load(keeper, "first")
     store = opened(keeper)
-    keeper.loader("second").add_lists(0, [("ann", "{}")])
+    keeper.loader("second").add_lists(0, [ListRow("ann", "{}")])
     assert not store.refresh()
     (Path(keeper.location) / "live.json").write_text('{"default": ["second"]}')
     with pytest.raises(FileNotFoundError, match=r"second has no night\.json"):

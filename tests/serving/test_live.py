@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -24,7 +25,9 @@ from recsys_spark.serving.client import Client, ServiceError
 from recsys_spark.serving.embedded import EmbeddedStore
 from recsys_spark.serving.embedded_files import EmbeddedKeeper
 from recsys_spark.serving.keys import add_key
+from recsys_spark.serving.live_answers import WhomToAnswer
 from recsys_spark.serving.store import Entry
+from tests.serving.live_models import HISTORIES, save_live
 from tests.serving.nights import load
 from tests.serving.service import free_port, listening
 
@@ -32,7 +35,7 @@ from tests.serving.service import free_port, listening
 @pytest.fixture(scope="module")
 def keeper(tmp_path_factory) -> EmbeddedKeeper:
     keeper = EmbeddedKeeper(str(tmp_path_factory.mktemp("live") / "store"))
-    load(keeper, "first")
+    load(keeper, "first", histories=HISTORIES, model=partial(save_live, in_context=True))
     return keeper
 
 
@@ -50,6 +53,16 @@ def test_the_client_asks_all_that_there_is_to_ask(url):
         assert [one.user_id for one in client.recommendations_of(["bob", "ann"], n=1)] == ["bob", "ann"]
         assert [one.item_id for one in client.search("creme", n=1)] == ["i1"]
         assert client.item("a/b?c").title == "Slash" and client.item("nothing") is None
+        late = client.recommend(["i0"], n=1, context={"hour": 18})
+        assert late.items[0].item_id != client.recommend(["i0"], "nobody", n=1).items[0].item_id == "i0"
+        both = client.recommend_to([WhomToAnswer(items=["i0"]), WhomToAnswer(user_id="ann")], n=2, exclude=["i1"])
+        assert [len(one.items) for one in both] == [2, 2] and both[1].user_id == "ann"
+        assert [one.item_id for one in client.score(["i1", "i0"], user_id="ann").scores] == ["i1", "i0"]
+        assert [one.item_id for one in client.history("ann").items] == ["i0", "i1"]
+        assert {one.item_id for one in client.similar("i0", n=2).items} == {"i1", "a/b?c"}
+        assert client.recommendations("ann", n=1, context={"hour": 18, "recency_days": 3}).items[0].item_id == "i1"
+        with pytest.raises(ServiceError, match=r"422.*it knows hour, recency_days"):
+            client.recommend(["i0"], context={"mood": "good"})
         with pytest.raises(ServiceError, match="404: no such variant") as refused:
             client.recommendations("ann", variant="none")
         assert refused.value.status == 404
@@ -79,7 +92,7 @@ def test_nights_change_under_load_without_a_failed_request_or_a_mixed_list(tmp_p
 
     def night(number):
         lists = {user: [Entry(f"i{place}", number + place / 8, "model", None) for place in range(3)] for user in users}
-        load(keeper, f"night-{number}", lists)
+        load(keeper, f"night-{number}", lists, model=partial(save_live, version=f"live-{number}"))
 
     night(0)
     wrong, seen, stop = [], [set() for _ in range(4)], threading.Event()
@@ -94,6 +107,9 @@ def test_nights_change_under_load_without_a_failed_request_or_a_mixed_list(tmp_p
                             seen[place].add(number)
                             if [one.score for one in answer.items] != [number, number + 0.125, number + 0.25]:
                                 wrong.append(answer)
+                        live = client.recommend(["i0"], n=1)
+                        if live.fallback or int(live.model_version.removeprefix("live-")) < number:
+                            wrong.append(live)
                     except ServiceError as error:
                         wrong.append(error)
 
@@ -165,6 +181,9 @@ def test_odd_ids_are_answered_or_refused_and_never_fail(url, odd):
         status_of(url, "GET", f"/v1/users/ann/recommendations?variant={escaped}"),
         status_of(url, "GET", f"/v1/items/{escaped}"),
         status_of(url, "GET", f"/v1/items?q={escaped}"),
+        status_of(url, "GET", f"/v1/users/{escaped}/history"),
+        status_of(url, "GET", f"/v1/items/{escaped}/similar"),
+        status_of(url, "GET", f"/v1/users/ann/recommendations?context=hour:{escaped}"),
     ]
     assert all(answer == 200 or 400 <= answer < 500 for answer in answers), answers
 
@@ -185,15 +204,17 @@ def test_ids_that_are_too_long_or_hold_nothing_are_refused(url):
             max_leaves=5,
         ),
         st.fixed_dictionaries(
-            {"user_ids": st.lists(st.text(st.characters(), max_size=20), max_size=4)},
-            optional={"n": st.integers(), "exclude": st.lists(st.text(st.characters())), "variant": st.text()},
+            {name: st.lists(st.text(st.characters(), max_size=20), max_size=4) for name in ("user_ids", "items")},
+            optional={"candidates": st.lists(st.text(), min_size=1), "user_id": st.text()}
+            | {"n": st.integers(), "exclude": st.lists(st.text(st.characters())), "variant": st.text()},
         ),
     )
 )
 @settings(max_examples=60, deadline=None)
 def test_whatever_body_comes_it_is_answered_or_refused(url, body):
-    answer = status_of(url, "POST", "/v1/users/recommendations", json.dumps(body).encode())
-    assert answer == 200 or 400 <= answer < 500
+    for path in ("users/recommendations", "recommend", "recommend/batch", "score"):
+        answer = status_of(url, "POST", f"/v1/{path}", json.dumps(body).encode())
+        assert answer == 200 or 400 <= answer < 500
 
 
 HERE = Path(__file__).parent.parent.parent

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -17,6 +18,7 @@ from urllib.request import urlopen
 import pytest
 
 from recsys_spark.serving.embedded_files import EmbeddedKeeper
+from tests.serving.live_models import HISTORIES, save_live
 from tests.serving.nights import load
 from tests.serving.service import free_port
 
@@ -35,7 +37,8 @@ def answers(url: str) -> bool:
 def test_make_serve_answers_the_readmes_curl(tmp_path):
     if shutil.which("make") is None or shutil.which("curl") is None:
         pytest.skip("make or curl is not installed")
-    load(EmbeddedKeeper(str(tmp_path / "artifacts" / "store")), "first")
+    keeper = EmbeddedKeeper(str(tmp_path / "artifacts" / "store"))
+    load(keeper, "first", histories=HISTORIES, model=partial(save_live, in_context=True))
     port = free_port()
     # -o: set-up is taken for done, as the tests run in what it made
     command = ["make", "--no-print-directory", "-o", "setup", "serve", f"ROOT={tmp_path}", f"PORT={port}"]

@@ -216,15 +216,23 @@ def test_a_store_that_does_not_answer_is_said_and_other_errors_say_nothing(store
 
 
 def test_the_description_has_examples_that_are_answers(store):
-    from recsys_spark.serving import answers, feedback
+    from recsys_spark.serving import answers, feedback, live_answers
 
     with TestClient(app_over(store)) as client:
         described = client.get("/openapi.json").json()
         assert client.get("/docs").status_code == 404  # its page would come from another host
     examples = {name: part["example"] for name, part in described["components"]["schemas"].items() if "example" in part}
-    assert examples.keys() >= {"Recommendations", "Product", "ListsAsked"}
+    assert examples.keys() >= {
+        "Recommendations",
+        "Product",
+        "ListsAsked",
+        "LiveAsked",
+        "LiveList",
+        "PairsAsked",
+        "Pairs",
+    }
     for name, example in examples.items():
-        (vars(answers) | vars(feedback))[name].model_validate(example)
+        (vars(answers) | vars(feedback) | vars(live_answers))[name].model_validate(example)
     for path in (
         "/v1/users/{user_id}/recommendations",
         "/v1/users/recommendations",

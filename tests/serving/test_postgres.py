@@ -11,6 +11,7 @@ import pytest
 from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
 from recsys_spark.serving.client import Client, ServiceError
+from recsys_spark.serving.loading import ListRow
 from recsys_spark.serving.opening import keeper_of, store_of
 from recsys_spark.serving.postgres_tables import PostgresKeeper
 from recsys_spark.serving.store import StoreUnavailableError
@@ -45,7 +46,7 @@ def test_where_no_store_is_filled_none_is_served():
 def test_a_task_that_runs_twice_at_once_loads_its_shard_once(server):
     keeper = keeper_in(server)
     loader, barrier = keeper.loader("first"), threading.Barrier(2)
-    rows = [(user_id, as_kept(LISTS[user_id])) for user_id in sorted(LISTS)]
+    rows = [ListRow(user_id, as_kept(LISTS[user_id])) for user_id in sorted(LISTS)]
 
     def slowly():
         for place, row in enumerate(rows):
@@ -68,13 +69,13 @@ def test_a_task_that_failed_left_nothing(server):
     loader = keeper.loader("first")
 
     def failing():
-        yield "ann", as_kept(LISTS["ann"])
+        yield ListRow("ann", as_kept(LISTS["ann"]))
         raise RuntimeError("a lost worker")
 
     with pytest.raises(RuntimeError):
         loader.add_lists(0, failing())
     assert list(keeper.users_of(keeper.nights()[0])) == []
-    assert loader.add_lists(0, [("ann", as_kept(LISTS["ann"]))]).rows == 1
+    assert loader.add_lists(0, [ListRow("ann", as_kept(LISTS["ann"]))]).rows == 1
 
 
 def test_ids_and_texts_of_any_kind_go_in_and_out(server):
@@ -106,7 +107,7 @@ def test_a_catalogue_is_copied_for_a_night_that_is_filled_again(server):
     keeper = keeper_in(server)
     first = load(keeper, "first")
     loader = keeper.loader("again")
-    parts = [loader.add_lists(0, [("bob", as_kept(LISTS["bob"]))]), keeper.copy_items(first, "again")]
+    parts = [loader.add_lists(0, [ListRow("bob", as_kept(LISTS["bob"]))]), keeper.copy_items(first, "again")]
     about = type(first)("again", "default", first.as_of_date, first.model_version, 1, 1)
     keeper.finish(about, 1, parts)
     keeper.go_live(about, 1)

@@ -95,7 +95,7 @@ setup(
     ],
     python_requires=">=3.11,<3.12",
     packages=find_packages(include=["recsys_spark", "recsys_spark.*"]),
-    package_data={"recsys_spark": ["py.typed", "pages/page.html"]},
+    package_data={"recsys_spark": ["py.typed", "pages/page.html", "report/plane.html"]},
     install_requires=RUNTIME,
     extras_require=EXTRAS,
     entry_points={

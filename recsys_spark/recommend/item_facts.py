@@ -135,13 +135,19 @@ def item_vectors(location: str) -> npt.NDArray[np.float32] | None:
     Of a model that retrieves those of its catalogue, of NeuMF those of its GMF half, which a dot product compares, or else
     those of its MLP half. A vector of zeros stays one.
     """
-    name = _array_of(load_manifest(location)["arrays"])
-    if name is None:
+    mapped = mapped_vectors(location)
+    if mapped is None:
         return None
-    vectors = np.asarray(load_arrays(location)[name], np.float32)
+    vectors = np.asarray(mapped, np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: npt.NDArray[np.float32] = vectors / np.where(lengths > 0.0, lengths, 1.0).astype(np.float32)
     return unit
+
+
+def mapped_vectors(location: str) -> npt.NDArray[Any] | None:
+    """The same as they were trained, mapped into memory: (n_items, d), of which the rows that are used are read."""
+    name = _array_of(load_manifest(location)["arrays"])
+    return None if name is None else load_arrays(location)[name]
 
 
 def _array_of(arrays: Mapping[str, str]) -> str | None:

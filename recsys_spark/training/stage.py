@@ -169,7 +169,7 @@ def _publish(run: Run, fit: Fit, version: str, trained: Trained, vouching: Fitte
     )
     run.tables.upsert_latest(MODELS, run.spark.createDataFrame([row], MODELS.schema), newest="created_at")
     uri = tracking_uri(config.storage.tracking_uri, run.root, run.tables.in_catalog)
-    record(uri, config.dataset, version, config.model_dump(mode="json"), outcome, path, {FOLDING: folded})
+    record(uri, config.dataset, version, config.model_dump(mode="json"), outcome, path, {FOLDING: folded}, run.run_id)
     storage.delete_folder(storage.join(run.artifacts, "checkpoints", version))
     run.counts[f"epochs_{fit}"], run.counts["parameters"] = outcome.best_epoch, outcome.parameters
     run.notes.append(

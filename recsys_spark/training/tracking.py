@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recsys_spark import columns as c
 from recsys_spark import storage
 from recsys_spark.errors import UserError
 from recsys_spark.training.job import Outcome
@@ -37,8 +39,13 @@ def record(
     outcome: Outcome,
     artifact: str,
     figures: Mapping[str, float | None],
+    run_id: str = "",
 ) -> str:
-    """One MLflow run for one fit; its id. `figures` are of the trained model; those that are None are left out."""
+    """One MLflow run for one fit; its id. `figures` are of the trained model; those that are None are left out.
+
+    Args:
+        name: the model's version; by it and `run_id`, the run in `runs`, the MLflow run is found again, see `run_of`.
+    """
     import mlflow
 
     quiet()
@@ -47,7 +54,7 @@ def record(
         files = Path(uri.removeprefix("sqlite:///")).parent / _ARTIFACTS if uri.startswith("sqlite:///") else None
         mlflow.create_experiment(experiment, artifact_location=files.as_uri() if files else None)
     mlflow.set_experiment(experiment)
-    with mlflow.start_run(run_name=name) as run:
+    with mlflow.start_run(run_name=name, tags={c.MODEL_VERSION: name, c.RUN_ID: run_id}) as run:
         mlflow.log_params({key: str(value)[:_LONGEST_VALUE] for key, value in _flat(parameters).items()})
         for epoch in outcome.history:
             of_epoch = {
@@ -61,6 +68,38 @@ def record(
         mlflow.log_metrics({key: value for key, value in figures.items() if value is not None})
         mlflow.log_artifacts(str(storage.local_copy(artifact)), artifact_path="model")
         return str(run.info.run_id)
+
+
+def log_files(
+    uri: str, experiment: str, model_version: str, run_id: str, files: Mapping[str, bytes], under: str
+) -> str | None:
+    """Files by name as artifacts of the MLflow run of a training, in a folder of it; the run's id, None where there is none."""
+    import mlflow
+
+    quiet()
+    found = run_of(uri, experiment, model_version, run_id)
+    if found is None:
+        return None
+    with tempfile.TemporaryDirectory(prefix="recsys-report-") as folder:
+        for name, content in files.items():
+            path = Path(folder) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        mlflow.MlflowClient(tracking_uri=uri).log_artifacts(found, folder, under)
+    return found
+
+
+def run_of(uri: str, experiment: str, model_version: str, run_id: str) -> str | None:
+    """The id of the MLflow run of a training, by its model's version and its run in `runs`."""
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    of_name = client.get_experiment_by_name(experiment)
+    if of_name is None:
+        return None
+    tagged = f"tags.{c.MODEL_VERSION} = '{model_version}' and tags.{c.RUN_ID} = '{run_id}'"
+    runs = client.search_runs([of_name.experiment_id], tagged, max_results=1)
+    return str(runs[0].info.run_id) if runs else None
 
 
 def quiet() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys_spark.explore.entries import Entries
-from recsys_spark.pages import Facts, Note, Page, Part
+from recsys_spark.pages import Facts, Note, Page, Part, Share
 from recsys_spark.report import parts_items, parts_predictions, parts_training
 from recsys_spark.report.chosen import Chosen
 from recsys_spark.report.predictions import ACCURACY, ROC
@@ -46,7 +46,7 @@ def page_of(reported: Reported) -> tuple[Page, dict[str, bytes]]:
         on_plane,
     ]
     lead = f"Data set {config.dataset}, {chosen.row['model_name']}, fit {chosen.fit}, as of {chosen.as_of}."
-    return Page(f"Training of {chosen.version}", lead, parts, _facts(found)), pictures
+    return Page(f"Training of {chosen.version}", lead, parts, _facts(found, config.report.k)), pictures
 
 
 def _held_out(reported: Reported) -> list[Part]:
@@ -67,7 +67,7 @@ def _held_out(reported: Reported) -> list[Part]:
     ]
 
 
-def _facts(found: Entries) -> Facts:
+def _facts(found: Entries, k: int) -> Facts:
     epochs, parameters = (found.figure("summary", name, name) for name in ("best_epoch", "parameters"))
     facts: dict[str, int | float | None] = {
         "best epoch": None if epochs is None else round(epochs),
@@ -76,6 +76,6 @@ def _facts(found: Entries) -> Facts:
     for part in found.rows(ROC, "area"):
         facts[f"AUC of pairs, {part}"] = found.figure(ROC, part, "area", "area")
     for part, row in found.rows(ACCURACY).items():
-        facts[f"accuracy, {part}"] = row[ACCURACY]
+        facts[f"accuracy, {part}"] = Share(row[ACCURACY])
     overall = found.figure(SEGMENTS, "all", FOUND, OVERALL)
-    return facts if overall is None else {**facts, "held-out items found": overall}
+    return facts if overall is None else {**facts, f"found among the first {k}": Share(overall)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recsys_spark.explore.entries import Entries
-from recsys_spark.pages import Figure, Note, Part, Table, lines
+from recsys_spark.pages import Cell, Figure, Note, Part, Table, lines
 from recsys_spark.report.chosen import Chosen
 from recsys_spark.report.training import LAYERS, LOSS, LOSSES, METRICS, SUMMARY, settings, shapes
 
@@ -44,8 +44,11 @@ def metrics(found: Entries, manifest: Mapping[str, Any]) -> list[Part]:
 def summary(found: Entries, chosen: Chosen) -> Part:
     """Arrays with their shapes, and the settings that the model was built with."""
     shape_of = shapes(chosen.path)
-    rows = sorted(found.rows(LAYERS).items(), key=lambda row: (-row[1]["numbers"], row[0]))
-    layers = Table(["array", "shape", "numbers"], [[name, shape_of[name], round(row["numbers"])] for name, row in rows])
+    in_order = sorted(found.rows(LAYERS).items())  # names begin with the place of the array in the model
+    rows: list[list[Cell]] = [
+        [name.partition(" ")[2] or name, shape_of[name], round(row["numbers"])] for name, row in in_order
+    ]
+    layers = Table(["array", "shape", "numbers"], rows)
     parameters, seconds = (found.figure(SUMMARY, name, name) for name in ("parameters", "training_seconds"))
     said = f"{round(parameters or 0):,} parameters are trained; arrays that are not (a catalogue of vectors) stand here too."
     took = f"Training took {seconds:,.1f} s in all." if seconds is not None else ""

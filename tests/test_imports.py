@@ -51,7 +51,6 @@ def test_each_exotic_library_is_known_by_one_file():
         "faiss": {"recommend/approximate.py"},
         "matplotlib": {"benchmark/plot.py", "training/finder.py", "pages/chart.py", "pages/figures.py"},
         "jinja2": {"pages/page.py"},
-        "sklearn": {"report/predictions.py", "report/space.py"},
         "umap": {"report/space.py"},
     }
     for library, allowed in homes.items():

@@ -123,8 +123,7 @@ def _umap(vectors: Floats, seed: int) -> npt.NDArray[np.float64]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of numba, and that a seed means one thread
-        import umap
-
+        umap = _library()
         method = umap.UMAP(
             n_neighbors=min(_UMAP_NEIGHBOURS, len(vectors) - 1),
             metric="cosine",
@@ -133,6 +132,17 @@ def _umap(vectors: Floats, seed: int) -> npt.NDArray[np.float64]:
             n_jobs=1,
         )
         return np.asarray(method.fit_transform(vectors), np.float64)
+
+
+def _library() -> Any:
+    try:
+        import umap
+    except ImportError:
+        raise UserError(
+            "the library umap is not installed here, which lays items out on the plane: install recsys-spark[report] for the "
+            "driver"
+        ) from None
+    return umap
 
 
 def _described(run: Run, chosen: Chosen) -> DataFrame:

@@ -42,6 +42,7 @@ def test_neighbours_are_those_of_scikit_learn():
         assert [row["similarity"] for row in rows.values()] == pytest.approx(1 - far[1:], abs=1e-5)
 
 
+@pytest.mark.slow  # numba compiles
 def test_pca_is_that_of_scikit_learn_but_for_signs():
     space = space_of()
     laid_out = planes(space, 42)
@@ -50,6 +51,7 @@ def test_pca_is_that_of_scikit_learn_but_for_signs():
         assert abs(np.corrcoef(laid_out["PCA"][:, axis], expected[:, axis])[0, 1]) == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_umap_keeps_clouds_apart_and_is_the_same_twice():
     space = space_of()
     once, again = planes(space, 42)["UMAP"], planes(space, 42)["UMAP"]

@@ -16,6 +16,8 @@ from tests.browser import console_of
 from tests.evaluate.conftest import World, make_world
 from tests.report.trained import VERSION, add_trained, describe, report_folder, report_run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def reported(spark, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, list[str]]]:
@@ -48,7 +50,7 @@ def test_pairs_of_validation_lie_in_their_columns(found):
     rows = {
         float(label): (row["positives"], row["negatives"]) for label, row in found.rows("scores", "validation").items()
     }
-    positives = [low for low, (count, _) in rows.items() for _ in range(int(count))]
+    positives = [low for low, (count, _) in sorted(rows.items()) for _ in range(int(count))]
     negatives = [low for low, (_, count) in rows.items() for _ in range(int(count))]
     width = next(iter(found.rows("scores", "validation").values()))["width"]
     assert [score - low for score, low in zip((2.0, 3.0), positives, strict=True)] == pytest.approx([0, 0], abs=width)

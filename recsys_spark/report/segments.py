@@ -5,23 +5,25 @@ A row a held-out item stays in Spark; groups of them come to the driver, so many
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from itertools import pairwise
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, IntegerType, StructField, StructType
 
 from recsys_spark import columns as c
+from recsys_spark.bounded import collect_aggregate
 from recsys_spark.evaluate.blocks import ArrowPass, Batches, Lists, column_of, rows_within
 from recsys_spark.evaluate.full import catalogue_scores
 from recsys_spark.evaluate.subjects import Plan, each_subject
 from recsys_spark.explore.described import attribute, categories
-from recsys_spark.explore.entries import UNKNOWN, Entry, Statistics, entries
-from recsys_spark.explore.groups import largest
+from recsys_spark.explore.entries import OTHERS, UNKNOWN, Entry, Statistics, entries
+from recsys_spark.explore.groups import GROUPS
 from recsys_spark.ranking import Floats, Placed, place_targets
 
 SEGMENTS: Final = "segments"
@@ -29,6 +31,7 @@ FOUND: Final = "found"
 ABOVE: Final = "above"
 RANKED: Final = "ranked"
 OVERALL: Final = "overall"
+_PLACE: Final = "place"
 _CLASSES: Final = (0, 1, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000, 100_000)
 TARGET_ROWS: Final = StructType(
     [
@@ -69,7 +72,7 @@ def segments(
     """`TARGET_ROWS` -> the share found, and what stands above, in each group of users and of items.
 
     Args:
-        targets: kept, as it is gone over once a way to group.
+        targets: kept, as it is gone over once for each way to group.
         users: by `user_idx`, `items` they took in train, and attributes.
         items: by `item_idx`, `users` who took them in train, and attributes.
         by: attributes of users, columns or keys of `attributes`.
@@ -83,7 +86,7 @@ def segments(
         "category": of_items.withColumn(c.LABEL, categories()),
         **{f"user {name}": of_users.withColumn(c.LABEL, attribute(name)) for name in by},
     }
-    found = {series: _figures(rows, top, limit) for series, rows in grouped.items()}
+    found = _figures(grouped, top, limit)
     known = {series: rows for series, rows in found.items() if series == OVERALL or rows.keys() - {UNKNOWN}}
     return [entry for series, rows in known.items() for entry in entries(SEGMENTS, series, _in_order(series, rows))]
 
@@ -104,13 +107,26 @@ def _standing(placed: Placed, k: int) -> tuple[Floats, Floats]:
     return found, above
 
 
-def _figures(rows: DataFrame, top: int, limit: int) -> dict[str, Statistics]:
-    """Rows with `label` -> held-out items, the share found and what stands above, by label, the largest groups and the rest."""
-    sums = rows.groupBy(c.LABEL).agg(
+def _figures(grouped: Mapping[str, DataFrame], top: int, limit: int) -> dict[str, dict[str, Statistics]]:
+    """Rows with `label` by series -> held-out items, the share found and what stands above, by series and label: the largest
+    groups, then all others as one. One job for all series; a row a group of each is sorted."""
+    labelled = [rows.select(F.lit(series).alias(c.SERIES), c.LABEL, FOUND, ABOVE) for series, rows in grouped.items()]
+    groups = reduce(DataFrame.unionByName, labelled).groupBy(c.SERIES, c.LABEL)
+    sums = groups.agg(
         F.count("*").alias(c.N), F.sum(FOUND).alias(FOUND), F.sum(ABOVE).alias(ABOVE), F.count(ABOVE).alias(RANKED)
     )
-    whole = sums.fillna(0.0, [ABOVE])
-    return {label: _means(row) for label, row in largest(whole, [c.N, FOUND, ABOVE, RANKED], top, limit).items()}
+    place = F.row_number().over(Window.partitionBy(c.SERIES).orderBy(F.desc(c.N), c.LABEL))
+    label = F.when(F.col(_PLACE) <= top, F.col(c.LABEL)).otherwise(F.lit(OTHERS))
+    shown = sums.withColumn(_PLACE, place).withColumn(c.LABEL, label).groupBy(c.SERIES, c.LABEL)
+    measures = (c.N, FOUND, ABOVE, RANKED)
+    folded = shown.agg(
+        *[F.sum(name).alias(name) for name in measures], F.count("*").alias(GROUPS), F.min(_PLACE).alias(_PLACE)
+    )
+    found: dict[str, dict[str, Statistics]] = {series: {} for series in grouped}
+    for row in collect_aggregate(folded.orderBy(c.SERIES, _PLACE), "the segments that are shown", limit):
+        many = {GROUPS: float(row[GROUPS])} if row[c.LABEL] == OTHERS else {}
+        found[row[c.SERIES]][row[c.LABEL]] = _means({name: float(row[name] or 0) for name in measures}) | many
+    return found
 
 
 def _means(row: Statistics) -> Statistics:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +27,9 @@ def log_inputs(inputs: Inputs) -> None:
 
     for name, (place, version) in sorted(inputs.items()):
         source = DeltaDatasetSource(path=place, delta_table_version=version)
-        mlflow.log_input(MetaDataset(source, name=name), context="validation" if name == _HELD_OUT else "training")
+        context = "validation" if name == _HELD_OUT else "training"
+        tags = {"delta_table_version": str(version)}  # MLflow leaves version 0 out of the source
+        mlflow.log_input(MetaDataset(source, name=name), context=context, tags=tags)
 
 
 def log_model(artifact: Path, root: str, exclude_seen: bool) -> None:
@@ -43,14 +46,16 @@ def log_model(artifact: Path, root: str, exclude_seen: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="recsys-model-") as folder:
         empty = Path(folder) / _ARTIFACT  # MLflow copies what it is given: the artifact goes to its place at once
         empty.mkdir()
-        mlflow.pyfunc.save_model(
-            str(Path(folder) / MODEL),
-            loader_module=_LOADER,
-            data_path=str(empty),
-            signature=signature(),
-            model_config={"root": root, "exclude_seen": exclude_seen},
-            pip_requirements=["recsys-spark[cpu]"],
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*[Ii]nput example")  # lists need the root's tables
+            mlflow.pyfunc.save_model(
+                str(Path(folder) / MODEL),
+                loader_module=_LOADER,
+                data_path=str(empty),
+                signature=signature(),
+                model_config={"root": root, "exclude_seen": exclude_seen},
+                pip_requirements=["recsys-spark[cpu]"],
+            )
         mlflow.log_artifacts(str(Path(folder) / MODEL), artifact_path=MODEL)
         mlflow.log_artifacts(str(artifact), artifact_path=f"{MODEL}/data/{_ARTIFACT}")
 

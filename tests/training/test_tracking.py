@@ -11,7 +11,6 @@ import mlflow
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
-from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark import schemas
@@ -31,15 +30,15 @@ OUTCOME = Outcome(EPOCHS, 2, "", "", 61)
 
 
 @pytest.fixture(scope="module")
-def tracked(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[World, str, str]:
-    """A root, its store, and the run of a model that was trained there."""
-    world = make_world(spark, tmp_path_factory.mktemp("tracked"))
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, str, str]:
+    """A root, its store, and the run of a model that was trained there; written and read without Spark."""
+    world = make_world(None, tmp_path_factory.mktemp("tracked"))  # type: ignore[arg-type]
     artifact, uri = str(world.folder / VERSION), f"sqlite:///{world.root}/mlflow.db"
     save_artifact(artifact)
     world.append(
         schemas.MODELS, [(VERSION, "gmf", AS_OF, "evaluate", artifact, VERSION, None, 2, 0.3, "hash", NOON, "r0")]
     )
-    of = TrackedRun("r0", world.root, {"train_examples": (f"{world.root}/train_examples", 0)}, exclude_seen=True)
+    of = TrackedRun("r0", world.root, {"train_examples": (f"{world.root}/train_examples", 3)}, exclude_seen=True)
     run_id = record(uri, "tiny", VERSION, {"model": {"name": "gmf"}}, OUTCOME, artifact, {"folding": None}, of)
     return world, uri, run_id
 
@@ -50,7 +49,11 @@ def test_a_run_has_its_figures_and_the_tables_it_was_trained_on(tracked):
     run = MlflowClient(uri).get_run(run_id)
     assert run.data.metrics["loss"] == 0.5 and run.data.metrics["best_epoch"] == 2 and "folding" not in run.data.metrics
     (entered,) = run.inputs.dataset_inputs
-    assert entered.dataset.name == "train_examples" and '"delta_table_version": 0' in entered.dataset.source
+    assert entered.dataset.name == "train_examples" and '"delta_table_version": 3' in entered.dataset.source
+    assert {tag.key: tag.value for tag in entered.tags} == {
+        "mlflow.data.context": "training",
+        "delta_table_version": "3",
+    }
     assert run_of(uri, "tiny", VERSION, "r0") == run_id and run_of(uri, "tiny", VERSION, "r1") is None
 
 

@@ -77,7 +77,7 @@ check: lint types ## Run lint and types.
 lock: ## Resolve setup.py's version ranges afresh and write requirements.lock.
 	@scripts/lock.sh
 
-mlflow: setup ## Show the demo's training runs in MLflow, at port 5000 of this machine.
+mlflow: setup ## Show what was run below ROOT (the demo's) in MLflow: trainings, studies, benchmarks; at port 5000 of this machine.
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(ROOT)/mlflow.db --host 127.0.0.1 --port 5000
 
 bench-serving: setup ## Measure the service beside a bare endpoint, ten minutes of each; on a machine with nothing else to do.

@@ -7,10 +7,11 @@ vouches for it: one whose lists a gate stopped, or that was trained and not publ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
@@ -56,17 +57,19 @@ def contest(run: Run) -> Contest:
     models = run.tables.read("models")
     live = run.tables.read_or_empty(RECOMMENDATIONS_CURRENT).select(c.VARIANT, c.MODEL_VERSION).distinct()
     of_variant = models.join(live, on=c.MODEL_VERSION, how="inner").orderBy(F.desc(_CREATED), c.VARIANT)
-    newest_first = collect_rows(of_variant, "the live models", run.config.run.driver_bytes)
-    champion = next((row for row in newest_first if row[c.VARIANT] == _DEFAULT), next(iter(newest_first), None))
-    others = (row for row in newest_first if champion and row[c.MODEL_VERSION] != champion[c.MODEL_VERSION])
-    return Contest(champion, next(others, None) or _waiting(models, champion))
-
-
-def _waiting(models: DataFrame, champion: Row | None) -> Row | None:
-    """The newest production fit that somebody vouches for, if the champion is older."""
     vouched = models.where((F.col(c.FIT) == "production") & F.col("evaluated_by").isNotNull())
-    row = vouched.orderBy(F.desc(_CREATED), F.desc(c.MODEL_VERSION)).head()
-    return row if row is not None and (champion is None or row[_CREATED] > champion[_CREATED]) else None
+    newest = vouched.orderBy(F.desc(_CREATED), F.desc(c.MODEL_VERSION)).head()
+    return decided(collect_rows(of_variant, "the live models", run.config.run.driver_bytes), newest)
+
+
+def decided(live: Sequence[Row], newest: Row | None) -> Contest:
+    """Both, out of the live models with their variants, the newest first, and the newest production fit that is vouched for."""
+    champion = next((row for row in live if row[c.VARIANT] == _DEFAULT), next(iter(live), None))
+    if champion is None:
+        return Contest(None, newest)
+    others = (row for row in live if row[c.MODEL_VERSION] != champion[c.MODEL_VERSION])
+    is_next = newest is not None and newest[_CREATED] > champion[_CREATED]
+    return Contest(champion, next(others, newest if is_next else None))
 
 
 def _named(uri: str, experiment: str, name: str, alias: str, model: Row | None) -> str | None:

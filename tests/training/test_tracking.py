@@ -11,12 +11,13 @@ import mlflow
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from recsys_spark import schemas
 from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
-from recsys_spark.publish.registry import contest, crown
+from recsys_spark.publish.registry import crown, decided
 from recsys_spark.recommend.pyfunc import ListsOfModel
 from recsys_spark.runs import Run
 from recsys_spark.training.job import Epoch, Outcome
@@ -150,18 +151,26 @@ def make_contest(make_run: Callable[..., Run]) -> Callable[..., Run]:
     return make
 
 
+def entered(version: str, variant: str | None = None) -> Row:
+    """A model by its version, `v1` being older than `v2`."""
+    return Row(model_version=version, variant=variant, created_at=NOON + timedelta(days=int(version[1:])))
+
+
 @pytest.mark.parametrize(
-    ("live", "entered", "expected"),
+    ("live", "newest", "expected"),
     [
-        ({"default": "v1"}, {"v1": 0}, ("v1", None)),
-        ({"default": "v2"}, {"v1": 0, "v2": 1}, ("v2", None)),  # what was live yesterday challenges nobody
-        ({"default": "v1"}, {"v1": 0, "v2": 1}, ("v1", "v2")),  # a gate stopped v2
-        ({"default": "v1", "b": "v2"}, {"v1": 0, "v2": 1, "v3": 2}, ("v1", "v2")),
-        ({"b": "v2"}, {"v2": 1}, ("v2", None)),
+        ([("v1", "default")], "v1", ("v1", None)),
+        ([("v2", "default")], "v1", ("v2", None)),  # an older one challenges nobody
+        ([("v1", "default")], "v2", ("v1", "v2")),  # a gate stopped v2
+        ([("v2", "b"), ("v1", "default")], "v3", ("v1", "v2")),
+        ([("v1", "default"), ("v1", "b")], None, ("v1", None)),
+        ([("v2", "b")], "v2", ("v2", None)),
+        ([], "v1", (None, "v1")),
+        ([], None, (None, None)),
     ],
 )
-def test_who_is_champion_and_who_challenges(make_contest, live, entered, expected):
-    held = contest(make_contest(live, **entered))
+def test_who_is_champion_and_who_challenges(live, newest, expected):
+    held = decided([entered(*one) for one in live], entered(newest) if newest else None)
     assert tuple(row and row["model_version"] for row in (held.champion, held.challenger)) == expected
 
 

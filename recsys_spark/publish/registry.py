@@ -45,7 +45,7 @@ def crown(run: Run) -> None:
     try:
         uri = tracking_uri(run.config.storage.tracking_uri, run.root, run.tables.in_catalog)
         for alias, model in ((CHAMPION, held.champion), (CHALLENGER, held.challenger)):
-            number = _named(uri, run.config.dataset, name, alias, model)
+            number = point(uri, run.config.dataset, name, alias, model)
             if number is not None:
                 run.notes.append(f"{alias} in the model registry: {name} version {number}")
     except Exception as error:  # whatever a server, a network or a database raises
@@ -72,7 +72,7 @@ def decided(live: Sequence[Row], newest: Row | None) -> Contest:
     return Contest(champion, next(others, newest if is_next else None))
 
 
-def _named(uri: str, experiment: str, name: str, alias: str, model: Row | None) -> str | None:
+def point(uri: str, experiment: str, name: str, alias: str, model: Row | None) -> str | None:
     """The registry's number of a model's version, made if it is new, with the alias moved to it; without a model it goes."""
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from recsys_spark import schemas
 from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
-from recsys_spark.publish.registry import crown, decided
+from recsys_spark.publish.registry import crown, decided, point
 from recsys_spark.recommend.pyfunc import ListsOfModel
 from recsys_spark.runs import Run
 from recsys_spark.training.job import Epoch, Outcome
@@ -72,6 +72,18 @@ def test_the_model_makes_lists_of_user_ids(tracked):
     assert list(lists["scores"][1]) == [5.0, 4.0, 3.0]
     assert [set(reasons) for reasons in lists["reasons"]] == [{"popular"}, {"model"}, {"popular"}, {"model"}]
     assert len(model.predict(pd.DataFrame({"user_id": ["u0"]}))["items"][0]) == 4  # no more are left of ten
+
+
+@pytest.mark.slow
+def test_the_registry_leads_to_the_same_model(tracked):
+    world, uri, _ = tracked
+    row = Row(model_version=VERSION, run_id="r0", path=str(world.folder / VERSION))
+    assert point(uri, "tiny", "tiny", "champion", row) == point(uri, "tiny", "tiny", "challenger", row) == "1"
+    assert point(uri, "tiny", "tiny", "challenger", None) is None
+    mlflow.set_tracking_uri(uri)
+    model = mlflow.pyfunc.load_model("models:/tiny@champion")
+    assert list(model.predict(pd.DataFrame({"user_id": ["u0"]}), params={"n": 1})["items"][0]) == ["i3"]
+    assert MlflowClient(uri).get_registered_model("tiny").aliases.keys() == {"champion"}
 
 
 @pytest.mark.slow

@@ -79,6 +79,7 @@ def _segments(run: Run, plan: Plan, users: DataFrame, known_users: DataFrame, fi
     with_taken = chosen.transform(with_history(interactions)).transform(spread(tasks_of(run)))
     plan = replace(plan, subjects=[replace(plan.subjects[0], parts=(part,))])
     with kept(with_taken.mapInArrow(target_pass(plan, config.report.k), TARGET_ROWS)) as targets:
+        run.counts["held_out_items"] = targets.count()  # computed here: the ways to group read it side by side
         return segments(
             targets,
             _described_users(run, known_users),

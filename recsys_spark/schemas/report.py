@@ -33,5 +33,4 @@ TRAINING_REPORT: Final = Table(
         ]
     ),
     key=(c.MODEL_VERSION, c.PICTURE, c.SERIES, c.LABEL, c.STATISTIC),
-    partitioned_by=(c.MODEL_VERSION,),
 )

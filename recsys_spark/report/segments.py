@@ -53,7 +53,7 @@ def target_pass(plan: Plan, k: int) -> ArrowPass:
             scores = catalogue_scores(block, plan.exclude_seen)
             targets = Lists.of(block.rows, c.TARGETS)
             placed = place_targets(scores, targets.rows, targets.values)
-            found, above = _standing(placed, k)
+            found, above = standing(placed, k)
             yield pa.RecordBatch.from_pydict(
                 {
                     c.USER_IDX: pa.array(column_of(block.rows, c.USER_IDX)[targets.rows], pa.int32()),
@@ -97,7 +97,7 @@ def class_labels() -> list[str]:
     return [*inner, f"{_CLASSES[-1]:,} and more"]
 
 
-def _standing(placed: Placed, k: int) -> tuple[Floats, Floats]:
+def standing(placed: Placed, k: int) -> tuple[Floats, Floats]:
     """The probability to be among the first k, all orders of equal scores being as likely, and the mean share above."""
     ranked = placed.equal > 0
     equal = np.maximum(placed.equal, 1)

@@ -13,7 +13,7 @@ unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYTHONPA
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor demo explore nightly experiment serve test test-slow test-all lint format types check lock
+.PHONY: help setup doctor demo explore report nightly experiment serve test test-slow test-all lint format types check lock
 .PHONY: mlflow bench-serving clean
 
 help: ## List every target with what it does.
@@ -33,6 +33,9 @@ EXPLORED = --config $(CONFIG) $(if $(filter-out file,$(origin ROOT)),--root $(RO
 explore: setup ## Look at the data of CONFIG, read from DATA where it is given: a page of pictures.
 	$(BIN)/spark-submit jobs/ingest.py $(EXPLORED) $(if $(DATA),--set ingest.path=$(DATA))
 	$(BIN)/spark-submit jobs/explore.py $(EXPLORED)
+
+report: setup ## Look at the newest model of CONFIG that was trained below ROOT: a page of pictures; after make demo.
+	$(BIN)/spark-submit jobs/report.py --config $(CONFIG) --root $(ROOT)
 
 nightly: setup ## Play seven nights of groceries: train once, go on each night, a gate that stops one of them.
 	$(BIN)/python scripts/nightly.py --root $(NIGHTLY)
@@ -75,7 +78,7 @@ check: lint types ## Run lint and types.
 lock: ## Resolve setup.py's version ranges afresh and write requirements.lock.
 	@scripts/lock.sh
 
-mlflow: setup ## Show the demo's training runs in MLflow, at port 5000 of this machine.
+mlflow: setup ## Show what was run below ROOT (the demo's) in MLflow: trainings, studies, benchmarks; at port 5000 of this machine.
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(ROOT)/mlflow.db --host 127.0.0.1 --port 5000
 
 bench-serving: setup ## Measure the service beside a bare endpoint, ten minutes of each; on a machine with nothing else to do.

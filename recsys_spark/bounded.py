@@ -21,7 +21,7 @@ def collect_rows(frame: DataFrame, what: str, limit: int) -> list[Row]:
     Raises:
         UserError: more than `limit` bytes would come; the message says which setting allows it.
     """
-    _check(frame.count(), _BYTES_OF_TEXT_ROW, what, limit)
+    check(frame.count(), _BYTES_OF_TEXT_ROW, what, limit)
     return frame.collect()
 
 
@@ -33,7 +33,7 @@ def collect_aggregate(frame: DataFrame, what: str, limit: int) -> list[Row]:
     """
     most = limit // _BYTES_OF_TEXT_ROW
     rows = frame.limit(most + 1).collect()
-    _check(len(rows), _BYTES_OF_TEXT_ROW, what, limit)
+    check(len(rows), _BYTES_OF_TEXT_ROW, what, limit)
     return rows
 
 
@@ -51,12 +51,17 @@ def collect_columns(frame: DataFrame, columns: Sequence[str], what: str, limit: 
     for name in columns:
         if not isinstance(frame.schema[name].dataType, NumericType):
             raise TypeError(f"{what}: column {name} is {frame.schema[name].dataType.simpleString()}, expected a number")
-    _check(frame.count(), 8 * len(columns), what, limit)
+    check(frame.count(), 8 * len(columns), what, limit)
     collected = frame.select(*columns).toPandas()
     return {name: np.asarray(collected[name]) for name in columns}
 
 
-def _check(rows: int, bytes_a_row: int, what: str, limit: int) -> None:
+def check(rows: int, bytes_a_row: int, what: str, limit: int) -> None:
+    """Whether so many rows may come, from wherever.
+
+    Raises:
+        UserError: they would take more than `limit` bytes; the message says which setting allows it.
+    """
     needed = rows * bytes_a_row
     if needed > limit:
         raise UserError(

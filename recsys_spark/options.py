@@ -49,6 +49,12 @@ _OPTIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
             "help": "simulate: the share of treated users' views after exposure that lead to one more purchase (default: 0)",
         },
     },
+    "report": {
+        "--model-version": {
+            "metavar": "VERSION",
+            "help": "which model (default: the newest evaluate fit of model.name)",
+        },
+    },
     "rollback": {"--to": {"type": day, "required": True, "metavar": "DATE", "help": "whose lists go live again"}},
     "forget": {
         **_PEOPLE,

@@ -93,6 +93,15 @@ class Explore(Section):
     sample_events: NotNegative
 
 
+class Report(Section):
+    k: Positive
+    top: Annotated[int, Field(gt=0, le=100)]
+    items: list[Annotated[str, Field(min_length=1)]]
+    shown: Annotated[int, Field(gt=0, le=100)]
+    neighbours: Annotated[int, Field(gt=0, le=100)]
+    plane_items: Annotated[int, Field(gt=0, le=10_000)]
+
+
 class Interactions(Section):
     positive_types: list[str]
     positive_min_value: float | None
@@ -329,6 +338,7 @@ class Config(Section):
     store: Store
     serve: Serve
     evaluate: Evaluate
+    report: Report
     generate: Generate
     tune: Tune
     benchmark: Benchmark
@@ -360,7 +370,7 @@ class Config(Section):
 
 _WITHOUT_MEANING = {
     "root", "run", "night", "storage", "explore", "retriever", "publish", "store", "serve", "tune", "benchmark", "experiment",
-    "maintain", "alerts", "doctor",
+    "maintain", "alerts", "doctor", "report",
 }  # fmt: skip
 _NO_MEANING = (
     ("ingest", "path"),

@@ -19,6 +19,7 @@ _STAGES: Final = {
     "publish": "recsys_spark.publish.stage",
     "rollback": "recsys_spark.publish.rollback",
     "evaluate": "recsys_spark.evaluate.stage",
+    "report": "recsys_spark.report.stage",
     "tune": "recsys_spark.tuning.stage",
     "benchmark": "recsys_spark.benchmark.stage",
     "experiment": "recsys_spark.experiments.stage",

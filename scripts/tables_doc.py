@@ -241,6 +241,14 @@ FROM metrics
 WHERE protocol = 'full' AND split = 'test' AND segment = 'all' AND k = 10
 ORDER BY as_of_date DESC, metric, value DESC""",
     ),
+    "training_report": (
+        "The figures behind the pictures of a [training's report](report.md). A run replaces those of its model.",
+        """\
+SELECT series, label, value AS found
+FROM training_report
+WHERE picture = 'segments' AND statistic = 'found' AND as_of_date = (SELECT MAX(as_of_date) FROM training_report)
+ORDER BY series, found""",
+    ),
     "tune_trials": (
         "One row a trial of a search for the best settings, on validation alone. A run replaces its study's rows.",
         """\

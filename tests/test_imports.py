@@ -9,8 +9,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "recsys_spark"
 FLOW = [
-    "events", "interactions", "explore", "features", "examples", "feed", "models", "training", "recommend", "evaluate", "serving",
-    "publish", "tuning", "benchmark", "experiments", "forget",
+    "events", "interactions", "explore", "features", "examples", "feed", "models", "training", "recommend", "evaluate", "report",
+    "serving", "publish", "tuning", "benchmark", "experiments", "forget",
 ]  # fmt: skip
 
 
@@ -51,6 +51,7 @@ def test_each_exotic_library_is_known_by_one_file():
         "faiss": {"recommend/approximate.py"},
         "matplotlib": {"benchmark/plot.py", "training/finder.py", "pages/chart.py", "pages/figures.py"},
         "jinja2": {"pages/page.py"},
+        "umap": {"report/space.py"},
     }
     for library, allowed in homes.items():
         users = {

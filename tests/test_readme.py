@@ -66,8 +66,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_the_jobs_run_one_after_the_other_as_the_readme_has_them(movielens, checkout):
-    # the pipeline, eight jobs, two ranks, made events, five of a model, the configuration printed
-    assert len(WALK) == 17
+    # the pipeline, eight jobs, two ranks, made events, five of a model, its report, the configuration printed
+    assert len(WALK) == 18
     printed = {}
     for line in WALK:
         command = shlex.split(line.replace(DOWNLOADED, str(movielens)))

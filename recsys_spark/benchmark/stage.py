@@ -20,6 +20,7 @@ from recsys_spark.evaluate.measures import RATINGS
 from recsys_spark.evaluate.ratings import BIASES, GLOBAL_MEAN
 from recsys_spark.runs import Run
 from recsys_spark.schemas import BENCHMARK_CELLS
+from recsys_spark.training.nested import Nested
 
 Measure = Callable[[Cell], Sequence[Measured]]
 
@@ -27,7 +28,26 @@ Measure = Callable[[Cell], Sequence[Measured]]
 def run(run: Run) -> None:
     """Measure the cells that are not there yet, by the stages themselves, then report on all."""
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # warns that each model is compiled anew, as it must be
-    benchmark(run, Stages(run).measure)
+    benchmark(run, tracked(run, Stages(run).measure))
+
+
+def tracked(run: Run, measure: Measure) -> Measure:
+    """The same, and each cell as a run in MLflow, below one of the whole benchmark."""
+    nested = Nested(run, f"benchmark {run.config.digest('benchmark')}")
+
+    def measured(cell: Cell) -> Sequence[Measured]:
+        names = {"dataset": cell.dataset, "model": cell.model, "seed": cell.seed, "config_hash": cell.config_hash}
+        try:
+            found = measure(cell)
+        except Exception as error:
+            nested.child(str(cell), names, {}, error=f"{type(error).__name__}: {error}")
+            raise
+        figures = {f"{one.subject}/{key}": value for one in found for key, value in one.figures.items()}
+        seconds = {f"{one.subject}/training_seconds": one.training_seconds for one in found}
+        nested.child(str(cell), {**names, "config": cell.config.model_dump(mode="json")}, {**figures, **seconds})
+        return found
+
+    return measured
 
 
 def benchmark(run: Run, measure: Measure) -> None:

@@ -39,19 +39,19 @@ def accuracy_rows(plan: Plan, users: DataFrame) -> list[MetricRow]:
         replace(fitted, parts=tuple(dict.fromkeys((VALIDATION, *fitted.parts)))),
         *(subject for subject in models if subject is not fitted),
     ]
-    histograms = _histograms(replace(plan, subjects=with_validation), users)
-    on_validation = histograms.get((fitted.version, VALIDATION))
+    counted = histograms(replace(plan, subjects=with_validation), users)
+    on_validation = counted.get((fitted.version, VALIDATION))
     if on_validation is None:
         return []
     threshold = best_bin(*on_validation)
-    return [row for subject in models for row in _rows(subject, histograms, threshold)]
+    return [row for subject in models for row in _rows(subject, counted, threshold)]
 
 
-def _rows(subject: Subject, histograms: Histograms, threshold: int) -> Iterator[MetricRow]:
+def _rows(subject: Subject, counted: Histograms, threshold: int) -> Iterator[MetricRow]:
     for part in subject.parts:
-        if (subject.version, part) not in histograms:
+        if (subject.version, part) not in counted:
             continue
-        positives, negatives = histograms[subject.version, part]
+        positives, negatives = counted[subject.version, part]
         n = int(positives.sum() + negatives.sum())
         accuracy = float(accuracies(positives, negatives)[threshold])
         majority = float(max(positives.sum(), negatives.sum()) / n)
@@ -62,11 +62,12 @@ def _rows(subject: Subject, histograms: Histograms, threshold: int) -> Iterator[
         yield MetricRow(*of_part, "threshold", None, float(1 / (1 + np.exp(-edge(threshold)))), None, None, n)
 
 
-def _histograms(plan: Plan, users: DataFrame) -> Histograms:
+def histograms(plan: Plan, users: DataFrame) -> Histograms:
+    """How many pairs of known users score in each bin of `losses.bins_of`, of each model on each part of it. O(pairs)."""
     keys = [c.MODEL_VERSION, c.PART, BIN]
     counted = users.mapInArrow(histogram_pass(plan), HISTOGRAM).groupBy(*keys)
-    histograms: Histograms = defaultdict(lambda: np.zeros((2, BINS), np.int64))
+    found: Histograms = defaultdict(lambda: np.zeros((2, BINS), np.int64))
     # at most BINS rows a model and part
     for row in counted.agg(F.sum(POSITIVES).alias(POSITIVES), F.sum(NEGATIVES).alias(NEGATIVES)).collect():
-        histograms[row[c.MODEL_VERSION], row[c.PART]][:, row[BIN]] = row[POSITIVES], row[NEGATIVES]
-    return dict(histograms)
+        found[row[c.MODEL_VERSION], row[c.PART]][:, row[BIN]] = row[POSITIVES], row[NEGATIVES]
+    return dict(found)

@@ -32,7 +32,7 @@ def full_pass(plan: Plan) -> ArrowPass:
         catalogue = plan.catalogue.value
         most = rows_within(plan.block_bytes, plan.block_users, 4 * catalogue.n_items)
         for block in each_subject(batches, plan, most):
-            scores = _catalogue_scores(block, plan.exclude_seen)
+            scores = catalogue_scores(block, plan.exclude_seen)
             targets = Lists.of(block.rows, c.TARGETS)
             placed = place_targets(scores, targets.rows, targets.values)
             listed = top_k(scores, deepest)
@@ -42,7 +42,7 @@ def full_pass(plan: Plan) -> ArrowPass:
     return measured
 
 
-def _catalogue_scores(block: Block, exclude_seen: bool) -> Scores:
+def catalogue_scores(block: Block, exclude_seen: bool) -> Scores:
     """Scores (U, n_items), -inf for what the user had before: train items and, on test, validation items."""
     n_items = block.scorer.n_items
     once, back = _once(block.users)

@@ -63,14 +63,14 @@ def evaluate(run: Run, load: Loader) -> None:
     parts = tuple(part for part in run.config.evaluate.splits if part in held_out)
     known_users = run.tables.read_slice("user_features", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"})
     with ExitStack() as copies:
-        subjects = [_with_newer(run, subject, copies) for subject in subjects_of(run, parts)]
+        subjects = [scoring_newer(run, subject, copies) for subject in subjects_of(run, parts)]
         plan = _plan(run, subjects, catalogue_of(run, known_users), load)
-        users = _eval_users(run, plan, held_out, known_users).transform(spread(_tasks(run))).persist()
+        users = eval_users(run, plan, held_out, known_users).transform(spread(tasks_of(run))).persist()
         _measure(run, plan, users, parts)
 
 
-def _with_newer(run: Run, subject: Subject, copies: ExitStack) -> Subject:
-    """The same, scoring also whom it can of those that came after it."""
+def scoring_newer(run: Run, subject: Subject, copies: ExitStack) -> Subject:
+    """The same subject, scoring also whom it can of those that came after it."""
     if subject.path is None:
         return subject
     return replace(subject, path=copies.enter_context(with_newer(run, subject.path)))
@@ -124,7 +124,8 @@ def _held_out(run: Run) -> tuple[str, ...]:
     return (TEST,)
 
 
-def _eval_users(run: Run, plan: Plan, parts: tuple[str, ...], known_users: DataFrame) -> DataFrame:
+def eval_users(run: Run, plan: Plan, parts: tuple[str, ...], known_users: DataFrame) -> DataFrame:
+    """Held-out users of some parts with all that the plan's subjects read of them; `known_users` as for `catalogue_of`."""
     slices = [run.tables.read_slice("eval_examples", {c.AS_OF_DATE: run.as_of, c.PART: part}) for part in parts]
     users = reduce(DataFrame.unionByName, slices)
     segmented = users.transform(with_segment(known_users, run.config.evaluate.light_user_events))
@@ -150,7 +151,7 @@ def _train_loss(run: Run, plan: Plan) -> list[MetricRow]:
     where: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate", c.DRAW: 0}
     table = train_examples(plan.negatives)
     examples = run.tables.read_slice(table.name, where).transform(conform(table.schema, table.name))
-    share = _share(examples, run.config.evaluate.loss_rows)
+    share = share_of(examples, run.config.evaluate.loss_rows)
     rows = examples.where(in_sample(share, run.seed, c.USER_IDX, c.ITEM_IDX)).withColumns(
         {c.PART: F.lit(TRAIN), USER_SEGMENT: F.lit(None).cast("string"), c.ITEMS: F.lit(None).cast("array<int>")}
     )
@@ -161,10 +162,10 @@ def _train_loss(run: Run, plan: Plan) -> list[MetricRow]:
 
 def _full(run: Run, plan: Plan, users: DataFrame) -> list[MetricRow]:
     of = measures(FULL, plan.ks)
-    share = _share(users.select(c.USER_IDX).distinct(), run.config.evaluate.full_users)
+    share = share_of(users.select(c.USER_IDX).distinct(), run.config.evaluate.full_users)
     interactions = run.tables.read_slice("interactions", {c.AS_OF_DATE: run.as_of})
     chosen = users.where(in_sample(share, run.seed, c.USER_IDX)).transform(with_history(interactions))
-    measured = chosen.transform(spread(_tasks(run))).mapInArrow(full_pass(plan), user_rows(of)).persist()
+    measured = chosen.transform(spread(tasks_of(run))).mapInArrow(full_pass(plan), user_rows(of)).persist()
     try:
         summary = measured.transform(summarised(of)).unionByName(measured.transform(covered(plan.ks)))
         return _collected(FULL, summary)
@@ -177,19 +178,19 @@ def _ratings(run: Run, plan: Plan, baselines: Sequence[Subject], users: DataFram
     of_items = item_biases(values, plan.catalogue.value.n_items, run.config.run.driver_bytes)
     shared = run.spark.sparkContext.broadcast(of_items)
     try:
-        of_users = users.transform(with_user_bias(values)).transform(spread(_tasks(run)))
+        of_users = users.transform(with_user_bias(values)).transform(spread(tasks_of(run)))
         measured = of_users.mapInArrow(ratings_pass(plan, baselines, shared), user_rows(ERRORS))
         return [root_of_squares(row) for row in _collected(RATINGS, measured.transform(summarised(ERRORS)))]
     finally:
         shared.unpersist()
 
 
-def _tasks(run: Run) -> int:
+def tasks_of(run: Run) -> int:
     """As many tasks as shuffles have, or two a core: scoring is long work over few rows."""
     return run.config.run.shuffle_partitions or 2 * run.spark.sparkContext.defaultParallelism
 
 
-def _share(rows: DataFrame, wanted: int) -> float:
+def share_of(rows: DataFrame, wanted: int) -> float:
     """The share of the rows that is about as many as wanted; 0 wants all."""
     return min(1.0, wanted / max(1, rows.count())) if wanted else 1.0
 

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark import Broadcast
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
@@ -88,8 +88,15 @@ def subjects_of(run: Run, parts: tuple[str, ...]) -> list[Subject]:
 def _newest(run: Run, models: DataFrame, parts: tuple[str, ...], index: tuple[int, int]) -> Subject | None:
     newest_first = models.orderBy(F.col("created_at").desc(), F.col(c.MODEL_VERSION).desc())
     row = newest_first.select(c.MODEL_VERSION, c.MODEL_NAME, c.FIT, "path").head()
-    if row is None:
-        return None
+    return None if row is None else subject_of(run, row, parts, index)
+
+
+def subject_of(run: Run, row: Row, parts: tuple[str, ...], index: tuple[int, int]) -> Subject:
+    """The model of a row of `models`; `index` are the sizes of users and items.
+
+    Raises:
+        UserError: its artifact is gone, or is of other settings or another index.
+    """
     if not storage.has_folder(row["path"]):
         raise UserError(
             f"model {row[c.MODEL_VERSION]} of table `models` has no artifact at {row['path']}: run jobs/train.py again"

@@ -115,6 +115,8 @@ def lines(
             axes.set_ylim(bottom=0)
         if places and isinstance(places[0], date):
             _dated(axes.xaxis)
+        elif all(isinstance(place, int) for place in places):
+            axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         _legend(axes, len(series))

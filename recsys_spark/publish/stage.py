@@ -46,6 +46,8 @@ def run(run: Run) -> None:
     _tell(run, checked)
     stopped = [f"{one.gate}: {one.reason}" for one in checked if one.stops]
     if stopped:
+        if run.config.publish.champion:
+            crown(run)  # what was stopped may be the challenger now
         raise GatedError(
             f"the lists of {run.as_of} are not published, the live ones stay. " + "; ".join(stopped) + ". See "
             "gate_results; mend the cause and run jobs/publish.py again, or give it --force with a reason"
@@ -64,7 +66,7 @@ def _hold_against_live(run: Run) -> None:
 
 
 def move(run: Run, where: SliceKey, model_version: str, night: Filled | None = None) -> None:
-    """Put a slice in the place of its variant's live lists, in one commit, in the store likewise, and crown its model.
+    """Put a slice in the place of its variant's live lists, in one commit, in the store likewise, and name the champion.
 
     Args:
         night: of the store, with these very lists; by default a new one is filled.
@@ -79,7 +81,7 @@ def move(run: Run, where: SliceKey, model_version: str, night: Filled | None = N
         f"live since now: the lists of {where[c.AS_OF_DATE]}, variant {where[c.VARIANT]}, by {model_version}"
     )
     if run.config.publish.champion:
-        crown(run, model_version)
+        crown(run)
     _register(run)
     live = run.tables.sql_name(RECOMMENDATIONS_CURRENT.name)
     run.notes.append("one user's list in Python: from recsys_spark import recommend_items; recommend_items(user_id)")

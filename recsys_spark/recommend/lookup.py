@@ -58,10 +58,10 @@ def recommend_items(
 
 
 def _published(root: str, user_id: str, top_n: int, variant: str) -> pd.DataFrame:
-    if not _exists(root, "recommendations_current"):
+    if not exists(root, "recommendations_current"):
         raise MissingTableError(f"nothing is published under {root}: run jobs/pipeline.py, or jobs/recommend.py, first")
-    is_user = (_field(c.USER_ID) == user_id) & (_field(c.VARIANT) == variant)
-    rows = _read(root, "recommendations_current", is_user, _PUBLISHED)
+    is_user = (field(c.USER_ID) == user_id) & (field(c.VARIANT) == variant)
+    rows = read(root, "recommendations_current", is_user, _PUBLISHED)
     return rows[rows[c.RANK] <= top_n].sort_values(c.RANK)
 
 
@@ -70,22 +70,22 @@ def _made_now(root: str, user_id: str, top_n: int, variant: str) -> pd.DataFrame
     import numpy as np
     import pandas as pd
 
-    current = _read(root, "recommendations_current", _field(c.VARIANT) == variant, [c.MODEL_VERSION])
+    current = read(root, "recommendations_current", field(c.VARIANT) == variant, [c.MODEL_VERSION])
     if current.empty:
         raise UserError(
             f"no variant {variant!r} is published under {root}: see recommendations_current for those that are"
         )
-    model = _read(root, "models", _field(c.MODEL_VERSION) == current[c.MODEL_VERSION].iloc[0]).iloc[-1]
+    model = read(root, "models", field(c.MODEL_VERSION) == current[c.MODEL_VERSION].iloc[0]).iloc[-1]
     as_of = model[c.AS_OF_DATE]
-    features = _read(root, "item_features", None, [c.ITEM_IDX, c.USERS], as_of_date=as_of, fit="production")
+    features = read(root, "item_features", None, [c.ITEM_IDX, c.USERS], as_of_date=as_of, fit="production")
     popular = features.sort_values([c.USERS, c.ITEM_IDX], ascending=[False, True])
-    known = _read(root, "users", _field(c.USER_ID) == user_id, [c.USER_IDX])
+    known = read(root, "users", field(c.USER_ID) == user_id, [c.USER_IDX])
     items = pd.DataFrame({c.ITEM_IDX: popular[c.ITEM_IDX], c.SCORE: popular[c.USERS] / popular[c.USERS].max()})
     items[c.REASON_CODE] = POPULAR
     if len(known):
         items = _by_model(str(model["path"]), int(known[c.USER_IDX].iloc[0]), root, variant, as_of, items)
     best = items.head(top_n).assign(**{c.RANK: np.arange(1, min(top_n, len(items)) + 1)})
-    ids = _read(root, "items", _field(c.ITEM_IDX).isin(best[c.ITEM_IDX].tolist()), [c.ITEM_ID, c.ITEM_IDX])
+    ids = read(root, "items", field(c.ITEM_IDX).isin(best[c.ITEM_IDX].tolist()), [c.ITEM_ID, c.ITEM_IDX])
     return best.merge(ids, on=c.ITEM_IDX, how="inner").sort_values(c.RANK)
 
 
@@ -104,7 +104,7 @@ def _by_model(path: str, user_idx: int, root: str, variant: str, as_of: Any, pop
     scores = scorer.all_scores(user)[0]
     known = popular[popular[c.ITEM_IDX] < scorer.n_items]
     scored = known.assign(**{c.SCORE: scores[known[c.ITEM_IDX].to_numpy()], c.REASON_CODE: MODEL})
-    had = _read(root, "interactions", _field(c.USER_IDX) == user_idx, [c.ITEM_IDX], as_of_date=as_of)[c.ITEM_IDX]
+    had = read(root, "interactions", field(c.USER_IDX) == user_idx, [c.ITEM_IDX], as_of_date=as_of)[c.ITEM_IDX]
     seen = scored[c.ITEM_IDX].isin(had)
     if _excludes_seen(root, variant):
         scored = scored[~seen]
@@ -115,7 +115,7 @@ def _by_model(path: str, user_idx: int, root: str, variant: str, as_of: Any, pop
 
 def _latest(root: str, as_of: Any, user_idx: int, n_items: int) -> list[int]:
     """The user's latest items, oldest first, without those that are newer than the model."""
-    of_user = _read(root, "sequences", _field(c.USER_IDX) == user_idx, [c.ITEMS], as_of_date=as_of, fit="production")
+    of_user = read(root, "sequences", field(c.USER_IDX) == user_idx, [c.ITEMS], as_of_date=as_of, fit="production")
     return [] if of_user.empty else [item for item in of_user[c.ITEMS].iloc[0] if item < n_items]
 
 
@@ -126,7 +126,7 @@ def _excludes_seen(root: str, variant: str) -> bool:
 
 def _is_filtered(root: str, variant: str) -> bool:
     """Whether that run left out items for other reasons than that users had them."""
-    if not _exists(root, "runs"):
+    if not exists(root, "runs"):
         return False
     config, read = _made_by(root, variant)
     by_tables = {"item_availability", "blocked_pairs"} & {name for name, _ in read}
@@ -137,11 +137,11 @@ def _made_by(root: str, variant: str) -> tuple[dict[str, Any], list[tuple[str, i
     """`recommend` of the configuration, and the versions read, of the run that made the published lists, as in `runs`."""
     import yaml
 
-    published = _read(root, "recommendations_current", _field(c.VARIANT) == variant, [c.RUN_ID])
+    published = read(root, "recommendations_current", field(c.VARIANT) == variant, [c.RUN_ID])
     run_ids = published[c.RUN_ID].dropna().head(1).tolist()
     if not run_ids:
         return {"exclude_seen": True}, []
-    runs = _read(root, "runs", _field(c.RUN_ID) == run_ids[0], ["config", "versions_read"])
+    runs = read(root, "runs", field(c.RUN_ID) == run_ids[0], ["config", "versions_read"])
     return yaml.safe_load(runs["config"].iloc[0])["recommend"], list(runs["versions_read"].iloc[0])
 
 
@@ -159,18 +159,19 @@ def _reasons(root: str, rows: pd.DataFrame) -> list[str]:
 def _titles(root: str, item_ids: pd.Series[str]) -> pd.DataFrame:
     import pandas as pd
 
-    if not _exists(root, "item_attributes"):
+    if not exists(root, "item_attributes"):
         return pd.DataFrame({c.ITEM_ID: item_ids, c.TITLE: None})
-    return _read(root, "item_attributes", _field(c.ITEM_ID).isin(item_ids.tolist()), [c.ITEM_ID, c.TITLE])
+    return read(root, "item_attributes", field(c.ITEM_ID).isin(item_ids.tolist()), [c.ITEM_ID, c.TITLE])
 
 
-def _exists(root: str, name: str) -> bool:
+def exists(root: str, name: str) -> bool:
+    """Whether there is such a table under the root."""
     from deltalake import DeltaTable
 
     return bool(DeltaTable.is_deltatable(_path(root, name)))
 
 
-def _read(root: str, name: str, where: Any = None, columns: list[str] | None = None, **slice_of: Any) -> pd.DataFrame:
+def read(root: str, name: str, where: Any = None, columns: list[str] | None = None, **slice_of: Any) -> pd.DataFrame:
     """Rows of the newest version, or of one slice of it: `slice_of` is by partition columns, `where` by the others."""
     import pyarrow.dataset as ds
     from deltalake import DeltaTable
@@ -186,7 +187,8 @@ def _read(root: str, name: str, where: Any = None, columns: list[str] | None = N
     return frame
 
 
-def _field(name: str) -> Any:
+def field(name: str) -> Any:
+    """A column, for the conditions that `read` takes."""
     import pyarrow.dataset as ds
 
     return ds.field(name)

@@ -49,6 +49,7 @@ from recsys_spark.schemas.recommend import (
     RECOMMENDATIONS_CURRENT,
     RERANK_EFFECTS,
 )
+from recsys_spark.schemas.report import TRAINING_REPORT
 from recsys_spark.schemas.runs import RUNS
 from recsys_spark.schemas.table import Table
 from recsys_spark.schemas.training import MODELS
@@ -91,6 +92,7 @@ __all__ = [
     "SOURCE_COLUMNS",
     "SUPPRESSED",
     "TABLES",
+    "TRAINING_REPORT",
     "TRAIN_IMPRESSIONS",
     "TRAIN_SEQUENCES",
     "TUNE_TRIALS",
@@ -134,6 +136,7 @@ TABLES: Final[Mapping[str, Table]] = {
         RECOMMENDATIONS_CURRENT,
         RERANK_EFFECTS,
         METRICS,
+        TRAINING_REPORT,
         GATE_RESULTS,
         TUNE_TRIALS,
         BENCHMARK_CELLS,

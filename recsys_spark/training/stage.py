@@ -33,7 +33,7 @@ from recsys_spark.training.folding import folding
 from recsys_spark.training.job import Job, Outcome
 from recsys_spark.training.loop import fit as fit_on_rank
 from recsys_spark.training.owner import claim
-from recsys_spark.training.tracking import record, tracking_uri
+from recsys_spark.training.tracking import TrackedRun, record, tracking_uri
 from recsys_spark.training.validation import NDCG
 from recsys_spark.training.warm import EarlierModel, earlier_model, warm_job
 
@@ -181,7 +181,8 @@ def _publish(run: Run, fit: Fit, version: str, trained: Trained, vouching: Fitte
     )
     run.tables.upsert_latest(MODELS, run.spark.createDataFrame([row], MODELS.schema), newest="created_at")
     uri = tracking_uri(config.storage.tracking_uri, run.root, run.tables.in_catalog)
-    record(uri, config.dataset, version, config.model_dump(mode="json"), outcome, path, {FOLDING: folded})
+    settings, figures = config.model_dump(mode="json"), {FOLDING: folded}
+    record(uri, config.dataset, version, settings, outcome, path, figures, _where(run))
     storage.delete_folder(storage.join(run.artifacts, "checkpoints", version))
     run.counts[f"epochs_{fit}"], run.counts["parameters"] = outcome.best_epoch, outcome.parameters
     run.notes.append(
@@ -193,6 +194,12 @@ def _publish(run: Run, fit: Fit, version: str, trained: Trained, vouching: Fitte
             f"{fit} fit: folding {folded:.4f}, the share of items' nearest neighbours that share no user with them"
         )
     run.notes.append(f"artifact: {path}")
+
+
+def _where(run: Run) -> TrackedRun:
+    """What MLflow is told of the run: tables with the versions that it read, and how its lists are made."""
+    read = {name: (run.tables.path(name), version) for name, version in run.tables.versions_read.items()}
+    return TrackedRun(run.run_id, run.root, read, run.config.recommend.exclude_seen)
 
 
 def _entered_at(run: Run) -> datetime:

@@ -1,6 +1,7 @@
 """The tune job: trainings of the evaluate fit with settings of `tune.space` -> `tune_trials`, and the best as YAML.
 
-A trial trains on the train part and is judged on validation; the test part is not read. Nothing is published.
+A trial trains on the train part and is judged on validation; the test part is not read. Nothing is published. In MLflow the study
+is a run, and each trial one below it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from recsys_spark.schemas import TUNE_TRIALS
 from recsys_spark.training.artifact import model_version
 from recsys_spark.training.assemble import table_of
 from recsys_spark.training.job import curve_of, is_below
+from recsys_spark.training.nested import Nested
 from recsys_spark.training.stage import train_fit
 from recsys_spark.training.validation import RMSE
 from recsys_spark.tuning.space import as_yaml, dimensions, study_name
@@ -48,9 +50,12 @@ def run(run: Run) -> None:
     run.say(f"study {name}: {len(earlier)} of {tune.trials} trials are done; {uri}")
     if earlier:
         _write(run, name, earlier)
+    tracked = Nested(run, name, tune.metric)
     for trial in search(study, space, tune.trials, run.seed, run.run_id, partial(_train, run), tune.pruner == "median"):
         run.say(_line(trial, tune.metric))
         _write(run, name, trials_of(study))
+        told = {tune.metric: trial.value, "epochs": trial.epochs, "seconds": trial.seconds}
+        tracked.child(f"trial {trial.number}", trial.settings, told, trial.curve, trial.error)
     _summarise(run, name, trials_of(study))
 
 

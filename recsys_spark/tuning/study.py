@@ -41,7 +41,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Trial:
-    """One finished trial. `settings` by key; `value` is None for one that failed."""
+    """One finished trial. `settings` by key; `value` is None for one that failed; `curve`, by epoch, is what is pruned by."""
 
     number: int
     status: str
@@ -51,6 +51,7 @@ class Trial:
     seconds: float
     error: str | None
     run_id: str
+    curve: tuple[float, ...] = ()
 
 
 # Trains with some settings, by key; the floors, by epoch, are those of `training.job.Job`.
@@ -173,4 +174,5 @@ def _trial(each: Any) -> Trial:
         seconds=told["seconds"],
         error=told["error"] or None,
         run_id=told["run_id"],
+        curve=tuple(value for _, value in sorted(each.intermediate_values.items())),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
+from mlflow import MlflowClient
 
 from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
@@ -48,6 +49,14 @@ def trials(root: Path) -> list[dict[str, object]]:
     return sorted(rows, key=lambda row: row["trial"])
 
 
+def children(root: Path, parent: str) -> list[str]:
+    """The names of the runs in MLflow below the one of that name, all of one experiment."""
+    client = MlflowClient(f"sqlite:///{root}/mlflow.db")
+    runs = client.search_runs([one.experiment_id for one in client.search_experiments()])
+    (of,) = [one.info.run_id for one in runs if one.info.run_name == parent]
+    return sorted(one.info.run_name for one in runs if one.data.tags.get("mlflow.parentRunId") == of)
+
+
 @pytest.mark.slow
 def test_trials_are_rows_the_best_is_a_file_and_test_is_never_read(make_run, tmp_path):
     root = tmp_path / "root"
@@ -71,7 +80,8 @@ def test_trials_are_rows_the_best_is_a_file_and_test_is_never_read(make_run, tmp
     assert load_config([best]).training.learning_rate == 0.01
     assert again.counts == {"trials": 6, "failed": sum(row["status"] == "failed" for row in rows)}
     assert not list((root / "artifacts" / "checkpoints").glob("*"))
-    assert not (root / "models").exists() and not (root / "mlflow.db").exists()
+    assert not (root / "models").exists()
+    assert children(root, rows[0]["study"]) == [f"trial {number}" for number in range(6)]
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYTHONPA
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor demo explore nightly experiment serve test test-slow test-all lint format types check lock
+.PHONY: help setup doctor demo explore nightly experiment notebooks serve test test-slow test-all lint format types check lock
 .PHONY: mlflow bench-serving clean
 
 help: ## List every target with what it does.
@@ -45,6 +45,9 @@ experiment: setup ## Play an A/B test on made events: design, assign, outcomes w
 	$(BIN)/spark-submit jobs/experiment.py simulate $(OF) --effect 0.1
 	$(BIN)/spark-submit jobs/experiment.py analyse $(OF) --as-of 2024-12-15
 	$(BIN)/spark-submit jobs/experiment.py analyse $(OF)
+
+notebooks: setup ## Open the notebooks in JupyterLab.
+	$(BIN)/jupyter lab --notebook-dir notebooks
 
 serve: setup ## Answer with ROOT's lists over HTTP, at port 8000 of this machine; after make demo.
 	$(BIN)/recsys-serve --root $(ROOT)

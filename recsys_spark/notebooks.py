@@ -23,7 +23,7 @@ from recsys_spark import storage
 from recsys_spark.bounded import collect_rows
 from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
-from recsys_spark.nights import models_of
+from recsys_spark.nights import is_alike, models_of
 from recsys_spark.pages import Chart
 from recsys_spark.roots import in_catalog
 from recsys_spark.runs import Run, run_stage
@@ -107,15 +107,17 @@ class Notebook:
         return self.spark.sql(query).limit(_MOST_ROWS).toPandas()
 
     def model(self, fit: Fit) -> str:
-        """Where the newest model of this configuration's name and a fit lies.
+        """Where the newest model of a fit and of this configuration lies.
 
         Raises:
             UserError: there is none.
         """
         known = models_of(self.stage("recommend"), fit, self.config.model.name)
-        if not known:
-            raise UserError(f"no {fit} fit of {self.config.model.name} below {self.root}: run stage `train` first")
-        return str(known[0]["path"])
+        own = [row for row in known if is_alike(row, self.config)]
+        if not own:
+            name = self.config.model.name
+            raise UserError(f"no {fit} fit of {name} with these settings below {self.root}: run stage `train` first")
+        return str(own[0]["path"])
 
     def show(self, *charts: Chart) -> None:
         """Draw charts inline, one below the other."""
@@ -133,13 +135,13 @@ class Notebook:
                 _display(content, name)
 
     def _is_done(self, stage: str) -> bool:
-        tables, sections = Tables(self.spark, self.root), _meaning(stage)
+        tables = Tables(self.spark, self.root)
         if not tables.exists(RUNS.name):
             return False
         done = tables.read(RUNS.name).where((F.col("stage") == stage) & (F.col("status") == "done"))
         rows = collect_rows(done.select("config").distinct(), "configurations of runs", self.config.run.driver_bytes)
-        known = {Config.model_validate(yaml.safe_load(row[0])).digest(*sections) for row in rows}
-        return self.config.digest(*sections) in known
+        known = {_meaning(stage, Config.model_validate(yaml.safe_load(row[0]))) for row in rows}
+        return _meaning(stage, self.config) in known
 
 
 def given(name: str, otherwise: str) -> str:
@@ -177,10 +179,12 @@ def small_journey(folder: str, households: int) -> str:
     return str(place)
 
 
-def _meaning(stage: str) -> list[str]:
-    """The sections of the configuration that a stage's result hangs on."""
+def _meaning(stage: str, config: Config) -> tuple[str, str]:
+    """What a stage's result hangs on: a digest of its settings and of those before it, and the kind of examples."""
     names = list(_SECTIONS)
-    return ["dataset", *(section for name in names[: names.index(stage) + 1] for section in _SECTIONS[name])]
+    before = names[: names.index(stage) + 1]
+    sections = [section for name in before for section in _SECTIONS[name]]
+    return config.digest("dataset", *sections), config.model.chosen.examples if "examples" in before else ""
 
 
 def _home() -> Path:

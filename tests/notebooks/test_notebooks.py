@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import nbformat
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from recsys_spark.config import load_config
+from recsys_spark.schemas import TABLES, train_examples
 
 HERE = Path(__file__).parent.parent.parent
 FOLDER = HERE / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+# for a Java that lives for a minute
+QUICK = "--driver-java-options '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' pyspark-shell"
 OF_ALL = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -72,6 +78,30 @@ def test_what_it_names_exists(notebook):
     assert [path for path in sorted(named) if not (HERE / path).exists()] == []
 
 
+@pytest.fixture(scope="module")
+def empty_tables() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Every table of `schemas`, without rows, where DuckDB has what Spark calls by another name."""
+    connection = duckdb.connect()
+    for table in TABLES.values():
+        declared = train_examples(load_config().examples.negatives) if table.name == "train_examples" else table
+        connection.register(table.name, to_arrow_schema(declared.schema).empty_table())
+    connection.execute("CREATE MACRO size(list) AS len(list)")
+    yield connection
+    connection.close()
+
+
+@OF_ALL
+def test_its_queries_fit_the_schemas(notebook, empty_tables):
+    queries = [
+        query
+        for cell in code_of(notebook)
+        for _, query in re.findall(r'book\.sql\(\s*("""|")(.*?)\1', cell.source, re.DOTALL)
+    ]
+    for query in queries:
+        if " live" not in query:  # a view of the notebook's own
+            empty_tables.execute(query).fetchall()
+
+
 def test_the_readme_lists_every_notebook_and_no_other():
     linked = set(re.findall(r"\]\((\w+\.ipynb)\)", (FOLDER / "README.md").read_text(encoding="utf-8")))
     assert linked == {notebook.name for notebook in NOTEBOOKS}
@@ -95,7 +125,7 @@ def test_it_runs(notebook, data):
         book.cells.insert(book.cells.index(code) + 1, injected)
     client = NotebookClient(book, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}})
     try:
-        client.execute(env={**os.environ, **place})
+        client.execute(env={**os.environ, **place, "PYSPARK_SUBMIT_ARGS": QUICK})
     except CellExecutionError as error:  # it shows the cell's source and the error, without the traces of nbclient
         pytest.fail(f"{notebook.name}: {error}", pytrace=False)
     drawn = [

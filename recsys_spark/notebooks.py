@@ -175,7 +175,8 @@ def small_journey(folder: str, households: int) -> str:
         if "household_id" in table.column_names:
             number = pc.cast(table["household_id"], "int64")
             table = table.filter(pc.less_equal(number, households))
-        pq.write_table(table, place / f"{name}.parquet")
+        # times as the package has them: Spark reads no nanoseconds in any other form
+        pq.write_table(table, place / f"{name}.parquet", use_deprecated_int96_timestamps=True)
     return str(place)
 
 

@@ -78,9 +78,9 @@ def test_a_relative_root_is_below_the_checkout(spark, tmp_path, monkeypatch):
 def journey(tmp_path, monkeypatch):
     source = tmp_path / "source"
     source.mkdir()
-    pq.write_table(
-        pa.table({"household_id": [3, 1, 2, 1], "product_id": [7, 8, 9, 7]}), source / "transactions.parquet"
-    )
+    times = pa.array([1_500_000_000 * 10**9] * 4, pa.timestamp("ns"))
+    bought = pa.table({"household_id": [3, 1, 2, 1], "product_id": [7, 8, 9, 7], "transaction_timestamp": times})
+    pq.write_table(bought, source / "transactions.parquet", use_deprecated_int96_timestamps=True)
     pq.write_table(pa.table({"household_id": [1, 3]}), source / "demographics.parquet")
     pq.write_table(pa.table({"product_id": [7, 8, 9]}), source / "products.parquet")
     monkeypatch.setattr(complete_journey, "installed", lambda: str(source))
@@ -93,7 +93,10 @@ def test_a_slice_has_the_first_households_and_all_products(journey):
         name: pq.read_table(f"{folder}/{name}.parquet").to_pydict()
         for name in ("transactions", "demographics", "products")
     }
-    assert read["transactions"] == {"household_id": [1, 2, 1], "product_id": [8, 9, 7]}
+    assert (read["transactions"]["household_id"], read["transactions"]["product_id"]) == ([1, 2, 1], [8, 9, 7])
+    assert (
+        pq.ParquetFile(f"{folder}/transactions.parquet").schema.column(2).physical_type == "INT96"
+    )  # what Spark can read
     assert read["demographics"] == {"household_id": [1]}
     assert read["products"] == {"product_id": [7, 8, 9]}
     assert small_journey(str(journey / "files"), 3) != folder  # another number, another folder

@@ -51,6 +51,7 @@ _SECTIONS: Final = {  # that a stage hangs on, beside those of the stages before
     "recommend": ("recommend",),
     "publish": ("publish",),
 }
+_REPLACED: Final = ("ingest", "generate", "index", "features", "examples")
 
 
 class Notebook:
@@ -139,9 +140,9 @@ class Notebook:
         if not tables.exists(RUNS.name):
             return False
         done = tables.read(RUNS.name).where((F.col("stage") == stage) & (F.col("status") == "done"))
-        rows = collect_rows(done.select("config").distinct(), "configurations of runs", self.config.run.driver_bytes)
-        known = {_meaning(stage, Config.model_validate(yaml.safe_load(row[0]))) for row in rows}
-        return _meaning(stage, self.config) in known
+        newest_first = done.select("config").orderBy(F.desc("started_at"))
+        rows = collect_rows(newest_first, "configurations of runs", self.config.run.driver_bytes)
+        return _stands(stage, self.config, [Config.model_validate(yaml.safe_load(row[0])) for row in rows])
 
 
 def given(name: str, otherwise: str) -> str:
@@ -178,6 +179,17 @@ def small_journey(folder: str, households: int) -> str:
         # times as the package has them: Spark reads no nanoseconds in any other form
         pq.write_table(table, place / f"{name}.parquet", use_deprecated_int96_timestamps=True)
     return str(place)
+
+
+def _stands(stage: str, config: Config, done: Sequence[Config]) -> bool:
+    """Whether a stage's result for a configuration is there, by those of its runs, newest first.
+
+    Models are kept beside each other. Of what is replaced by each run the newest counts, for examples that of their kind.
+    """
+    own, known = _meaning(stage, config), [_meaning(stage, one) for one in done]
+    if stage in _REPLACED:
+        known = [one for one in known if one[1] == own[1]][:1]
+    return own in known
 
 
 def _meaning(stage: str, config: Config) -> tuple[str, str]:

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys_spark import notebooks
+from recsys_spark.config import load_config
 from recsys_spark.datasets import complete_journey
-from recsys_spark.notebooks import Notebook, given, small_journey
+from recsys_spark.notebooks import Notebook, _stands, given, small_journey
 from recsys_spark.runs import run_stage
 
 TINY = (
@@ -60,6 +61,20 @@ def test_a_stage_is_prepared_once_for_the_same_settings(spark, tmp_path, monkeyp
     assert ran == ["generate"]
     Notebook("test", str(tmp_path / "root"), settings=[*TINY, "generate.events=100"]).prepare("generate")
     assert ran == ["generate", "generate"]
+    book.prepare("generate")  # its events were replaced
+    assert ran == ["generate", "generate", "generate"]
+
+
+def test_what_a_run_replaced_is_made_again_and_models_stay():
+    plain, other = load_config(), load_config(settings=["training.epochs=1"])
+    longer = load_config(settings=["examples.window=30"])
+    sequences = load_config(settings=["model.name=sasrec"])
+    assert _stands("examples", plain, [other])  # no setting of examples
+    assert not _stands("examples", plain, [longer, plain])
+    assert _stands("examples", plain, [sequences, plain])  # another table
+    assert _stands("train", plain, [other, plain])
+    assert not _stands("train", plain, [other])
+    assert not _stands("train", plain, [])
 
 
 def test_a_relative_root_is_below_the_checkout(spark, tmp_path, monkeypatch):

@@ -13,8 +13,8 @@ unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYTHONPA
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor demo explore report nightly experiment serve test test-slow test-all lint format types check lock
-.PHONY: mlflow bench-serving clean
+.PHONY: help setup doctor demo explore report nightly experiment notebooks serve test test-slow test-all lint format types
+.PHONY: check lock mlflow bench-serving clean
 
 help: ## List every target with what it does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ experiment: setup ## Play an A/B test on made events: design, assign, outcomes w
 	$(BIN)/spark-submit jobs/experiment.py simulate $(OF) --effect 0.1
 	$(BIN)/spark-submit jobs/experiment.py analyse $(OF) --as-of 2024-12-15
 	$(BIN)/spark-submit jobs/experiment.py analyse $(OF)
+
+notebooks: setup ## Open the notebooks in JupyterLab.
+	$(BIN)/jupyter lab --notebook-dir notebooks
 
 serve: setup ## Show ROOT's lists on a page, and answer with them over HTTP, at port PORT (8000) of this machine; after make demo.
 	$(BIN)/recsys-serve --root $(ROOT) --port $(PORT) --set serve.events_dir=$(ROOT)/feedback

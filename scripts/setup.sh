@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 VENV="$PWD/.venv"
 LOG="$VENV/setup.log"
 SITE="$VENV/lib/python3.11/site-packages"
-EXTRAS="${RECSYS_EXTRAS:-cpu,index,serve,postgres,explore,report,demo,dev}"
+EXTRAS="${RECSYS_EXTRAS:-cpu,index,serve,postgres,explore,report,demo,notebooks,dev}"
 INPUTS=(requirements.lock setup.py scripts/setup.sh scripts/delta_jars.py scripts/spark/*
     recsys_spark/install_horovod.py)
 

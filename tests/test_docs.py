@@ -25,10 +25,12 @@ from recsys_spark.views import VIEWS, view_query
 
 HERE = Path(__file__).parent.parent
 PAGES = [
-    *(HERE / page for page in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "deploy/README.md")),
+    *(
+        HERE / page
+        for page in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "deploy/README.md", "notebooks/README.md")
+    ),
     *sorted((HERE / "docs").rglob("*.md")),
 ]
-NOTEBOOKS = sorted((HERE / "notebooks").glob("*.py"))
 
 _BLOCK = re.compile(r"^([ ]*)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 
@@ -177,19 +179,6 @@ def test_python_of_the_readme_reads_the_lists_without_spark(published, monkeypat
 def test_python_of_the_pages_compiles(page):
     for code in blocks(page, "python"):
         compile(code, str(page), "exec")
-
-
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=name)
-def test_notebooks_compile_and_import_into_databricks(notebook):
-    code = notebook.read_text(encoding="utf-8")
-    assert code.startswith("# Databricks notebook source\n")
-    assert "# COMMAND ----------" in code
-    compile(code, str(notebook), "exec")
-    settings = re.findall(r'^    "([\w.]+=[^"]*)",', code, re.MULTILINE)
-    assert settings
-    load_config(settings=settings)
-    for query in re.findall(r'spark\.sql\(\s*f?("""|")(.*?)\1', code, re.DOTALL):
-        assert set(re.findall(r"(?:FROM|JOIN) (\w+)", query[1])) <= set(TABLES)
 
 
 def test_importing_the_pages_generator_starts_no_spark():

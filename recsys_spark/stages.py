@@ -18,6 +18,7 @@ _STAGES: Final = {
     "recommend": "recsys_spark.recommend.stage",
     "publish": "recsys_spark.publish.stage",
     "rollback": "recsys_spark.publish.rollback",
+    "monitor": "recsys_spark.monitoring.stage",
     "evaluate": "recsys_spark.evaluate.stage",
     "tune": "recsys_spark.tuning.stage",
     "benchmark": "recsys_spark.benchmark.stage",

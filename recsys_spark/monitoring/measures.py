@@ -1,0 +1,93 @@
+"""What is measured: each figure's meaning, the scale on which it is about normal, and the sides on which it is bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+
+Scale = Literal["count", "share", "divergence", "plain"]
+Sides = Literal["low", "high", "both"]
+
+# Each pair is monotone; on the second's scale the spread hangs little on the level: the logarithm for what grows by factors,
+# the arcsine for shares (Anscombe, 1948), the root for divergences, which are about chi-squared where nothing has moved.
+_SCALES: Final[Mapping[Scale, tuple[Callable[[float], float], Callable[[float], float]]]] = {
+    "count": (lambda value: float(np.log1p(value)), lambda at: max(0.0, float(np.expm1(at)))),
+    "share": (
+        lambda value: float(np.arcsin(np.sqrt(np.clip(value, 0.0, 1.0)))),
+        lambda at: float(np.sin(np.clip(at, 0.0, np.pi / 2)) ** 2),
+    ),
+    "divergence": (lambda value: float(np.sqrt(max(value, 0.0))), lambda at: max(at, 0.0) ** 2),
+    "plain": (float, float),
+}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure: the part of the page that it stands in, what it means, its scale and the sides that count."""
+
+    of: str
+    meaning: str
+    scale: Scale
+    sides: Sides
+
+    def to_scale(self, value: float) -> float:
+        return _SCALES[self.scale][0](value)
+
+    def from_scale(self, at: float) -> float:
+        return _SCALES[self.scale][1](at)
+
+    def unit(self, n: int) -> float:
+        """The least step that the figure can take: no bound is narrower, however still its history was."""
+        return 1.0 / max(n, 1) if self.scale in ("share", "divergence") else 1.0
+
+
+class Figure(NamedTuple):
+    """One figure of one day: of which measure, of what part, and over how many it is taken."""
+
+    metric: str
+    part: str
+    value: float
+    n: int
+
+
+ONLINE: Final = "What people did with the lists"
+LISTS: Final = "The lists"
+EVENTS: Final = "Events"
+DRIFT: Final = "Drift"
+
+MEASURES: Final[Mapping[str, Measure]] = {
+    "hit_rate": Measure(
+        ONLINE, "share of the users who acted and had a list, with an item of theirs among its first k", "share", "low"
+    ),
+    "ndcg": Measure(
+        ONLINE, "mean NDCG at k of these users' lists, any item they acted on being relevant", "share", "low"
+    ),
+    "users_with_list": Measure(ONLINE, "share of the users who acted that had a list", "share", "low"),
+    "on_list_share": Measure(
+        ONLINE, "feedback loop: share of these users' events that were on an item of their list", "share", "both"
+    ),
+    "list_age_days": Measure(LISTS, "days from the date of the live lists to the day", "plain", "high"),
+    "model_age_days": Measure(LISTS, "days from the date of the live lists' model to the day", "plain", "high"),
+    "coverage": Measure(LISTS, "share of the active catalogue that stands in some list", "share", "both"),
+    "stale_items": Measure(LISTS, "share of the listed items that nobody had of late", "share", "high"),
+    "lists_gini": Measure(LISTS, "Gini index of the lists' places over the active catalogue", "share", "both"),
+    "lists_head_share": Measure(
+        LISTS, "share of the lists' places that the head of the catalogue has", "share", "both"
+    ),
+    "events_head_share": Measure(EVENTS, "share of the day's events that the same head has", "share", "both"),
+    "events_gini": Measure(EVENTS, "Gini index of late events over the active catalogue", "share", "both"),
+    "events": Measure(EVENTS, "events of the day", "count", "both"),
+    "users": Measure(EVENTS, "users who acted", "count", "both"),
+    "latency_hours": Measure(EVENTS, "hours from the newest event to the end of the day", "plain", "high"),
+    "feature_psi": Measure(
+        DRIFT, "population stability index of the day's events against the reference", "divergence", "high"
+    ),
+    "feature_js": Measure(DRIFT, "Jensen-Shannon divergence of the same, in bits", "divergence", "high"),
+    "score_psi": Measure(
+        DRIFT, "population stability index of the lists' scores against earlier ones", "divergence", "high"
+    ),
+    "score_js": Measure(DRIFT, "Jensen-Shannon divergence of the same, in bits", "divergence", "high"),
+}

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Any, Final
+from itertools import pairwise
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -39,62 +40,98 @@ class Bounds:
 def bounds(
     measure: Measure, days: Sequence[date], values: Sequence[float], day: date, n: int, alpha: float, least: int
 ) -> Bounds:
-    """The interval that a day's value leaves with probability alpha, if it is drawn as the earlier ones were.
+    """The interval that a day's value leaves with probability alpha, if it comes about as the earlier ones did.
 
-    On the measure's scale, centre +- t s sqrt(1 + 1/m): with values of each weekday enough, the centre is the mean of the m
-    of the day's own weekday and s their spread about the weekdays' means, which is ordinary least squares with a level a
-    weekday; else mean and spread of all (Geisser, 1993, "Predictive inference", chapter 2). Where kurtosis (Anscombe and
-    Glynn, 1983) tells of heavy tails, medians, the median deviation and a t of 4 degrees of freedom stand in their place:
-    a few odd days move them little, and as many again are no alarm. One side alone has all of alpha.
+    On the measure's scale the prediction interval of ordinary least squares on a line over days, and a level a weekday where
+    each has values enough, else one level: x'b +- t s sqrt(1 + x'(X'X)^-1 x) (Draper and Smith, 1998, "Applied regression
+    analysis", section 3.1). Values that hang together from day to day tell less: with r the correlation of the rests on days
+    in a row, degrees of freedom are multiplied by (1 - r) / (1 + r) (Wilks, 2011, "Statistical methods in the atmospheric
+    sciences", section 5.2.4). Where kurtosis (Anscombe and Glynn, 1983) tells of heavy tails, Huber's regression, the median
+    deviation and 4 degrees of freedom stand in their place: a few odd days move the bounds little, and as many again are no
+    alarm. One side alone has all of alpha.
 
     Args:
+        days: of the values, in order.
         n: what the day's figure is taken over; no bound is nearer to the centre than one of those makes.
         least: with fewer values there are no bounds.
     """
     if len(values) < least:
         return Bounds(None, None, NONE, len(values))
     known = np.array([measure.to_scale(value) for value in values])
-    weekdays = np.array([each.weekday() for each in days])
-    by_weekday = _can_tell_weekdays(weekdays)
-    groups = weekdays if by_weekday else np.zeros_like(weekdays)
-    group = day.weekday() if by_weekday else 0
-    centre, reach, robust = _centre_and_reach(known, groups, group, alpha if measure.sides != "both" else alpha / 2)
-    words = [word for word, said in (("weekday", by_weekday), ("robust", robust)) if said]
-    middle, unit = measure.from_scale(centre), measure.unit(n)
-    low = min(measure.from_scale(centre - reach), middle - unit) if measure.sides != "high" else None
-    high = max(measure.from_scale(centre + reach), middle + unit) if measure.sides != "low" else None
+    by_weekday = _can_tell_weekdays(days)
+    fitted = _fitted(known, days, day, by_weekday)
+    reach = fitted.reach(alpha / 2 if measure.sides == "both" else alpha)
+    middle, unit = measure.from_scale(fitted.centre), measure.unit(n)
+    low = min(measure.from_scale(fitted.centre - reach), middle - unit) if measure.sides != "high" else None
+    high = max(measure.from_scale(fitted.centre + reach), middle + unit) if measure.sides != "low" else None
+    words = [word for word, said in (("weekday", by_weekday), ("robust", fitted.robust)) if said]
     return Bounds(low, high, " ".join([*words, "t"]), len(values))
 
 
-def _can_tell_weekdays(weekdays: npt.NDArray[Any]) -> bool:
-    return int(np.bincount(weekdays, minlength=7).min()) >= _LEAST_OF_WEEKDAY
+@dataclass(frozen=True)
+class _Fitted:
+    """What a day is expected to be, with the spread of single values about it."""
+
+    centre: float
+    spread: float
+    leverage: float
+    free: float
+    robust: bool
+
+    def reach(self, tail: float) -> float:
+        return _quantile(tail, self.free) * self.spread * math.sqrt(1.0 + self.leverage)
 
 
-def _centre_and_reach(known: Floats, groups: npt.NDArray[Any], group: int, tail: float) -> tuple[float, float, bool]:
-    """The centre of a group, how far the interval reaches to a side, and whether tails are heavy."""
-    names = np.unique(groups)
-    means = {name: float(known[groups == name].mean()) for name in names}
-    rest = known - np.array([means[name] for name in groups])
-    free = len(known) - len(names)
-    widened = math.sqrt(1.0 + 1.0 / int((groups == group).sum()))
-    if not _is_heavy(rest):
-        spread = math.sqrt(float((rest**2).sum()) / free)
-        return means[group], _quantile(tail, float(free)) * spread * widened, False
-    medians = {name: float(np.median(known[groups == name])) for name in names}
-    rest = known - np.array([medians[name] for name in groups])
-    spread = float(np.median(np.abs(rest))) / _quantile(0.25, _HEAVY) * math.sqrt(len(known) / free)
-    return medians[group], _quantile(tail, _HEAVY) * spread * widened, True
+def _can_tell_weekdays(days: Sequence[date]) -> bool:
+    weekdays = np.bincount([day.weekday() for day in days], minlength=7)
+    return int(weekdays.min()) >= _LEAST_OF_WEEKDAY
+
+
+def _fitted(known: Floats, days: Sequence[date], day: date, by_weekday: bool) -> _Fitted:
+    rows, row = _design([*days, day], by_weekday)
+    inverse = np.linalg.pinv(rows.T @ rows)
+    fit = inverse @ rows.T @ known
+    rest = known - rows @ fit
+    free, leverage = len(known) - rows.shape[1], float(row @ inverse @ row)
+    if _is_heavy(rest):
+        from statsmodels.api import RLM
+
+        huber = RLM(known, rows).fit()
+        deviation = float(np.median(np.abs(known - rows @ huber.params))) * math.sqrt(len(known) / free)
+        return _Fitted(float(row @ huber.params), deviation / _quantile(0.25, _HEAVY), leverage, _HEAVY, True)
+    spread = math.sqrt(float((rest**2).sum()) / free)
+    told = _independent_share(rest, days)
+    return _Fitted(float(row @ fit), spread, leverage / told, max(1.0, free * told), False)
+
+
+def _design(days: Sequence[date], by_weekday: bool) -> tuple[Floats, Floats]:
+    """The rows of least squares of all days but the last, and that of the last."""
+    groups = [day.weekday() if by_weekday else 0 for day in days]
+    levels = np.eye(7 if by_weekday else 1)[groups]
+    line = np.array([(day - days[-1]).days for day in days]) / 7.0
+    rows = np.column_stack([levels, line])
+    return rows[:-1], rows[-1]
+
+
+def _independent_share(rest: Floats, days: Sequence[date]) -> float:
+    """How many independent values each value is worth, by what is left of it on the day after."""
+    total = float((rest**2).sum())
+    if total == 0.0:
+        return 1.0
+    in_a_row = np.array([(later - one).days == 1 for one, later in pairwise(days)])
+    together = max(0.0, min(0.95, float((rest[1:] * rest[:-1])[in_a_row].sum()) / total))
+    return (1.0 - together) / (1.0 + together)
 
 
 def _is_heavy(rest: Floats) -> bool:
-    if len(rest) < _LEAST_FOR_TAILS or float(np.ptp(rest)) == 0.0:
+    if len(rest) < _LEAST_FOR_TAILS or float(np.ptp(rest)) < 1e-9:
         return False
     from scipy.stats import kurtosistest
 
     return bool(kurtosistest(rest, alternative="greater").pvalue < _TAILS)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _quantile(tail: float, free: float) -> float:
     from scipy.stats import t
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.bounded import collect_aggregate
-from recsys_spark.explore.groups import largest
 from recsys_spark.monitoring.measures import Figure
 from recsys_spark.monitoring.windows import NOW, REFERENCE
 from recsys_spark.publish.gates import stability_index
 from recsys_spark.recommend.reasons import POPULAR, POPULAR_SEGMENT
 
-BINS = 10  # of what is a number: the deciles of the reference
-MOST_GROUPS = 20  # of what is none: the largest of the reference, and all others as one
-_QUANTILES = [place / BINS for place in range(1, BINS)]
-_ACCURACY = 0.001  # of quantiles: ranks are off by at most a thousandth of the rows
-_KNOWN = "known"
+_QUANTILES: Final = [place / 10 for place in range(1, 10)]  # of what is a number: the deciles of the reference
+_MOST_GROUPS: Final = 20  # of what is none: the largest of the reference, and all others as one
+_ACCURACY: Final = 0.001  # of quantiles of values: ranks are off by at most a thousandth of the rows
+_KNOWN: Final = "known"
+OWN, OTHER = "its_model", "the_model_before"  # whose scores those of the live lists are held against
+
 Counts = tuple[list[int], list[int]]  # of the reference and of the day, bin by bin
 
 
@@ -28,38 +30,47 @@ def feature_drift(
 ) -> Iterator[Figure]:
     """PSI and Jensen-Shannon divergence of each feature that both the day and the reference have values of.
 
-    A pass over the events of both for each feature of theirs, and over items or users for the others. The driver gets a
-    histogram of some twenty bins each.
+    Values are told apart by the deciles of the reference. So are items and users by how many events they had in it, so that
+    each bin holds about a tenth of its events; who is new falls into the first. Two passes over each of the three frames. The
+    driver gets a row for each bin, type, hour and category.
 
     Args:
         events: of the day and the reference, see `Windows.within`.
         items: `(item_id, reference, now, category)`, a row an item.
         users: `(user_id, reference, now)`, a row a user.
     """
-    found: Mapping[str, DataFrame] = {
-        "event_type": _by(events, F.col(c.EVENT_TYPE)),
-        "hour": _by(events, F.format_string("%02d", F.hour(c.EVENT_TIME))),
-        "category": _sums(items, F.col(c.CATEGORY)),
+    of_events = {
+        "event_type": F.col(c.EVENT_TYPE),
+        "hour": F.hour(c.EVENT_TIME),
+        "event_value": _bin(F.col(c.EVENT_VALUE), _edges_of_values(events) if "event_value" in names else []),
     }
+    of_items = {
+        "category": F.col(c.CATEGORY),
+        "item_popularity": _bin(F.col(REFERENCE), _edges_of_counts(items) if "item_popularity" in names else []),
+    }
+    of_users = {"user_activity": _bin(F.col(REFERENCE), _edges_of_counts(users) if "user_activity" in names else [])}
+    found: dict[str, Counts] = {}
+    for rows, labels in ((events, of_events), (items, of_items), (users, of_users)):
+        found |= histograms(rows, {name: label for name, label in labels.items() if name in names}, limit)
     for name in names:
-        if name == "event_value":
-            counts = of_values(events, limit)
-        elif name in ("item_popularity", "user_activity"):
-            counts = of_counts(items if name == "item_popularity" else users, limit)
-        else:
-            counts = of_groups(found[name].where(F.col(c.LABEL).isNotNull()), limit)
-        yield from divergences("feature", name, counts)
+        yield from divergences("feature", name, found.get(name, ([], [])))
 
 
-def score_drift(now: DataFrame, earlier: DataFrame, limit: int) -> list[Figure]:
-    """The same of scores, over the deciles of the earlier lists', but for places that popularity filled: another unit."""
+def score_drift(now: DataFrame, earlier: DataFrame, by_same_model: bool, limit: int) -> list[Figure]:
+    """The same of scores, by the deciles of the earlier lists', but for places that popularity filled: another unit.
+
+    Scores of one model hardly move, those of a newly trained one do: the two have histories apart.
+    """
     lists = now.withColumn(_KNOWN, F.lit(False)).unionByName(earlier.withColumn(_KNOWN, F.lit(True)))
     scores = lists.where(~F.col(c.REASON_CODE).isin(POPULAR, POPULAR_SEGMENT)).select(
         F.col(c.SCORE).cast("double").alias(c.EVENT_VALUE),
         F.col(_KNOWN).alias(REFERENCE),
         (~F.col(_KNOWN)).alias(NOW),
     )
-    return divergences("score", "", of_values(scores, limit))
+    label = _bin(F.col(c.EVENT_VALUE), _edges_of_values(scores))
+    return divergences(
+        "score", OWN if by_same_model else OTHER, histograms(scores, {c.SCORE: label}, limit).get(c.SCORE, ([], []))
+    )
 
 
 def divergences(of: str, part: str, counts: Counts) -> list[Figure]:
@@ -74,54 +85,46 @@ def divergences(of: str, part: str, counts: Counts) -> list[Figure]:
     return [Figure(f"{of}_psi", part, moved, sum(now)), Figure(f"{of}_js", part, apart, sum(now))]
 
 
-def of_groups(rows: DataFrame, limit: int) -> Counts:
-    """`(label, reference, now)`, a row a group -> the largest of the reference and the rest."""
-    shown = largest(rows, [REFERENCE, NOW], MOST_GROUPS, limit)
-    return [int(row[REFERENCE]) for row in shown.values()], [int(row[NOW]) for row in shown.values()]
+def histograms(rows: DataFrame, labels: Mapping[str, Column], limit: int) -> dict[str, Counts]:
+    """`(reference, now)`, counts or booleans, by each label -> the largest groups of the reference and the rest. One pass.
 
-
-def of_values(rows: DataFrame, limit: int) -> Counts:
-    """`(event_value, reference, now)` -> events by the deciles of the reference; those without a value are no part."""
-    edges = rows.where(REFERENCE).approxQuantile(c.EVENT_VALUE, _QUANTILES, _ACCURACY)
-    known = rows.where(F.col(c.EVENT_VALUE).isNotNull())
-    spans = known.groupBy(_bin(F.col(c.EVENT_VALUE), edges)).agg(
-        *[F.count_if(F.col(name)).alias(name) for name in (REFERENCE, NOW)]
-    )
-    return _in_order(spans, edges, limit)
-
-
-def of_counts(rows: DataFrame, limit: int) -> Counts:
-    """`(reference, now)`, a row an item or user -> events by how many the item or user had in the reference.
-
-    Each bin holds about a tenth of the reference's events; who is new falls into the first.
+    What has no label counts nowhere.
     """
-    quantiles = F.percentile(F.col(REFERENCE), F.array(*map(F.lit, _QUANTILES)), F.col(REFERENCE))
-    found = rows.where(F.col(REFERENCE) > 0).agg(quantiles).head()
-    edges = list(found[0] or ()) if found is not None else []
-    spans = rows.groupBy(_bin(F.col(REFERENCE), edges)).agg(
-        F.sum(REFERENCE).alias(f"{REFERENCE}_sum"), F.sum(NOW).alias(f"{NOW}_sum")
-    )
-    return _in_order(
-        spans.select(c.LABEL, F.col(f"{REFERENCE}_sum").alias(REFERENCE), F.col(f"{NOW}_sum").alias(NOW)), edges, limit
-    )
+    if not labels:
+        return {}
+    each = [
+        F.struct(F.lit(name).alias(c.FEATURE), label.cast("string").alias(c.LABEL)) for name, label in labels.items()
+    ]
+    told = rows.select(F.inline(F.array(*each)), *[F.col(name).cast("long") for name in (REFERENCE, NOW)])
+    groups = told.where(F.col(c.LABEL).isNotNull()).groupBy(c.FEATURE, c.LABEL)
+    sums = groups.agg(F.sum(REFERENCE).alias(REFERENCE), F.sum(NOW).alias(NOW))
+    by_name: dict[str, list[tuple[int, str, int]]] = defaultdict(list)
+    for row in collect_aggregate(sums.where(F.col(REFERENCE) + F.col(NOW) > 0), "groups of features", limit):
+        by_name[row[c.FEATURE]].append((-row[REFERENCE], row[c.LABEL], row[NOW]))
+    return {name: _largest(sorted(groups)) for name, groups in by_name.items()}
+
+
+def _largest(groups: Sequence[tuple[int, str, int]]) -> Counts:
+    reference, now = [-one for one, _, _ in groups], [one for _, _, one in groups]
+    if len(groups) <= _MOST_GROUPS:
+        return reference, now
+    shown, rest = slice(_MOST_GROUPS), slice(_MOST_GROUPS, None)
+    return [*reference[shown], sum(reference[rest])], [*now[shown], sum(now[rest])]
+
+
+def _edges_of_values(rows: DataFrame) -> list[float]:
+    return list(rows.where(REFERENCE).approxQuantile(c.EVENT_VALUE, _QUANTILES, _ACCURACY))
+
+
+def _edges_of_counts(rows: DataFrame) -> list[float]:
+    weighted = F.percentile(F.col(REFERENCE), F.array(*map(F.lit, _QUANTILES)), F.col(REFERENCE))
+    found = rows.where(F.col(REFERENCE) > 0).agg(weighted).head()
+    return list(found[0] or ()) if found is not None else []
 
 
 def _bin(value: Column, edges: Sequence[float]) -> Column:
-    """How many of the different edges lie below a value: an edge is in the bin below it."""
-    above = [(value > edge).cast("int") for edge in sorted(set(edges))]
-    return sum(above, start=F.lit(0)).alias(c.LABEL)
-
-
-def _in_order(spans: DataFrame, edges: Sequence[float], limit: int) -> Counts:
-    rows = {row[c.LABEL]: row for row in collect_aggregate(spans, "bins", limit)}
-    places = range(len(set(edges)) + 1)
-    reference, now = ([int(rows[place][name]) if place in rows else 0 for place in places] for name in (REFERENCE, NOW))
-    return reference, now
-
-
-def _by(events: DataFrame, label: Column) -> DataFrame:
-    return events.groupBy(label.alias(c.LABEL)).agg(*[F.count_if(F.col(name)).alias(name) for name in (REFERENCE, NOW)])
-
-
-def _sums(rows: DataFrame, label: Column) -> DataFrame:
-    return rows.groupBy(label.alias(c.LABEL)).agg(F.sum(REFERENCE).alias(REFERENCE), F.sum(NOW).alias(NOW))
+    """How many of the different edges lie below a value, null for null: an edge is in the bin below it."""
+    above = F.lit(0)
+    for edge in sorted(set(edges)):
+        above = above + (value > edge).cast("int")
+    return F.when(value.isNotNull(), above)

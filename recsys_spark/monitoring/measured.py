@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
-from typing import Final
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -22,8 +21,6 @@ from recsys_spark.monitoring.online import online
 from recsys_spark.monitoring.windows import LATE, NOW, REFERENCE, Windows, counted
 from recsys_spark.runs import Run
 from recsys_spark.schemas import EVENTS, ITEM_ATTRIBUTES
-
-_UNSEEN: Final = dict.fromkeys((REFERENCE, LATE, NOW), 0)
 
 
 @dataclass
@@ -59,18 +56,18 @@ def measured(run: Run, live: Live | None) -> Measured:
         items = keep(positives.groupBy(c.ITEM_ID).agg(*counted()))
         lists = keep(lists_of(run, live.as_of).transform(shown_to_them(run))) if live else None
         if lists is not None and live is not None:
-            _of_lists(run, found, live, lists, positives, items)
+            _of_lists(run, found, live, lists, positives)
         else:
             for of in (ONLINE, LISTS):
                 found.lacks(of, f"No lists were live on {day}: nothing of an earlier date had been published.")
-        head = run.config.evaluate.head_share
-        found.figures += catalogue.of_events(items, head, limit)
+        with_places = keep(_with_places(items, lists))
+        found.figures += catalogue.of_items(with_places, run.config.evaluate.head_share, limit)
         found.figures += _of_events(run, known, events)
         _of_features(run, found, windows, events, items)
     return found
 
 
-def _of_lists(run: Run, found: Measured, live: Live, lists: DataFrame, positives: DataFrame, items: DataFrame) -> None:
+def _of_lists(run: Run, found: Measured, live: Live, lists: DataFrame, positives: DataFrame) -> None:
     day, limit = run.as_of, run.config.run.driver_bytes
     acts = online(positives.where(NOW), lists, run.config.monitor.ks)
     found.figures += acts
@@ -83,15 +80,17 @@ def _of_lists(run: Run, found: Measured, live: Live, lists: DataFrame, positives
         found.figures.append(Figure("model_age_days", "", float((day - live.model_date).days), 1))
     else:
         found.lacks(LISTS, f"Table `models` does not know {live.model_version}, so its age is not known.")
-    with_places = items.join(catalogue.places_of(lists), on=c.ITEM_ID, how="full").fillna(
-        {**_UNSEEN, catalogue.PLACES: 0}
-    )
-    with kept(with_places) as both:
-        found.figures += catalogue.of_lists(both, run.config.evaluate.head_share, limit)
     if live.earlier is not None:
-        found.figures += score_drift(lists, lists_of(run, live.earlier), limit)
+        found.figures += score_drift(lists, lists_of(run, live.earlier), live.earlier == live.model_date, limit)
     else:
         found.lacks(DRIFT, "There are no earlier lists of the same kind of model to compare scores with.")
+
+
+def _with_places(items: DataFrame, lists: DataFrame | None) -> DataFrame:
+    if lists is None:
+        return items.withColumn(catalogue.PLACES, F.lit(0))
+    both = items.join(catalogue.places_of(lists), on=c.ITEM_ID, how="full")
+    return both.fillna(0, [REFERENCE, LATE, NOW, catalogue.PLACES])
 
 
 def _of_events(run: Run, known: DataFrame, events: DataFrame) -> list[Figure]:

@@ -37,7 +37,7 @@ from recsys_spark.events.made_population import World
 from recsys_spark.events.made_time import day_shares
 from recsys_spark.explore.groups import Frequencies
 from recsys_spark.explore.tail import gini
-from recsys_spark.monitoring.drift import OTHER, OWN, divergences
+from recsys_spark.monitoring.drift import OTHER, OWN, divergences, grouped
 from recsys_spark.monitoring.judging import MONTH_DAYS, Judged, Past, judge
 from recsys_spark.monitoring.measures import Figure
 from recsys_spark.settings import Generate
@@ -138,8 +138,7 @@ def figures_of(shop: Shop, events: Events, day: int, lists: Lists) -> list[Figur
     """All figures of a day, counted as the job does."""
     night = day - 1
     now, late = events.of(day, day), events.of(day - SETTINGS.monitor.stale_days, night)
-    last = min(shop.model_date(night), night)
-    reference = events.of(last - SETTINGS.monitor.reference_days + 1, last)
+    reference = events.of(day - SETTINGS.monitor.reference_days, night)
     return [
         *_online(now, lists),
         Figure("list_age_days", "", 1.0, 1),
@@ -191,8 +190,8 @@ def _gini(counts: Array) -> float:
 def _drift(now: Events, reference: Events) -> Iterator[Figure]:
     def counts(of: Callable[[Events], Array], size: int) -> tuple[list[int], list[int]]:
         one, other = (np.bincount(of(events), minlength=size) for events in (reference, now))
-        seen = one + other > 0
-        return one[seen].tolist(), other[seen].tolist()
+        both = zip(one.tolist(), other.tolist(), strict=True)
+        return grouped({str(place): counts for place, counts in enumerate(both) if any(counts)})
 
     yield from divergences("feature", "event_type", counts(lambda events: events.purchase.astype(int), 2))
     yield from divergences("feature", "hour", counts(lambda events: events.second // 3600, 24))
@@ -223,7 +222,7 @@ def remember(history: History, found: Sequence[Judged]) -> History:
     """The history with another day; the given one stays as it is, but for the days that no longer count."""
     grown = defaultdict(list, {key: past[-SETTINGS.monitor.history_days :] for key, past in history.items()})
     for one in found:
-        grown[one.figure.metric, one.figure.part].append(Past(one.day, one.figure.value, one.since))
+        grown[one.figure.metric, one.figure.part].append(Past(one.day, one.figure.value, one.since, one.bound))
     return grown
 
 

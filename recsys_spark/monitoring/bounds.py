@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -20,7 +21,8 @@ Floats = npt.NDArray[np.float64]
 NONE: Final = "none"  # too few values
 _LEAST_OF_WEEKDAY: Final = 3  # values of each weekday from which their means are told apart
 _LEAST_FOR_TAILS: Final = 20  # values from which tails are looked at, as the test's own source asks for
-_TAILS: Final = 0.01  # level of that test
+_TAILS: Final = 0.001  # level of that test
+_NOTHING: Final = 1e-9  # on a scale: a spread up to this is none
 _HEAVY: Final = 4.0  # degrees of freedom of what has heavy tails
 
 
@@ -42,13 +44,16 @@ def bounds(
 ) -> Bounds:
     """The interval that a day's value leaves with probability alpha, if it comes about as the earlier ones did.
 
-    On the measure's scale the prediction interval of ordinary least squares on a line over days, and a level a weekday where
-    each has values enough, else one level: x'b +- t s sqrt(1 + x'(X'X)^-1 x) (Draper and Smith, 1998, "Applied regression
-    analysis", section 3.1). Values that hang together from day to day tell less: with r the correlation of the rests on days
-    in a row, degrees of freedom are multiplied by (1 - r) / (1 + r) (Wilks, 2011, "Statistical methods in the atmospheric
-    sciences", section 5.2.4). Where kurtosis (Anscombe and Glynn, 1983) tells of heavy tails, Huber's regression, the median
-    deviation and 4 degrees of freedom stand in their place: a few odd days move the bounds little, and as many again are no
-    alarm. One side alone has all of alpha.
+    On the measure's scale it is the prediction interval of ordinary least squares, x'b +- t s sqrt(1 + x'(X'X)^-1 x) (Draper and
+    Smith, 1998, "Applied regression analysis", section 3.1): on a level a weekday and a line over days where each weekday has
+    values enough, else on one level.
+
+    Values that hang together from day to day tell less. With r the correlation of the rests on days in a row, set right for
+    short series (Marriott and Pope, 1954), degrees of freedom are multiplied by (1 - r) / (1 + r) and the leverage is divided by
+    it (Wilks, 2011, "Statistical methods in the atmospheric sciences", section 5.2.4).
+
+    Where kurtosis (Anscombe and Glynn, 1983) tells of heavy tails, Huber's regression, the median deviation and at most 4 degrees
+    of freedom stand in their place: a few odd days move the bounds little. One side alone has all of alpha.
 
     Args:
         days: of the values, in order.
@@ -57,13 +62,13 @@ def bounds(
     """
     if len(values) < least:
         return Bounds(None, None, NONE, len(values))
-    known = np.array([measure.to_scale(value) for value in values])
+    known = np.array([measure.to_scale(value, n) for value in values])
     by_weekday = _can_tell_weekdays(days)
     fitted = _fitted(known, days, day, by_weekday)
     reach = fitted.reach(alpha / 2 if measure.sides == "both" else alpha)
-    middle, unit = measure.from_scale(fitted.centre), measure.unit(n)
-    low = min(measure.from_scale(fitted.centre - reach), middle - unit) if measure.sides != "high" else None
-    high = max(measure.from_scale(fitted.centre + reach), middle + unit) if measure.sides != "low" else None
+    middle, unit = measure.from_scale(fitted.centre, n), measure.unit(n)
+    low = min(measure.from_scale(fitted.centre - reach, n), middle - unit) if measure.sides != "high" else None
+    high = max(measure.from_scale(fitted.centre + reach, n), middle + unit) if measure.sides != "low" else None
     words = [word for word, said in (("weekday", by_weekday), ("robust", fitted.robust)) if said]
     return Bounds(low, high, " ".join([*words, "t"]), len(values))
 
@@ -93,15 +98,25 @@ def _fitted(known: Floats, days: Sequence[date], day: date, by_weekday: bool) ->
     fit = inverse @ rows.T @ known
     rest = known - rows @ fit
     free, leverage = len(known) - rows.shape[1], float(row @ inverse @ row)
-    if _is_heavy(rest):
-        from statsmodels.api import RLM
-
-        huber = RLM(known, rows).fit()
-        deviation = float(np.median(np.abs(known - rows @ huber.params))) * math.sqrt(len(known) / free)
-        return _Fitted(float(row @ huber.params), deviation / _quantile(0.25, _HEAVY), leverage, _HEAVY, True)
-    spread = math.sqrt(float((rest**2).sum()) / free)
     told = _independent_share(rest, days)
+    robust = _robust(known, rows) if _is_heavy(rest) else None
+    if robust is not None:
+        params, deviation = robust
+        spread = deviation * math.sqrt(len(known) / free) / _quantile(0.25, _HEAVY)
+        return _Fitted(float(row @ params), spread, leverage / told, max(1.0, min(_HEAVY, free * told)), True)
+    spread = math.sqrt(float((rest**2).sum()) / free)
     return _Fitted(float(row @ fit), spread, leverage / told, max(1.0, free * told), False)
+
+
+def _robust(known: Floats, rows: Floats) -> tuple[Floats, float] | None:
+    """Huber's regression and the median deviation from it; None where most values lie on it, so that it tells no spread."""
+    from statsmodels.api import RLM
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a perfect fit
+        params = np.asarray(RLM(known, rows).fit().params)
+    deviation = float(np.median(np.abs(known - rows @ params)))
+    return (params, deviation) if deviation > _NOTHING else None
 
 
 def _design(days: Sequence[date], by_weekday: bool) -> tuple[Floats, Floats]:
@@ -109,7 +124,7 @@ def _design(days: Sequence[date], by_weekday: bool) -> tuple[Floats, Floats]:
     groups = [day.weekday() if by_weekday else 0 for day in days]
     levels = np.eye(7 if by_weekday else 1)[groups]
     line = np.array([(day - days[-1]).days for day in days]) / 7.0
-    rows = np.column_stack([levels, line])
+    rows = np.column_stack([levels, line]) if by_weekday else levels
     return rows[:-1], rows[-1]
 
 
@@ -119,12 +134,13 @@ def _independent_share(rest: Floats, days: Sequence[date]) -> float:
     if total == 0.0:
         return 1.0
     in_a_row = np.array([(later - one).days == 1 for one, later in pairwise(days)])
-    together = max(0.0, min(0.95, float((rest[1:] * rest[:-1])[in_a_row].sum()) / total))
+    found = float((rest[1:] * rest[:-1])[in_a_row].sum()) / total
+    together = max(0.0, min(0.95, found + (1.0 + 3.0 * found) / len(rest)))
     return (1.0 - together) / (1.0 + together)
 
 
 def _is_heavy(rest: Floats) -> bool:
-    if len(rest) < _LEAST_FOR_TAILS or float(np.ptp(rest)) < 1e-9:
+    if len(rest) < _LEAST_FOR_TAILS or float(np.ptp(rest)) < _NOTHING:
         return False
     from scipy.stats import kurtosistest
 

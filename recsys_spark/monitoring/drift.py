@@ -1,4 +1,4 @@
-"""How far a day's events, and the live lists' scores, have moved from what the model was trained on."""
+"""How far a day's events have moved from those of the days before, and the live lists' scores from earlier ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from recsys_spark.publish.gates import stability_index
 from recsys_spark.recommend.reasons import POPULAR, POPULAR_SEGMENT
 
 _QUANTILES: Final = [place / 10 for place in range(1, 10)]  # of what is a number: the deciles of the reference
-_MOST_GROUPS: Final = 20  # of what is none: the largest of the reference, and all others as one
+_MOST_GROUPS: Final = 20  # of what is none: the largest of the reference ...
+_LEAST_SHARE: Final = (
+    0.02  # ... that have so much of it, and all others as one: a few events more in a small group are no drift
+)
 _ACCURACY: Final = 0.001  # of quantiles of values: ranks are off by at most a thousandth of the rows
 _KNOWN: Final = "known"
 OWN, OTHER = "its_model", "the_model_before"  # whose scores those of the live lists are held against
@@ -98,18 +101,20 @@ def histograms(rows: DataFrame, labels: Mapping[str, Column], limit: int) -> dic
     told = rows.select(F.inline(F.array(*each)), *[F.col(name).cast("long") for name in (REFERENCE, NOW)])
     groups = told.where(F.col(c.LABEL).isNotNull()).groupBy(c.FEATURE, c.LABEL)
     sums = groups.agg(F.sum(REFERENCE).alias(REFERENCE), F.sum(NOW).alias(NOW))
-    by_name: dict[str, list[tuple[int, str, int]]] = defaultdict(list)
+    by_name: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
     for row in collect_aggregate(sums.where(F.col(REFERENCE) + F.col(NOW) > 0), "groups of features", limit):
-        by_name[row[c.FEATURE]].append((-row[REFERENCE], row[c.LABEL], row[NOW]))
-    return {name: _largest(sorted(groups)) for name, groups in by_name.items()}
+        by_name[row[c.FEATURE]][row[c.LABEL]] = (row[REFERENCE], row[NOW])
+    return {name: grouped(counts) for name, counts in by_name.items()}
 
 
-def _largest(groups: Sequence[tuple[int, str, int]]) -> Counts:
-    reference, now = [-one for one, _, _ in groups], [one for _, _, one in groups]
-    if len(groups) <= _MOST_GROUPS:
-        return reference, now
-    shown, rest = slice(_MOST_GROUPS), slice(_MOST_GROUPS, None)
-    return [*reference[shown], sum(reference[rest])], [*now[shown], sum(now[rest])]
+def grouped(counts: Mapping[str, tuple[int, int]]) -> Counts:
+    """Counts of the reference and of the day by group -> the largest of the reference, and the others as one."""
+    total = sum(reference for reference, _ in counts.values())
+    in_order = sorted(counts.items(), key=lambda group: (-group[1][0], group[0]))
+    large = [both for _, both in in_order[:_MOST_GROUPS] if both[0] >= _LEAST_SHARE * total]
+    small = [both for _, both in in_order[len(large) :]]
+    bins = [*large, (sum(one for one, _ in small), sum(other for _, other in small))] if small else large
+    return [one for one, _ in bins], [other for _, other in bins]
 
 
 def _edges_of_values(rows: DataFrame) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Final
 
@@ -24,6 +24,14 @@ class Judged:
     since: date | None
 
     @property
+    def bound(self) -> float | None:
+        """The bound that the figure is out of."""
+        if self.since is None:
+            return None
+        low = self.bounds.low
+        return low if low is not None and self.figure.value < low else self.bounds.high
+
+    @property
     def is_new(self) -> bool:
         """Whether the breach began on this very day: one that lasts is one alarm."""
         return self.since == self.day
@@ -31,11 +39,12 @@ class Judged:
 
 @dataclass(frozen=True)
 class Past:
-    """An earlier day's value of one figure, and since when it was out of its bounds."""
+    """An earlier day's value of one figure, since when it was out of its bounds, and the bound that it was out of."""
 
     day: date
     value: float
-    since: date | None
+    since: date | None = None
+    bound: float | None = None
 
 
 History = Mapping[tuple[str, str], Sequence[Past]]  # by metric and part, in order of days
@@ -72,9 +81,11 @@ def _judged(figure: Figure, past: Sequence[Past], day: date, alpha: float, setti
 
 
 def lessons(past: Sequence[Past], least: int) -> list[Past]:
-    """The values that bounds may be learnt from: none that was a breach, so that a breach does not widen tomorrow's bounds.
+    """What bounds may be learnt from: of a breach its first day alone, and as the bound that it was out of.
 
-    But one that has lasted for `least` days is the new level: its values count, and none from before it.
+    So a breach does not widen the bounds of the days after it beyond what was believed before, nor do they narrow bit by bit
+    because what is rare was left out. But one that has lasted for `least` days is the new level: all its values count as they
+    are, and none from before it.
     """
     kept: list[Past] = []
     out: list[Past] = []
@@ -82,9 +93,12 @@ def lessons(past: Sequence[Past], least: int) -> list[Past]:
         if one.since is not None:
             out.append(one)
             continue
-        kept, out = [*_relearnt(kept, out, least), one], []
-    return _relearnt(kept, out, least)
+        kept, out = [*_with_breach(kept, out, least), one], []
+    return _with_breach(kept, out, least)
 
 
-def _relearnt(kept: list[Past], out: list[Past], least: int) -> list[Past]:
-    return out if len(out) >= least else kept
+def _with_breach(kept: list[Past], out: list[Past], least: int) -> list[Past]:
+    if len(out) >= least:
+        return out
+    begun = [replace(one, value=one.bound) for one in out[:1] if one.since == one.day and one.bound is not None]
+    return [*kept, *begun]

@@ -42,7 +42,7 @@ def measured(run: Run, live: Live | None) -> Measured:
     row for most figures, histograms of some twenty bins, and counts of counts of items.
     """
     day, limit = run.as_of, run.config.run.driver_bytes
-    windows = Windows.of(run.config.monitor, day, live.model_date if live else None)
+    windows = Windows.of(run.config.monitor, day)
     found = Measured()
     with ExitStack() as stack:
 
@@ -119,7 +119,7 @@ def _of_features(run: Run, found: Measured, windows: Windows, events: DataFrame,
     found.figures += drifts
     missing = [name for name in names if name not in {figure.part for figure in drifts}]
     if missing:
-        span = f"{windows.reference_from} to {windows.reference_to}"
+        span = f"from {windows.reference_from} on"
         found.lacks(DRIFT, f"The day or the reference ({span}) has no event with these: {', '.join(missing)}.")
 
 

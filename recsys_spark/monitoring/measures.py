@@ -11,16 +11,23 @@ import numpy as np
 Scale = Literal["count", "share", "divergence", "plain"]
 Sides = Literal["low", "high", "both"]
 
+_Map = Callable[[float, int], float]
+_MOST: Final = 50.0  # of a logarithm: beyond it there is no bound in truth
+
 # Each pair is monotone; on the second's scale the spread hangs little on the level: the logarithm for what grows by factors,
-# the arcsine for shares (Anscombe, 1948), the root for divergences, which are about chi-squared where nothing has moved.
-_SCALES: Final[Mapping[Scale, tuple[Callable[[float], float], Callable[[float], float]]]] = {
-    "count": (lambda value: float(np.log1p(value)), lambda at: max(0.0, float(np.expm1(at)))),
+# the arcsine for shares (Anscombe, 1948), for divergences the logarithm from about where chance alone leaves them, one over the
+# number of events.
+_SCALES: Final[Mapping[Scale, tuple[_Map, _Map]]] = {
+    "count": (lambda value, n: float(np.log1p(value)), lambda at, n: float(np.expm1(np.clip(at, 0.0, _MOST)))),
     "share": (
-        lambda value: float(np.arcsin(np.sqrt(np.clip(value, 0.0, 1.0)))),
-        lambda at: float(np.sin(np.clip(at, 0.0, np.pi / 2)) ** 2),
+        lambda value, n: float(np.arcsin(np.sqrt(np.clip(value, 0.0, 1.0)))),
+        lambda at, n: float(np.sin(np.clip(at, 0.0, np.pi / 2)) ** 2),
     ),
-    "divergence": (lambda value: float(np.sqrt(max(value, 0.0))), lambda at: max(at, 0.0) ** 2),
-    "plain": (float, float),
+    "divergence": (
+        lambda value, n: float(np.log1p(n * max(value, 0.0))),
+        lambda at, n: float(np.expm1(np.clip(at, 0.0, _MOST)) / n),
+    ),
+    "plain": (lambda value, n: value, lambda at, n: at),
 }
 
 
@@ -33,11 +40,12 @@ class Measure:
     scale: Scale
     sides: Sides
 
-    def to_scale(self, value: float) -> float:
-        return _SCALES[self.scale][0](value)
+    def to_scale(self, value: float, n: int) -> float:
+        """A value where it is about normal, for a figure that is taken over n."""
+        return _SCALES[self.scale][0](value, max(n, 1))
 
-    def from_scale(self, at: float) -> float:
-        return _SCALES[self.scale][1](at)
+    def from_scale(self, at: float, n: int) -> float:
+        return _SCALES[self.scale][1](at, max(n, 1))
 
     def unit(self, n: int) -> float:
         """The least step that the figure can take: no bound is narrower, however still its history was."""

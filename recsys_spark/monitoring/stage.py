@@ -22,6 +22,8 @@ from recsys_spark.runs import Run
 from recsys_spark.schemas import MONITORING
 from recsys_spark.tables import SliceKey
 
+_BOUND = "bound"
+
 
 def run(run: Run) -> None:
     """Measure the day, hold it against the days before it, keep both, draw them.
@@ -64,10 +66,8 @@ def _raise_on_breach(run: Run, judged: Sequence[Judged], path: str) -> None:
 
 
 def _in_words(one: Judged) -> str:
-    low, high = one.bounds.low, one.bounds.high
-    below = low is not None and one.figure.value < low
-    bound, word = (low, "below") if below else (high, "above")
-    return f"{name_of(one.figure)} is {one.figure.value:.4g}, {word} {bound:.4g}, since {one.since}"
+    word = "below" if one.bound == one.bounds.low else "above"
+    return f"{name_of(one.figure)} is {one.figure.value:.4g}, {word} {one.bound:.4g}, since {one.since}"
 
 
 def _history(run: Run) -> History:
@@ -75,11 +75,13 @@ def _history(run: Run) -> History:
     first = run.as_of - timedelta(days=run.config.monitor.history_days)
     day, own = F.col(c.AS_OF_DATE), F.col(c.VARIANT) == run.config.recommend.variant
     rows = run.tables.read_or_empty(MONITORING).where(own & (day >= F.lit(first)) & (day < F.lit(run.as_of)))
-    known = rows.select(c.METRIC, c.PART, c.AS_OF_DATE, c.VALUE, c.SINCE).orderBy(c.AS_OF_DATE)
+    broken = F.when(F.col(c.BREACHED), F.when(F.col(c.VALUE) < F.col(c.LOW), F.col(c.LOW)).otherwise(F.col(c.HIGH)))
+    told = (c.AS_OF_DATE, c.VALUE, c.SINCE, broken.alias(_BOUND))
+    known = rows.select(c.METRIC, c.PART, *told).orderBy(c.AS_OF_DATE)
     history: dict[tuple[str, str], list[Past]] = defaultdict(list)
     for row in collect_rows(known, "earlier days", run.config.run.driver_bytes):
         if row[c.METRIC] in MEASURES:
-            history[row[c.METRIC], row[c.PART]].append(Past(row[c.AS_OF_DATE], row[c.VALUE], row[c.SINCE]))
+            history[row[c.METRIC], row[c.PART]].append(Past(*row[2:]))
     return history
 
 

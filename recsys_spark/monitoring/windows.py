@@ -1,4 +1,4 @@
-"""The days that a day is held against: those before it, and those up to the date of the model."""
+"""The days that a day is held against: those before it."""
 
 from __future__ import annotations
 
@@ -17,23 +17,15 @@ NOW, LATE, REFERENCE = "now", "late", "reference"
 
 @dataclass(frozen=True)
 class Windows:
-    """Three spans of days, first and last each: the day, the `stale_days` before it, and the reference.
-
-    The reference are the `reference_days` up to the date of the live model, or before the day where no model is known or its
-    date is not before the day.
-    """
+    """Three spans of days: the day, the `stale_days` before it, and of these the last `reference_days`, the reference."""
 
     day: date
     late_from: date
     reference_from: date
-    reference_to: date
 
     @classmethod
-    def of(cls, settings: Monitor, day: date, model_date: date | None) -> Windows:
-        before = day - timedelta(days=1)
-        last = min(model_date or before, before)
-        first = last - timedelta(days=settings.reference_days - 1)
-        return cls(day, day - timedelta(days=settings.stale_days), first, last)
+    def of(cls, settings: Monitor, day: date) -> Windows:
+        return cls(day, day - timedelta(days=settings.stale_days), day - timedelta(days=settings.reference_days))
 
     def within(self, events: DataFrame) -> DataFrame:
         """The events of any of the spans, with booleans `now`, `late` and `reference`."""
@@ -42,7 +34,7 @@ class Windows:
             {
                 NOW: time >= _start(self.day),
                 LATE: (time >= _start(self.late_from)) & (time < _start(self.day)),
-                REFERENCE: (time >= _start(self.reference_from)) & (time < end_of(self.reference_to)),
+                REFERENCE: (time >= _start(self.reference_from)) & (time < _start(self.day)),
             }
         )
         return marked.where(F.col(NOW) | F.col(LATE) | F.col(REFERENCE))

@@ -12,7 +12,7 @@ unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYTHONPA
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor demo explore nightly experiment serve test test-slow test-all lint format types check lock
+.PHONY: help setup doctor demo explore nightly monitor experiment serve test test-slow test-all lint format types check lock
 .PHONY: mlflow bench-serving clean
 
 help: ## List every target with what it does.
@@ -35,6 +35,9 @@ explore: setup ## Look at the data of CONFIG, read from DATA where it is given: 
 
 nightly: setup ## Play seven nights of groceries: train once, go on each night, a gate that stops one of them.
 	$(BIN)/python scripts/nightly.py --root $(NIGHTLY)
+
+monitor: setup ## See how ROOT's live lists fared on DAY (the newest if none is given), a page; CONFIG is the night's own.
+	$(BIN)/spark-submit jobs/monitor.py --config $(CONFIG) --root $(ROOT) $(if $(DAY),--as-of $(DAY))
 
 experiment: OF := --config conf/experiments/demo.yaml --root $(EXPERIMENT)
 experiment: setup ## Play an A/B test on made events: design, assign, outcomes with a planted effect, two looks, a verdict page.

@@ -10,6 +10,7 @@ from recsys_spark.monitoring.judging import History, Judged
 from recsys_spark.monitoring.live import Live
 from recsys_spark.monitoring.measures import DRIFT, EVENTS, LISTS, MEASURES, ONLINE, Figure
 from recsys_spark.pages import Block, Cell, Note, Page, Part, Share, Table, sparkline
+from recsys_spark.pages.words import shown
 from recsys_spark.settings import Config
 
 
@@ -68,16 +69,12 @@ def _breaches(report: Report) -> Part:
 def _why(one: Judged) -> str:
     low, high = _ends(one)
     lasts = "It began on this day." if one.is_new else "It is one alarm with the days before."
-    between = f"between {_said(low)} and {_said(high)}" if low is not None and high is not None else ""
-    between = between or (f"at most {_said(high)}" if low is None else f"at least {_said(low)}")
+    between = f"between {shown(low)} and {shown(high)}" if low is not None and high is not None else ""
+    between = between or (f"at most {shown(high)}" if low is None else f"at least {shown(low)}")
     return (
-        f"{MEASURES[one.figure.metric].meaning.capitalize()}: {_said(_cell(one.figure.metric, one.figure.value))}, expected "
+        f"{MEASURES[one.figure.metric].meaning.capitalize()}: {shown(_cell(one.figure.metric, one.figure.value))}, expected "
         f"{between} after {one.bounds.days} days. {lasts}"
     )
-
-
-def _said(value: Cell) -> str:
-    return f"{value:.2%}" if isinstance(value, Share) else f"{value:.4g}"
 
 
 def _part(report: Report, of: str) -> Part:

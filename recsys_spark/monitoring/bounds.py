@@ -57,7 +57,8 @@ def bounds(
 
     Args:
         days: of the values, in order.
-        n: what the day's figure is taken over; no bound is nearer to the centre than one of those makes.
+        n: what the day's figure is taken over. The spread is taken to be no less than what chance makes of as many, and no bound
+            is nearer to the centre than one of them makes.
         least: with fewer values there are no bounds.
     """
     if len(values) < least:
@@ -65,7 +66,7 @@ def bounds(
     known = np.array([measure.to_scale(value, n) for value in values])
     by_weekday = _can_tell_weekdays(days)
     fitted = _fitted(known, days, day, by_weekday)
-    reach = fitted.reach(alpha / 2 if measure.sides == "both" else alpha)
+    reach = fitted.reach(alpha / 2 if measure.sides == "both" else alpha, measure.chance(n))
     middle, unit = measure.from_scale(fitted.centre, n), measure.unit(n)
     low = min(measure.from_scale(fitted.centre - reach, n), middle - unit) if measure.sides != "high" else None
     high = max(measure.from_scale(fitted.centre + reach, n), middle + unit) if measure.sides != "low" else None
@@ -83,8 +84,8 @@ class _Fitted:
     free: float
     robust: bool
 
-    def reach(self, tail: float) -> float:
-        return _quantile(tail, self.free) * self.spread * math.sqrt(1.0 + self.leverage)
+    def reach(self, tail: float, least_spread: float) -> float:
+        return _quantile(tail, self.free) * max(self.spread, least_spread) * math.sqrt(1.0 + self.leverage)
 
 
 def _can_tell_weekdays(days: Sequence[date]) -> bool:
@@ -131,7 +132,7 @@ def _design(days: Sequence[date], by_weekday: bool) -> tuple[Floats, Floats]:
 def _independent_share(rest: Floats, days: Sequence[date]) -> float:
     """How many independent values each value is worth, by what is left of it on the day after."""
     total = float((rest**2).sum())
-    if total == 0.0:
+    if float(np.abs(rest).max()) < _NOTHING:
         return 1.0
     in_a_row = np.array([(later - one).days == 1 for one, later in pairwise(days)])
     found = float((rest[1:] * rest[:-1])[in_a_row].sum()) / total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
@@ -46,6 +47,10 @@ class Measure:
 
     def from_scale(self, at: float, n: int) -> float:
         return _SCALES[self.scale][1](at, max(n, 1))
+
+    def chance(self, n: int) -> float:
+        """The spread on the scale that n independent users, events or items have at least: Poisson's and the binomial's."""
+        return {"count": 1.0, "share": 0.5}.get(self.scale, 0.0) / math.sqrt(max(n, 1))
 
     def unit(self, n: int) -> float:
         """The least step that the figure can take: no bound is narrower, however still its history was."""

@@ -304,9 +304,9 @@ def _quiet(played: Sequence[Any]) -> Iterator[str]:
     low, high = stats.chi2.ppf(0.025, 2 * total) / 2 if total else 0.0, stats.chi2.ppf(0.975, 2 * total + 2) / 2
     rates = [one[0].total() / one[1] for one in played]
     told = ", ".join(f"{name} {n}" for name, n in alarms.most_common()) or "none"
-    yield f"\n{total} alarms in {months:.1f} quiet months: {total / months:.2f} a month "
-    yield f"[{low / months:.2f}, {high / months:.2f}], "
-    yield f"by seed {min(rates):.2f} to {max(rates):.2f}. Of {told}."
+    interval = f"[{low / months:.2f}, {high / months:.2f}]"
+    by_seed = f"by seed {min(rates):.2f} to {max(rates):.2f}"
+    yield f"\n{total} alarms in {months:.1f} quiet months: {total / months:.2f} a month {interval}, {by_seed}. Of {told}."
 
 
 def _found(played: Sequence[Any]) -> Iterator[str]:

@@ -57,8 +57,8 @@ def bounds(
 
     Args:
         days: of the values, in order.
-        n: what the day's figure is taken over. The spread is taken to be no less than what chance makes of as many, and no bound
-            is nearer to the centre than one of them makes.
+        n: what the day's figure is taken over. The spread is taken to be no less than what chance makes of a share of n, or of a
+            count as it is expected, and no bound is nearer to the centre than one of n makes.
         least: with fewer values there are no bounds.
     """
     if len(values) < least:
@@ -66,8 +66,8 @@ def bounds(
     known = np.array([measure.to_scale(value, n) for value in values])
     by_weekday = _can_tell_weekdays(days)
     fitted = _fitted(known, days, day, by_weekday)
-    reach = fitted.reach(alpha / 2 if measure.sides == "both" else alpha, measure.chance(n))
     middle, unit = measure.from_scale(fitted.centre, n), measure.unit(n)
+    reach = fitted.reach(alpha / 2 if measure.sides == "both" else alpha, measure.chance(n, middle))
     low = min(measure.from_scale(fitted.centre - reach, n), middle - unit) if measure.sides != "high" else None
     high = max(measure.from_scale(fitted.centre + reach, n), middle + unit) if measure.sides != "low" else None
     words = [word for word, said in (("weekday", by_weekday), ("robust", fitted.robust)) if said]

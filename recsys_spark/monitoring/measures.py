@@ -48,9 +48,11 @@ class Measure:
     def from_scale(self, at: float, n: int) -> float:
         return _SCALES[self.scale][1](at, max(n, 1))
 
-    def chance(self, n: int) -> float:
-        """The spread on the scale that n independent users, events or items have at least: Poisson's and the binomial's."""
-        return {"count": 1.0, "share": 0.5}.get(self.scale, 0.0) / math.sqrt(max(n, 1))
+    def chance(self, n: int, expected: float) -> float:
+        """The least spread on the scale: Poisson's of a count that is expected, the binomial's of a share of n."""
+        if self.scale == "count":
+            return 1.0 / math.sqrt(max(expected, 1.0))
+        return 0.5 / math.sqrt(max(n, 1)) if self.scale == "share" else 0.0
 
     def unit(self, n: int) -> float:
         """The least step that the figure can take: no bound is narrower, however still its history was."""

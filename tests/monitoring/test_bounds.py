@@ -107,6 +107,8 @@ def test_what_never_changed_may_move_by_one_and_by_chance():
     counts = bounds(MEASURES["events"], days_before(14), [400.0] * 14, DAY, 400, 0.001, 14)
     assert counts.low == pytest.approx(401 * np.exp(-reach / 20) - 1)
     assert counts.high == pytest.approx(401 * np.exp(reach / 20) - 1)
+    silent = bounds(MEASURES["events"], days_before(14), [400.0] * 14, DAY, 0, 0.001, 14)
+    assert (silent.low, silent.high) == (pytest.approx(counts.low), pytest.approx(counts.high))
     shares = bounds(MEASURES["coverage"], days_before(14), [0.5] * 14, DAY, 400, 0.001, 14)
     assert shares.low == pytest.approx(np.sin(np.pi / 4 - reach / 40) ** 2)
 

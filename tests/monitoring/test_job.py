@@ -192,6 +192,7 @@ def test_what_is_absent_is_said(night, spark, make_run):
     }
 
 
+@pytest.mark.slow
 def test_a_breach_is_written_then_raised_and_a_past_day_knows_no_later_one(night, capsys):
     run = night("monitor.features=[hour]")
     days = [DAY - timedelta(days=back) for back in range(20, 0, -1)]

@@ -188,7 +188,7 @@ def test_what_is_absent_is_said(night, spark, make_run):
     assert {one["metric"]: one["value"] for one in silent} == {
         "events": 0.0,
         "users": 0.0,
-        "latency_hours": 59 * 24 - 6.0,
+        "latency_hours": 60 * 24 - 6.0,
     }
 
 

@@ -13,8 +13,8 @@ unexport SPARK_HOME SPARK_CONF_DIR PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYTHONPA
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor demo explore report nightly experiment notebooks serve test test-slow test-all lint format types
-.PHONY: check lock mlflow bench-serving clean
+.PHONY: help setup doctor demo explore report nightly monitor experiment notebooks serve test test-slow test-all lint format
+.PHONY: types check lock mlflow bench-serving clean
 
 help: ## List every target with what it does.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ report: setup ## Look at the newest model of CONFIG that was trained below ROOT:
 
 nightly: setup ## Play seven nights of groceries: train once, go on each night, a gate that stops one of them.
 	$(BIN)/python scripts/nightly.py --root $(NIGHTLY)
+
+monitor: setup ## See how ROOT's live lists fared on DAY (the newest if none is given), a page; CONFIG is the night's own.
+	$(BIN)/spark-submit jobs/monitor.py --config $(CONFIG) --root $(ROOT) $(if $(DAY),--as-of $(DAY))
 
 experiment: OF := --config conf/experiments/demo.yaml --root $(EXPERIMENT)
 experiment: setup ## Play an A/B test on made events: design, assign, outcomes with a planted effect, two looks, a verdict page.

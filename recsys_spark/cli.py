@@ -19,6 +19,7 @@ from recsys_spark.errors import (
     EXIT_FAILED,
     EXIT_GATED,
     EXIT_USER_ERROR,
+    BreachError,
     GatedError,
     LeaseHeldError,
     LeaseLostError,
@@ -54,8 +55,8 @@ def parse(stage: str, description: str, argv: Sequence[str] | None = None) -> Ar
         prog=f"spark-submit jobs/{stage}.py",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="exit codes: 0 done, 1 a failure, 2 a mistake in arguments, configuration or data, 3 a gate stopped the lists, "
-        "4 another run is at work below the root",
+        epilog="exit codes: 0 done, 1 a failure, 2 a mistake in arguments, configuration or data, 3 a gate stopped the lists "
+        "or monitoring found a breach, 4 another run is at work below the root",
     )
     parser.add_argument(
         "--config",
@@ -119,6 +120,8 @@ def main(*stages: str, description: str, argv: Sequence[str] | None = None) -> i
             _run_all(name, stages, arguments, runs)
     except UserError as error:
         code, message = EXIT_USER_ERROR, f"error: {error}"
+    except BreachError as error:
+        code, message = EXIT_GATED, f"breach: {error}"
     except GatedError as error:
         code, message = EXIT_GATED, f"stopped: {error}"
     except LeaseHeldError as error:

@@ -135,6 +135,12 @@ GATE = "gate"
 VERDICT = "verdict"
 CHECKED_AT = "checked_at"
 
+# monitoring
+METHOD = "method"
+DAYS = "days"
+BREACHED = "breached"
+SINCE = "since"
+
 # experiments
 EXPERIMENT = "experiment"
 LAYER = "layer"

@@ -41,5 +41,9 @@ class GatedError(Exception):
     """A gate stopped the lists of a date from being published; the live ones stay. The job exits with 3."""
 
 
+class BreachError(GatedError):
+    """Figures of a date are out of the bounds that their history gives; all was written. The job exits with 3."""
+
+
 class PartlyFailedError(Exception):
     """Some of the work could not be done and the rest was; the message, all that the user sees, names what failed."""

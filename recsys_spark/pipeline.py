@@ -27,7 +27,7 @@ from recsys_spark.version import code_version
 # their root may hold none: no date follows from it
 _WITHOUT_EVENTS: Final = {"generate", "benchmark", "experiment", "maintain", "lineage", "forget", "check_forgotten"}
 # they write what no other does, elsewhere, or nothing
-_ALONE: Final = {"explore", "report", "benchmark", "tune", "lineage", "check_forgotten"}
+_ALONE: Final = {"explore", "monitor", "report", "benchmark", "tune", "lineage", "check_forgotten"}
 _BRINGS_EVENTS: Final = ("generate", "ingest")
 _YOUNG: Final = timedelta(hours=18)
 _OF_SEVERAL: Final = "night-"  # how the pipeline_id of a run of several stages begins

@@ -14,6 +14,7 @@ from recsys_spark.config_base import Dropout, NotNegative, NotNegativeNumber, Po
 from recsys_spark.experiment_settings import Experiment
 from recsys_spark.feature_settings import DeclaredFeatures
 from recsys_spark.model_settings import Kind, Model, section_of
+from recsys_spark.monitor_settings import Monitor
 from recsys_spark.operation_settings import Alerts, Maintain
 from recsys_spark.publish_settings import Publish
 from recsys_spark.recommend_settings import CandidateSettings, FilterSettings
@@ -343,6 +344,7 @@ class Config(Section):
     tune: Tune
     benchmark: Benchmark
     experiment: Experiment
+    monitor: Monitor
     maintain: Maintain
     alerts: Alerts
     doctor: Doctor
@@ -370,7 +372,7 @@ class Config(Section):
 
 _WITHOUT_MEANING = {
     "root", "run", "night", "storage", "explore", "retriever", "publish", "store", "serve", "tune", "benchmark", "experiment",
-    "maintain", "alerts", "doctor", "report",
+    "maintain", "alerts", "doctor", "report", "monitor",
 }  # fmt: skip
 _NO_MEANING = (
     ("ingest", "path"),

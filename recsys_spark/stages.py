@@ -18,6 +18,7 @@ _STAGES: Final = {
     "recommend": "recsys_spark.recommend.stage",
     "publish": "recsys_spark.publish.stage",
     "rollback": "recsys_spark.publish.rollback",
+    "monitor": "recsys_spark.monitoring.stage",
     "evaluate": "recsys_spark.evaluate.stage",
     "report": "recsys_spark.report.stage",
     "tune": "recsys_spark.tuning.stage",

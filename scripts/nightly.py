@@ -4,7 +4,8 @@
 
 Each night has the purchases of its day alone as its source, the first all before it as well. One night finds the file of the
 day before once more: the gate on the events' age stops it, the day before stays live, and once the right file is there the
-same command rolls it forward. Ends with a page of what happened, also in ROOT/nights.md. A root of an earlier play is emptied.
+same command rolls it forward. Each day is monitored: what people did with the lists of the night before. Ends with a page of what
+happened, also in ROOT/nights.md. A root of an earlier play is emptied.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def main() -> int:
     bought = pq.read_table(data / "transactions.parquet")
     if (options.root / "incoming").exists():
         shutil.rmtree(options.root)
-    played = []
+    played, watched = [], []
     for day in days:
         folder = options.root / "incoming" / day.isoformat()
         _deliver(bought, folder, day - timedelta(days=1) if day == late else day, everything_before=day == days[0])
@@ -70,11 +71,19 @@ def main() -> int:
             played.append(
                 _night(options, data, folder, day, "the right file has come: rolled forward", "--from", "ingest")
             )
+        watched.append(_monitor(options, day))
     page = "\n".join(_page(options.root, played, days))
     (options.root / "nights.md").write_text(page + "\n")
     print(page)
     codes = [one.code for one in played if one.code != 0]
-    return 0 if codes == [GATED] and _dates(options.root) == days and _live(options.root) == {days[-1]} else 1
+    return (
+        0
+        if codes == [GATED]
+        and {*watched} <= {0, GATED}
+        and _dates(options.root) == days
+        and _live(options.root) == {days[-1]}
+        else 1
+    )
 
 
 def _deliver(bought: Any, folder: Path, day: date, everything_before: bool = False) -> None:
@@ -88,17 +97,28 @@ def _deliver(bought: Any, folder: Path, day: date, everything_before: bool = Fal
     pq.write_table(bought.filter(of_day), folder / "transactions.parquet", coerce_timestamps="us")
 
 
+def _monitor(options: argparse.Namespace, day: date) -> int:
+    """What people did on a day with the lists of the night before; the exit code, 3 on a breach."""
+    print(f"== {day}: monitored", flush=True)
+    return _submit(options, "monitor", [], "--as-of", day.isoformat())
+
+
 def _night(options: argparse.Namespace, data: Path, folder: Path, day: date, what: str, *more: str) -> Played:
-    files = ["conf/complete-journey.yaml", "conf/nightly.yaml", *options.config]
     settings = [f"ingest.path={folder}", f"ingest.items_path={data / 'products.parquet'}"]
-    settings += [f"ingest.users_path={data / 'demographics.parquet'}", *options.settings]
-    command = [str(Path(sys.executable).parent / "spark-submit"), "jobs/pipeline.py", "--root", str(options.root)]
-    command += [part for file in files for part in ("--config", file)]
-    command += [part for setting in settings for part in ("--set", setting)]
+    settings += [f"ingest.users_path={data / 'demographics.parquet'}"]
     print(f"== {day}: {what}", flush=True)
     clock = time.monotonic()
-    code = subprocess.run([*command, "--as-of", day.isoformat(), *more], cwd=CHECKOUT, check=False).returncode
+    code = _submit(options, "pipeline", settings, "--as-of", day.isoformat(), *more)
     return Played(day, what, code, time.monotonic() - clock)
+
+
+def _submit(options: argparse.Namespace, job: str, settings: Sequence[str], *more: str) -> int:
+    command = [str(Path(sys.executable).parent / "spark-submit"), f"jobs/{job}.py", "--root", str(options.root)]
+    for file in ("conf/complete-journey.yaml", "conf/nightly.yaml", *options.config):
+        command += ["--config", file]
+    for setting in (*settings, *options.settings):
+        command += ["--set", setting]
+    return subprocess.run([*command, *more], cwd=CHECKOUT, check=False).returncode
 
 
 def _page(root: Path, played: Sequence[Played], days: Sequence[date]) -> Iterator[str]:
@@ -106,7 +126,8 @@ def _page(root: Path, played: Sequence[Played], days: Sequence[date]) -> Iterato
     yield ""
     yield "| day | what | exit code | seconds | stages that ran |"
     yield "| --- | --- | --: | --: | --- |"
-    runs = sorted(_rows(root, "runs"), key=lambda row: row["started_at"])
+    rows = [row for row in _rows(root, "runs") if row["stage"] != "monitor"]
+    runs = sorted(rows, key=lambda row: row["started_at"])
     pipelines = list(dict.fromkeys(row["pipeline_id"] for row in runs))
     for one, pipeline in zip(played, pipelines, strict=True):
         stages = ", ".join(row["stage"] for row in runs if row["pipeline_id"] == pipeline)
@@ -125,6 +146,8 @@ def _page(root: Path, played: Sequence[Played], days: Sequence[date]) -> Iterato
     for row in _rows(root, "gate_results"):
         if row["verdict"] in ("failed", "forced"):
             yield f"- {row['as_of_date']}, {row['gate']} {row['verdict']}: {row['reason']}"
+    yield ""
+    yield f"How the lists fared: {root / 'reports' / 'monitoring' / str(days[-1]) / 'default.html'}"
 
 
 def _dates(root: Path) -> list[date]:

@@ -71,6 +71,14 @@ FROM exploration
 WHERE picture = 'categories' AND statistic = 'events' AND as_of_date = (SELECT MAX(as_of_date) FROM exploration)
 ORDER BY value DESC""",
     ),
+    "monitoring": (
+        "How the live lists fared: a row a day and figure, with bounds from its history ([monitoring.md](monitoring.md)).",
+        """\
+SELECT as_of_date, metric, part, value, low, high, since
+FROM monitoring
+WHERE breached AND variant = 'default'
+ORDER BY as_of_date DESC, metric, part""",
+    ),
     "users": (
         "The dense index of each user. Append-only: an index once given never moves.",
         "SELECT COUNT(*) AS users, MAX(user_idx) + 1 AS next_index\nFROM users",

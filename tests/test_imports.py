@@ -10,7 +10,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "recsys_spark"
 FLOW = [
     "events", "interactions", "explore", "features", "examples", "feed", "models", "training", "recommend", "evaluate", "report",
-    "serving", "publish", "tuning", "benchmark", "experiments", "forget",
+    "serving", "publish", "monitoring", "tuning", "benchmark", "experiments", "forget",
 ]  # fmt: skip
 
 

@@ -40,6 +40,7 @@ from recsys_spark.schemas.features import (
 from recsys_spark.schemas.forget import BROKEN_RUNS, FORGOTTEN, SUPPRESSED
 from recsys_spark.schemas.interactions import INTERACTIONS, ITEMS, LABELLED_EVENTS, USERS
 from recsys_spark.schemas.leases import LEASES
+from recsys_spark.schemas.monitoring import MONITORING
 from recsys_spark.schemas.publish import GATE_RESULTS
 from recsys_spark.schemas.recommend import (
     BLOCKED_PAIRS,
@@ -83,6 +84,7 @@ __all__ = [
     "LEASES",
     "METRICS",
     "MODELS",
+    "MONITORING",
     "RECOMMENDATIONS",
     "RECOMMENDATIONS_CURRENT",
     "RERANK_EFFECTS",
@@ -138,6 +140,7 @@ TABLES: Final[Mapping[str, Table]] = {
         METRICS,
         TRAINING_REPORT,
         GATE_RESULTS,
+        MONITORING,
         TUNE_TRIALS,
         BENCHMARK_CELLS,
         EXPERIMENTS,

@@ -18,7 +18,7 @@ RUNS: Final = Table(
             column("pipeline_id", STRING, "shared by the stages of one pipeline run"),
             column("stage", STRING, "ingest, index, ..."),
             AS_OF,
-            column("status", STRING, "done, failed, or gated: a gate stopped the lists"),
+            column("status", STRING, "done, failed, or gated: a gate stopped the lists, or monitoring found a breach"),
             column("started_at", TIME, "when it began"),
             column("seconds", DOUBLE, "how long it took"),
             column("config_hash", STRING, "hash of the effective configuration"),

@@ -41,7 +41,7 @@ def run(run: Run) -> None:
     where: SliceKey = {c.AS_OF_DATE: run.as_of, c.VARIANT: run.config.recommend.variant}
     run.counts["figures"] = run.tables.replace(MONITORING, _rows(run, judged), where)
     made = page(Report(run.config, run.as_of, live, judged, history, found.absent))
-    folder = storage.join(run.artifacts if run.tables.in_catalog else run.root, "reports", "monitoring", str(run.as_of))
+    folder = storage.join(run.reports, "reports", "monitoring", str(run.as_of))
     path = storage.join(folder, f"{run.config.recommend.variant}.html")
     storage.save_file(path, made.html().encode())
     run.notes += [f"not measured. {line}" for line in by_part(found.absent)]

@@ -64,7 +64,7 @@ def _keep(run: Run, chosen: Chosen, found: list[Entry]) -> None:
 
 def _write(run: Run, chosen: Chosen, files: dict[str, bytes]) -> None:
     """The files below the root, and as artifacts of the training's run: a server out of reach is a note, and no failure."""
-    folder = storage.join(run.artifacts if run.tables.in_catalog else run.root, "reports", "training", chosen.version)
+    folder = storage.join(run.reports, "reports", "training", chosen.version)
     storage.delete_folder(folder)  # an earlier page may have had other pictures
     for name, content in files.items():
         storage.save_file(storage.join(folder, name), content)

@@ -129,7 +129,13 @@ def test_scores_have_the_shape_of_the_candidates(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("loss_name", "sampling"),
-    [("bce", "uniform"), ("gbce", "popularity"), ("sampled_softmax", "popularity"), ("bpr_max", "uniform")],
+    [
+        ("bce", "uniform"),
+        ("gbce", "popularity"),
+        ("sampled_softmax", "popularity"),
+        ("bpr_max", "uniform"),
+        ("top1_max", "uniform"),
+    ],
 )
 def test_negatives_of_each_place_train_in_a_graph_too(loss_name: str, sampling: str) -> None:
     model = make("gru4rec", loss_name=loss_name, sampling=sampling, negatives=2, shared=False, regularisation=0.0)

@@ -321,7 +321,7 @@ SMALL_MODELS = {
     "din": {"model__din__width": 8, "examples__window": 10},
     "matrix_factorization": {"model__matrix_factorization__width": 8},
     "multitask": {"model__multitask__width": 8},
-    "embedding_mlp": {"model__embedding_mlp__high": 20.0},
+    "embedding_mlp": {"model__embedding_mlp__high": 1000.0},
 }
 
 

@@ -31,7 +31,7 @@ class SequenceModel(Recommender):
     last position. With h a position's vector, e_i the item vectors and i the next item, the logits are z_0 = h . e_i and
     z_k = h . e_k for negatives k.
 
-    The loss is one of `losses`: `bce` and `gbce` with negatives a position, `sampled_softmax`, `bpr_max` and `top1_max` likewise, or
+    The loss is one of `losses`: `bce`, `gbce`, `sampled_softmax`, `bpr_max` and `top1_max` over drawn negatives, or
     `softmax` over the whole catalogue (for small ones: its cost is positions x items). Negatives are drawn in the step:
     uniformly, or by popularity ** alpha, whose logits are corrected by -log of the expected count (logQ; Yi et al. 2019,
     "Sampling-bias-corrected neural modeling for large corpus item recommendations"). `shared` draws one set for the

@@ -175,7 +175,7 @@ def test_gradients_are_the_slopes_of_the_loss(name: str) -> None:
     gradients = tape.gradient(value, [variable.value for variable in model.trainable_variables])
     rng, step = np.random.default_rng(2), 4e-3
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
-        gradient, kept = np.asarray(tf.convert_to_tensor(gradient)).ravel(), np.asarray(variable)
+        gradient, kept = np.asarray(tf.convert_to_tensor(gradient)).ravel(), np.array(variable)
         steepest = np.argsort(-np.abs(gradient), kind="stable")[:2]
         for place in {*steepest.tolist(), *rng.integers(0, gradient.size, 2).tolist()}:
             around = []

@@ -31,7 +31,7 @@ def test_the_context_is_that_of_the_first_event_held_out_as_each_fit_encodes_it(
 
 
 def test_each_fit_is_given_the_context_as_it_encodes_it() -> None:
-    users = pa.record_batch({name: [fit.encode()] for fit, name in CONTEXT_OF.items()})
+    users = pa.RecordBatch.from_pydict({name: [fit.encode()] for fit, name in CONTEXT_OF.items()})
     for fit in CONTEXT_OF:
         assert in_context(users, fit).column("context").to_pylist() == [fit.encode()]
     assert in_context(users, "production") is users

@@ -163,7 +163,7 @@ def test_it_learns_the_checkerboard(name: str) -> None:
 def test_gradients_are_the_slopes_of_the_loss(name: str) -> None:
     """Of a few weights of each table and kernel; in float32, so within some percent."""
     settings = {"l2": 0.1} if "l2" in chosen_of(name).arguments() else {}
-    model = randomly_weighted(make(name, **settings))
+    model = randomly_weighted(make(name, **settings), spread=0.6)
     batch, seed = checkerboard(chosen_of(name).examples, 32, np.random.default_rng(1)), tf.constant([7, 1], tf.int64)
 
     @tf.function(autograph=False)
@@ -173,9 +173,11 @@ def test_gradients_are_the_slopes_of_the_loss(name: str) -> None:
     with tf.GradientTape() as tape:
         value = loss()
     gradients = tape.gradient(value, [variable.value for variable in model.trainable_variables])
-    rng, step = np.random.default_rng(2), 4e-3
+    rng, step = np.random.default_rng(2), 1e-3
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
         gradient, kept = np.asarray(tf.convert_to_tensor(gradient)).ravel(), np.array(variable)
+        # rounding, and what a relu that turns within a step may do
+        near = 3e-7 * abs(float(value)) / step + 0.05 * np.abs(gradient).max()
         steepest = np.argsort(-np.abs(gradient), kind="stable")[:2]
         for place in {*steepest.tolist(), *rng.integers(0, gradient.size, 2).tolist()}:
             around = []
@@ -185,7 +187,7 @@ def test_gradients_are_the_slopes_of_the_loss(name: str) -> None:
                 variable.assign(moved)
                 around.append(float(loss()))
             slope = (around[0] - around[1]) / (2 * step)
-            assert gradient[place] == pytest.approx(slope, rel=0.05, abs=2e-3), f"{variable.path} at {place}"
+            assert gradient[place] == pytest.approx(slope, rel=0.05, abs=near), f"{variable.path} at {place}"
         variable.assign(kept)
 
 

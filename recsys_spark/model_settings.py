@@ -97,7 +97,7 @@ class SequenceSection(OnSequences):
 
     features_of: ClassVar[tuple[str, ...]] = ("user", "item", "context")
     width: Positive
-    loss_name: Literal["bce", "gbce", "sampled_softmax", "softmax", "bpr_max"]
+    loss_name: Literal["bce", "gbce", "sampled_softmax", "softmax", "bpr_max", "top1_max"]
     negatives: Positive
     shared: bool
     sampling: Literal["uniform", "popularity"]

@@ -19,8 +19,10 @@ UNTIL = "RECSYS_TESTS_UNTIL"  # seconds since 1970: what would begin later is sk
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file first, so that no worker is left with it in the end."""
-    items.sort(key=lambda item: item.path.name != "test_readme.py")
+    """First the run of two ranks on each kind of example, which is never to be left out for want of time; then the longest
+    file, so that no worker is left with it in the end."""
+    first = ("test_ranks.py", "test_readme.py")
+    items.sort(key=lambda item: first.index(item.path.name) if item.path.name in first else len(first))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from runpy import run_path
-from typing import Any
+from typing import Any, get_args
 
 import duckdb
 import pyarrow as pa
@@ -20,6 +20,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from recsys_spark import cli
 from recsys_spark.config import load_config
+from recsys_spark.model_settings import Model
 from recsys_spark.schemas import ITEM_ATTRIBUTES, METRICS, RECOMMENDATIONS_CURRENT, TABLES, Table, train_examples
 from recsys_spark.views import VIEWS, view_query
 
@@ -91,6 +92,21 @@ def test_relative_links_lead_somewhere(page):
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []
+
+
+@pytest.mark.parametrize("page", sorted((HERE / "docs" / "models").glob("*.md")), ids=name)
+def test_the_page_of_a_model_quotes_what_was_measured(page):
+    measured = page.read_text().partition("\n## Measured\n")[2]
+    sections = re.findall(r"\]\(\.\./benchmarks\.md#([a-z0-9-]+)\)", measured)
+    assert sections, f"{page.name}: under Measured stands no link to a section of docs/benchmarks.md"
+    figures = re.findall(r"\b0\.\d{4}\b", measured)
+    known = (HERE / "docs" / "benchmarks.md").read_text()
+    assert figures and [figure for figure in figures if figure not in known] == []
+
+
+def test_every_model_has_a_page():
+    names = set(get_args(Model.model_fields["name"].annotation)) - {"gmf", "mlp"}  # on the page of neumf
+    assert {page.stem for page in (HERE / "docs" / "models").glob("*.md")} == names
 
 
 def anchors(page: Path) -> set[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import date
 from importlib import resources
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pyarrow.compute as pc
@@ -22,6 +23,7 @@ from recsys_spark import recommend_items
 from recsys_spark.cli import main
 from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
+from recsys_spark.model_settings import Model
 from recsys_spark.stages import PIPELINE
 from recsys_spark.storage import load_manifest
 from tests.open_gates import OPEN_GATES
@@ -328,8 +330,13 @@ SMALL_MODELS = {
     "din": {"model__din__width": 8, "examples__window": 10},
     "matrix_factorization": {"model__matrix_factorization__width": 8},
     "multitask": {"model__multitask__width": 8},
-    "embedding_mlp": {"model__embedding_mlp__high": 20.0},
+    "embedding_mlp": {"model__embedding_mlp__high": 1000.0},
 }
+
+
+def test_every_model_goes_through_the_very_jobs():
+    by_others = {"neumf", "gmf", "mlp"}  # the night itself, and the halves that are trained first
+    assert set(SMALL_MODELS) | by_others == set(get_args(Model.model_fields["name"].annotation))
 
 
 @pytest.mark.slow

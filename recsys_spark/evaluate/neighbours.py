@@ -1,6 +1,8 @@
 """Baselines that score by a user's own items: ItemKNN, EASE and ALS, from item-sized data that Spark has summed up.
 
-Numpy alone, as scorers; `baselines.py` makes what they hold. A user is what it took: the latest items that
+Numpy alone, as scorers; `baselines.py` makes what they hold. ItemKNN and EASE are own code because the libraries that have
+them take the matrix of all users and items into one process: Spark sums the items' co-occurrences instead, and what is left of
+either is a few lines. A user is what it took: the latest items that
 `features.sequence_length` keeps, each once.
 """
 

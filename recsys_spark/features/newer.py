@@ -45,7 +45,7 @@ class Origin:
 def encoded_newer(run: Run, of: Of, origin: Origin, first: int, end: int) -> DataFrame:
     """`(idx, codes, numbers)` of the users or items of the index from `first` on, before `end`. O(them), three joins by id.
 
-    Attributes are the latest known; counts of events are those of the run's date, in the parts of the same fit.
+    Attributes are the latest known.
 
     Raises:
         UserError: what was learnt is gone, or a source of the features is.

@@ -1,4 +1,4 @@
-"""Where declared features come from: attributes, counts of the fit's own events, and tables of vectors."""
+"""Where declared features of users and items come from: their attributes, and tables of vectors."""
 
 from __future__ import annotations
 
@@ -37,10 +37,8 @@ ATTRIBUTES: Final[dict[str, Table]] = {"user": USER_ATTRIBUTES, "item": ITEM_ATT
 ID: Final[dict[str, str]] = {"user": c.USER_ID, "item": c.ITEM_ID}
 IDX: Final[dict[str, str]] = {"user": c.USER_IDX, "item": c.ITEM_IDX}
 
-_BUILT_IN: Final[dict[str, tuple[str, ...]]] = {
-    "user": (c.EVENTS, c.MEAN_VALUE, c.RECENCY_DAYS),
-    "item": (c.EVENTS, c.MEAN_VALUE, c.RECENCY_DAYS, c.USERS),
-}
+# what events tell: one value for all examples of a fit would tell those of the past what came later
+_OF_EVENTS: Final = (c.EVENTS, c.MEAN_VALUE, c.RECENCY_DAYS, c.USERS)
 _NO_FEATURES: Final = (c.VALID_FROM, c.RUN_ID)
 _KEY: Final = f"{c.ATTRIBUTES}."
 _MOST_NAMED: Final = 50  # keys of attributes that an error lists
@@ -54,14 +52,13 @@ def values(of: Of, declared: Sequence[AnyFeature], attributes: DataFrame, counte
     Three joins by id or index, O(entities). `trained` says whether the entity has events in the fit's parts.
 
     Args:
-        counted: `user_features` or `item_features` of the fit: whom it trains on, and the built-in sources.
+        counted: `user_features` or `item_features` of the fit: whom it trains on.
 
     Raises:
-        UserError: a source that no table has, or one of a type that the feature's kind does not take.
+        UserError: a source that no table has, one that would tell of later events, or one of a type that the feature's
+            kind does not take.
     """
-    of_fit = counted.drop(c.AS_OF_DATE, c.FIT).withColumn(TRAINED, F.lit(True))
-    if any(_source(feature) == c.RECENCY_DAYS for feature in declared):
-        of_fit = of_fit.withColumn(c.RECENCY_DAYS, _days_before(_newest(counted)))
+    of_fit = counted.select(IDX[of], F.lit(True).alias(TRAINED))
 
     def join(index: DataFrame) -> DataFrame:
         people = index.where(~F.col(ID[of]).startswith(TOMBSTONE)) if of == "user" else index
@@ -113,7 +110,7 @@ def sources_there_are(of: str, attributes: DataFrame) -> list[str]:
     counts = attributes.agg(*[F.count(name).alias(name) for name in names]).head()
     keys = attributes.select(F.explode(F.map_keys(c.ATTRIBUTES)).alias(c.ATTRIBUTES)).distinct().sort(c.ATTRIBUTES)
     named = [_KEY + row[c.ATTRIBUTES] for row in keys.limit(_MOST_NAMED).collect()]
-    return [*[name for name in names if counts and counts[name]], *named, *_BUILT_IN[of]]
+    return [*[name for name in names if counts and counts[name]], *named]
 
 
 def _described(of: str) -> list[str]:
@@ -129,7 +126,13 @@ def _column(feature: AnyFeature, known: DataFrame) -> Column:
     source = feature.source
     if source.startswith(_KEY):
         return text_or_none(F.col(c.ATTRIBUTES)[source.removeprefix(_KEY)])
-    there = [name for name in (*_described(feature.of), *_BUILT_IN[feature.of]) if name != c.ATTRIBUTES]
+    if source in _OF_EVENTS:
+        raise UserError(
+            f"feature `{feature.name}`: `{source}` is counted up to the end of what the fit trains on, so examples of earlier "
+            "days would know of later events; of users, declare it `of: context`, with `recency_days` or `frequency` as its "
+            "source, which are as of each event's own time (docs/features.md); of items there is no such source"
+        )
+    there = [name for name in _described(feature.of) if name != c.ATTRIBUTES]
     if source not in there:
         raise UserError(
             f"feature `{feature.name}`: {ATTRIBUTES[feature.of].name} has no column `{source}`; "
@@ -150,15 +153,6 @@ def _check_type(feature: AnyFeature, came: DataType) -> None:
             f"feature `{feature.name}` is {feature.kind}, which `{_source(feature)}` cannot be: it is of type "
             f"{came.simpleString()}; declare it as {'dense' if isinstance(came, NumericType) else 'categorical'}"
         )
-
-
-def _newest(counted: DataFrame) -> int:
-    newest = counted.agg(F.max(F.unix_micros(c.LAST_TIME))).head()
-    return int(newest[0]) if newest and newest[0] is not None else 0
-
-
-def _days_before(cut: int) -> Column:
-    return in_days(F.lit(cut) - F.unix_micros(c.LAST_TIME))
 
 
 def _vectors(feature: VectorFeature, spark: SparkSession) -> DataFrame:

@@ -76,6 +76,15 @@ def calibration_beta(negatives: int, n_items: int, t: float) -> float:
     return round(rate * (t * (1.0 - 1.0 / rate) + 1.0 / rate), 12)
 
 
+def top1_max(positives: Any, negatives: Any) -> Any:
+    """TOP1-max: sum_k s_k (sigmoid(z_k - z_0) + sigmoid(z_k^2)), s the softmax over the row's negatives; between 0.5 and 2.
+
+    Source: Hidasi and Karatzoglou (2018), as for `bpr_max`; section 3 on ranking-max losses.
+    """
+    of_each = tf.sigmoid(negatives - positives[:, tf.newaxis]) + tf.sigmoid(tf.square(negatives))
+    return tf.reduce_mean(tf.reduce_sum(tf.nn.softmax(negatives, axis=1) * of_each, axis=1))
+
+
 def bpr_max(positives: Any, negatives: Any, regularisation: float) -> Any:
     """BPR-max: -log sum_k s_k sigmoid(z_0 - z_k) + r sum_k s_k z_k^2, s the softmax over the row's negatives.
 

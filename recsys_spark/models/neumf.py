@@ -46,7 +46,7 @@ class NeuMF(Recommender):
     catalogue once and gathers from that: the same values for less work.
 
     Args:
-        n_users: rows of the user tables. `call` does not check indices: `check_indices` does, where data comes in.
+        n_users: rows of the user tables. `call` does not check indices: the feed does (`feed.layouts`).
         n_items: rows of the item tables.
         gmf_width: of a user's, and of an item's, embedding in the GMF half.
         mlp_width: of a user's, and of an item's, embedding in the MLP half, whose input is twice as wide.
@@ -181,17 +181,6 @@ class NeuMF(Recommender):
                 hidden = drop(tf.nn.relu(self.dense(hidden, kernel, bias)), training=training)
             logits += tf.squeeze(self.dense(hidden, self.output_mlp), axis=-1)
         return tf.cast(logits, self.variable_dtype)
-
-    def check_indices(self, user_idx: npt.ArrayLike = (), item_idx: npt.ArrayLike = ()) -> None:
-        """Raise a ValueError that names the first index outside the tables; for the place where data comes in."""
-        for kind, given, capacity in (("user", user_idx, self.n_users), ("item", item_idx, self.n_items)):
-            indices = np.asarray(given)
-            outside = indices[(indices < 0) | (indices >= capacity)]
-            if outside.size:
-                raise ValueError(
-                    f"{kind} index {outside[0]} is outside the model's 0 to {capacity - 1}: train on the newer "
-                    f"index of {kind}s, or leave out the {kind}s that the model does not know"
-                )
 
     def join_pretrained(self, gmf_model: NeuMF, mlp_model: NeuMF, alpha: float = 0.5) -> None:
         """Start from halves that were trained alone; logits become alpha * the GMF's + (1 - alpha) * the MLP's.

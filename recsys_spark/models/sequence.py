@@ -16,7 +16,7 @@ from recsys_spark.models.contract import Recommender
 from recsys_spark.models.forward import REPEAT_PACE
 from recsys_spark.models.windows import BARRED, Windows, is_among, windows_of
 
-_LOSSES: Final = ("bce", "gbce", "sampled_softmax", "softmax", "bpr_max")
+_LOSSES: Final = ("bce", "gbce", "sampled_softmax", "softmax", "bpr_max", "top1_max")
 _SAMPLING: Final = ("uniform", "popularity")
 _STDDEV: Final = 0.02
 
@@ -30,7 +30,7 @@ class SequenceModel(Recommender):
     last position. With h a position's vector, e_i the item vectors and i the next item, the logits are z_0 = h . e_i and
     z_k = h . e_k for negatives k.
 
-    The loss is one of `losses`: `bce` and `gbce` with negatives a position, `sampled_softmax` and `bpr_max` likewise, or
+    The loss is one of `losses`: `bce`, `gbce`, `sampled_softmax`, `bpr_max` and `top1_max` over drawn negatives, or
     `softmax` over the whole catalogue (for small ones: its cost is positions x items). Negatives are drawn in the step:
     uniformly, or by popularity ** alpha, whose logits are corrected by -log of the expected count (logQ; Yi et al. 2019,
     "Sampling-bias-corrected neural modeling for large corpus item recommendations"). `shared` draws one set for the
@@ -239,6 +239,8 @@ class SequenceModel(Recommender):
             return losses.sampled_softmax(positives, negatives)
         if self.loss_name == "bpr_max":
             return losses.bpr_max(positives, negatives, self.regularisation)
+        if self.loss_name == "top1_max":
+            return losses.top1_max(positives, negatives)
         calibrated = self.loss_name == "gbce"
         beta = losses.calibration_beta(self.negatives, self.n_items, self.gbce_t) if calibrated else 1.0
         return losses.generalised_cross_entropy(positives, negatives, beta)

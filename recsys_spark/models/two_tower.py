@@ -30,7 +30,8 @@ class TwoTower(Recommender):
     An item starts from a vector of its own plus what its features say. In training its own vector is left out for a share
     of the items (`id_dropout`), and in scoring for items that nobody took in training: such are scored by their content.
 
-    The negatives of a place are the other places' next items and `negatives` items drawn uniformly from the catalogue.
+    The negatives of a place are the other places' next items and `negatives` items drawn uniformly from
+    those taken in training.
     With q_i the expected number of times that item i is among them, logits are corrected by -log q_i (logQ), so that
     popular items are not punished for being often in the batch. O(P (P + negatives) width) for P places a batch.
 

@@ -19,7 +19,15 @@ from recsys_spark.features.spec import FeatureSpec, feature_specs
 from recsys_spark.files import LiveFile
 from recsys_spark.interactions.index import index_sizes
 from recsys_spark.interactions.split import VALIDATION
-from recsys_spark.model_settings import IMPRESSIONS, PAIRS, RATED_PAIRS, RATINGS, SEQUENCES, Kind
+from recsys_spark.model_settings import (
+    IMPRESSIONS,
+    PAIRS,
+    RATED_PAIRS,
+    RATINGS,
+    SEQUENCES,
+    EmbeddingMLPModel,
+    Kind,
+)
 from recsys_spark.runs import Run
 from recsys_spark.settings import Config, Fit
 from recsys_spark.tables import SliceKey
@@ -157,13 +165,29 @@ def ignored_features(config: Config) -> list[str]:
 
 
 def _moments(run: Run, kind: Kind, of_fit: SliceKey) -> dict[str, float]:
-    """Mean, and for several tasks deviation, of the values in the examples. One pass over a draw."""
+    """Mean, and for several tasks deviation, of the values in the examples. One pass over a draw.
+
+    Raises:
+        UserError: no example has a value, or `embedding_mlp` has some that it could never predict.
+    """
     values = run.tables.read_slice("train_examples", {**of_fit, c.DRAW: 0}).where(~F.isnan(c.VALUE))
-    row = values.agg(F.avg(c.VALUE).alias("mean"), F.stddev_pop(c.VALUE).alias("std")).head()
+    row = values.agg(
+        F.avg(c.VALUE).alias("mean"),
+        F.stddev_pop(c.VALUE).alias("std"),
+        F.min(c.VALUE).alias("least"),
+        F.max(c.VALUE).alias("most"),
+    ).head()
     if row is None or row["mean"] is None:
         raise UserError(
             f"model {run.config.model.name} learns the events' values, and no training event has one: map a column to "
             "event_value in ingest, or choose a model or objective without ratings (docs/choosing.md)"
+        )
+    section = run.config.model.chosen
+    if isinstance(section, EmbeddingMLPModel) and not section.low <= row["least"] <= row["most"] <= section.high:
+        raise UserError(
+            f"the training events' values go from {row['least']:g} to {row['most']:g}, but model.embedding_mlp predicts from "
+            f"{section.low:g} to {section.high:g} alone: set model.embedding_mlp.low and model.embedding_mlp.high to hold them "
+            "all, high a little above the greatest; or, where values are no ratings, model.embedding_mlp.objective=implicit"
         )
     return {"mean_value": row["mean"]} | ({"std_value": row["std"]} if kind == RATED_PAIRS else {})
 

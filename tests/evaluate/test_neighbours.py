@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from sklearn.neighbors import NearestNeighbors
 
 from recsys_spark.errors import UserError
 from recsys_spark.evaluate import baselines
 from recsys_spark.evaluate.baselines import co_occurrences, fitted_baselines
 from recsys_spark.evaluate.neighbours import FoldedIn, ItemToItem, OwnFrequency, cosine_neighbours, ease
 from recsys_spark.models.users import Users
-from recsys_spark.schemas import ITEM_ATTRIBUTES
+from recsys_spark.schemas import ITEM_ATTRIBUTES, SEQUENCES
+from tests.evaluate.conftest import AS_OF
 
 TOOK = np.array([[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 1.0]])
 GRAM = TOOK.T @ TOOK
@@ -25,6 +27,23 @@ def test_cosines_by_hand() -> None:
     assert likeness[3, 0] == 0.0 and (np.diag(likeness) == 0).all()
     assert ((likeness > 0).sum(axis=0) <= 2).all()
     assert_allclose(cosine_neighbours(GRAM, 4, 1.0)[1, 0], 2 / (np.sqrt(6) + 1), rtol=1e-6)
+
+
+def test_cosines_are_those_of_scikit_learns_nearest_neighbours() -> None:
+    took = (np.random.default_rng(4).random((40, 12)) < 0.3).astype(float)
+    took[0] = 1.0  # no item without a user
+    found = NearestNeighbors(n_neighbors=4, metric="cosine").fit(took.T)
+    distances, nearest = found.kneighbors()  # of each item, without itself
+    expected = np.zeros((12, 12))
+    for item in range(12):
+        expected[nearest[item], item] = 1.0 - distances[item]
+    likeness = cosine_neighbours(took.T @ took, neighbours=4, shrinkage=0.0)
+    for item in range(12):  # of equals at the end either side may take another
+        kept, last = likeness[:, item] > 0, 1.0 - distances[item, -1]
+        surely = expected[:, item] > last + 1e-6
+        assert kept.sum() >= 4
+        assert_allclose(likeness[surely, item], expected[surely, item], rtol=1e-5)
+        assert_allclose(likeness[kept & ~surely, item], last, rtol=1e-5)
 
 
 def test_ease_is_the_least_squares_fit_without_the_item_itself() -> None:
@@ -99,10 +118,13 @@ def test_every_baseline_is_measured_beside_the_model(world, monkeypatch) -> None
 
 
 def test_recent_popularity_counts_the_last_days_alone(world) -> None:
-    run = world.run("evaluate.baselines=[recent_popularity]")
-    scorer = fitted_baselines(run, np.zeros(6))["recent_popularity"].value
-    everyone = scorer.all_scores(Users.without_history([0]))[0]
-    assert everyone.tolist() == [3, 2, 1, 1, 0, 0]  # all of the world's events are of one second
+    day = 86_400  # the others took theirs at second 0
+    taken = {93 * day: 5, 93 * day + 1: 4, 99 * day: 4, 100 * day: 1}
+    world.append(SEQUENCES, [(AS_OF, "evaluate", 3, list(taken.values()), list(taken), len(taken))])
+    for days, expected in ((7, [0, 1, 0, 0, 2, 0]), (8, [0, 1, 0, 0, 2, 1]), (101, [3, 3, 1, 1, 2, 1])):
+        run = world.run("evaluate.baselines=[recent_popularity]", f"evaluate.recent_days={days}")
+        scorer = fitted_baselines(run, np.zeros(6))["recent_popularity"].value
+        assert scorer.all_scores(Users.without_history([0]))[0].tolist() == expected
 
 
 def test_own_frequency_counts_repeats_and_breaks_ties_by_popularity() -> None:

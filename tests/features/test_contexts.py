@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,15 @@ from recsys_spark.features import stage as features
 from recsys_spark.features.context_sources import of_context, values_of_events, values_of_users
 from recsys_spark.features.contexts import knowledge, learnt_of, packed
 from recsys_spark.interactions import stage as index
+from recsys_spark.models import build_model
+from recsys_spark.models.users import Users
+from recsys_spark.recommend.eligible import in_context
 from recsys_spark.runs import Run
 from recsys_spark.schemas import EVENTS
 from recsys_spark.settings import Fit
 from tests.frames import START
+from tests.models.test_context import saved
+from tests.models.test_contract import ITEMS, LENGTH, USERS, chosen_of, randomly_weighted
 
 # user, item, hours since Monday 2024-01-01, store; the train part ends after 48
 TAKEN = [
@@ -133,6 +139,32 @@ def test_at_scoring_the_given_context_and_the_users_own_recency(made: Run) -> No
     assert codes_of(encoded()) == [0, 0]
     with pytest.raises(UserError, match=r"recommend.context gives `month`, but no feature .* there is context.store"):
         encoded(month=3)
+
+
+def test_lists_are_of_the_context_that_they_are_made_for(made: Run, tmp_path: Path) -> None:
+    """From the configuration by way of `in_context` to the lists of an artifact's scorer."""
+    known, n_users = json.loads(json.dumps(knowledge(made, "evaluate"))), 6
+    side = {"context_side": [one.spec for one in learnt_of(known)], "bar_window": False, "length": LENGTH}
+    settings = chosen_of("gru4rec").arguments() | side
+    model = randomly_weighted(build_model("gru4rec", settings, USERS, ITEMS), spread=1.0)
+    scorer = saved("gru4rec", model, settings, str(tmp_path / "artifact"))
+    history = np.random.default_rng(1).integers(0, ITEMS, (n_users, LENGTH)).astype(np.int32)
+    users = made.spark.range(n_users).selectExpr("cast(id as int) as user_idx")
+    features = users.selectExpr("user_idx", "timestamp '2024-01-03 09:00:00' as last_time", "3 as events")
+
+    def lists(given: dict[str, Any]) -> Any:
+        config = load_config(
+            settings=[*SETTINGS, f"features.declared={json.dumps(ALL)}", f"recommend.context={json.dumps(given)}"]
+        )
+        run = Run("recommend", made.spark, config, made.root, "test", made.as_of)
+        rows = users.transform(in_context(run, features, known)).orderBy("user_idx").collect()
+        contexts = np.stack([np.frombuffer(row.context, "<i4") for row in rows])
+        return scorer.top_n(Users(np.arange(n_users, dtype=np.int32), history, contexts), 5, None)[0]
+
+    north, south = lists({"context.store": "north"}), lists({"context.store": "south"})
+    assert (north != south).any(axis=1).mean() > 0.5
+    np.testing.assert_array_equal(lists({"context.store": "north"}), north)
+    assert (lists({"context.store": "north", "hour": 9}) != north).any()
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from recsys_spark.errors import UserError
 from recsys_spark.features import stage as features
 from recsys_spark.features.learning import learn
 from recsys_spark.features.newer import Origin, encoded_newer
-from recsys_spark.features.sources import INDEX, values
+from recsys_spark.features.sources import ATTRIBUTES, INDEX, values
 from recsys_spark.features.spec import FeatureSpec, feature_specs
 from recsys_spark.interactions import stage as index
 from recsys_spark.runs import Run
@@ -39,14 +39,14 @@ ITEMS = [
 GENDER = {"name": "gender", "of": "user", "kind": "categorical", "source": "gender"}
 JOB = {"name": "job", "of": "user", "kind": "categorical", "source": "attributes.job"}
 AGE = {"name": "age", "of": "user", "kind": "dense", "source": "age"}
-RECENCY = {"name": "recency", "of": "user", "kind": "dense", "source": "recency_days"}
 GENRES = {"name": "genres", "of": "item", "kind": "multi_hot", "source": "category", "slots": 2}
 BRAND = {"name": "brand", "of": "item", "kind": "categorical", "source": "brand"}
 PRICE = {"name": "price", "of": "item", "kind": "dense", "source": "price", "log": True}
 TITLE = {"name": "title", "of": "item", "kind": "text", "source": "title", "width": 4}
-POPULAR = {"name": "popular", "of": "item", "kind": "dense", "source": "users"}
+YEAR = {"name": "year", "of": "item", "kind": "dense", "source": "year"}
 
 AS_OF, NAN = date(2024, 1, 4), float("nan")
+LATER = r"`{}` is counted up to the end .* declare it `of: context`, with `recency_days` or `frequency` as its source"
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def vectors(folder: Path, ids: list[str], rows: list[list[float]]) -> dict[str, 
 
 def test_everyone_is_encoded_by_what_the_train_part_taught(make, tmp_path):
     image = vectors(tmp_path, ["i1", "i3", "other"], [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
-    run = make(GENRES, GENDER, AGE, BRAND, PRICE, JOB, TITLE, image, POPULAR)
+    run = make(GENRES, GENDER, AGE, BRAND, PRICE, JOB, TITLE, image, YEAR)
     features.run(run)
 
     users = encoded(run, "user")  # a, b, c by index; c was held out
@@ -109,8 +109,7 @@ def test_everyone_is_encoded_by_what_the_train_part_taught(make, tmp_path):
     np.testing.assert_array_equal(titles[2], titles[0])
     assert abs(titles[0] @ titles[1]) < 0.99
     np.testing.assert_array_equal(numbers[:, 5:7], [[1.0, 2.0], [NAN, NAN], [3.0, 4.0]])
-    # two users took i1, one took i2; who has no events has no popularity
-    np.testing.assert_array_equal(numbers[:, 7], [1.0, -1.0, NAN])
+    np.testing.assert_array_equal(numbers[:, 7], [0.0, 0.0, 2.0])  # all that were learnt from are of one year
 
     rows = specs(run)
     assert feature_specs(row.asDict() for row in rows.values()) == (
@@ -122,7 +121,7 @@ def test_everyone_is_encoded_by_what_the_train_part_taught(make, tmp_path):
         FeatureSpec("job", "user", "categorical", 1, 1, 3),
         FeatureSpec("title", "item", "text", 1, 4, None),
         FeatureSpec("image", "item", "vector", 5, 2, None),
-        FeatureSpec("popular", "item", "dense", 7, 1, None),
+        FeatureSpec("year", "item", "dense", 7, 1, None),
     )
     assert rows["genres"].vocabulary == {"Drama": 2, "Comedy": 3}
     assert (rows["age"].mean, rows["age"].std, rows["age"].vocabulary) == (30.0, 10.0, None)
@@ -137,7 +136,7 @@ def test_everyone_is_encoded_by_what_the_train_part_taught(make, tmp_path):
         "job": (1, 1, 0),
         "title": (2, 0, 0),
         "image": (1, 1, 0),
-        "popular": (2, 1, 0),
+        "year": (2, 0, 0),
     }
     assert (run.counts["user_encoded_evaluate"], run.counts["item_encoded_evaluate"]) == (3, 3)
     genres = "2 values learnt, 0 missing, 1 unknown, 1 with more than 2 values, cut"
@@ -147,15 +146,14 @@ def test_everyone_is_encoded_by_what_the_train_part_taught(make, tmp_path):
 @pytest.mark.slow
 def test_each_fit_learns_from_its_own_parts_and_a_second_run_changes_nothing(make):
     for _ in range(2):
-        run = make(GENDER, RECENCY, fits="[evaluate, production]")
+        run = make(GENDER, AGE, fits="[evaluate, production]")
         features.run(run)
     assert specs(run)["gender"].vocabulary == {"F": 2}
     assert specs(run, "production")["gender"].vocabulary == {"F": 2, "M": 3}
-    # the evaluate fit's newest event is at hour 12: a's last was six hours before; c has none
-    assert specs(run)["recency"].mean == 0.125
-    np.testing.assert_array_equal([row[1] for row in encoded(run, "user").values()], [[1.0], [-1.0], [NAN]])
+    assert specs(run)["age"].mean == 30.0
+    np.testing.assert_array_equal([row[1] for row in encoded(run, "user").values()], [[-1.0], [1.0], [6.0]])
     assert [codes for codes, _ in encoded(run, "user", "production").values()] == [[2], [2], [3]]
-    assert specs(run, "production")["recency"].mean == pytest.approx((66 + 60 + 0) / 3 / 24)
+    assert specs(run, "production")["age"].mean == 50.0
     assert not run.tables.exists("item_encoded")
 
 
@@ -186,26 +184,31 @@ def test_a_vector_of_another_length_is_said_before_anything_is_written(make, tmp
         ({**JOB, "source": "attributes.pet"}, r"`attributes.pet` has no value for any of the 2 users"),
         ({**JOB, "source": "wage"}, r"user_attributes has no column `wage`.*gender, age, .*attributes\.KEY"),
         ({**AGE, "source": "gender"}, r"`gender` has 2 values.*no number"),
+        ({**AGE, "source": "recency_days"}, LATER.format("recency_days")),
+        ({**AGE, "source": "events"}, LATER.format("events")),
+        ({**PRICE, "source": "mean_value"}, LATER.format("mean_value")),
+        ({**PRICE, "source": "users"}, LATER.format("users")),
         (
-            {**AGE, "kind": "multi_hot", "source": "events"},
-            r"`age` is multi_hot, which `events` cannot be.*bigint.*dense",
+            {**GENRES, "source": "year"},
+            r"`genres` is multi_hot, which `year` cannot be.*int; declare it as dense",
         ),
         (
-            {**AGE, "kind": "categorical", "source": "mean_value"},
-            r"is categorical, which `mean_value` cannot be.*double",
+            {**BRAND, "source": "price"},
+            r"is categorical, which `price` cannot be.*double",
         ),
     ],
 )
 def test_a_source_that_cannot_be_what_is_declared(spark, declaration, message):
-    users = spark.createDataFrame([(row[0], n, "r0") for n, row in enumerate(USERS)], INDEX["user"].schema)
-    attributes = spark.createDataFrame([(*row, START, "r0") for row in USERS], USER_ATTRIBUTES.schema)
-    counted = [(AS_OF, "evaluate", n, 1, 1, START, START, None, None) for n in (0, 1)]
+    of, rows = (declaration["of"], USERS if declaration["of"] == "user" else ITEMS)
+    index = spark.createDataFrame([(row[0], n, "r0") for n, row in enumerate(rows)], INDEX[of].schema)
+    nothing = (None,) * (len(ATTRIBUTES[of].schema) - len(rows[0]) - 2)
+    attributes = spark.createDataFrame([(*row, *nothing, START, "r0") for row in rows], ATTRIBUTES[of].schema)
+    table = USER_FEATURES if of == "user" else ITEM_FEATURES
+    counts = [1, 1, START, START, *[None] * (len(table.schema) - 7)]
+    counted = spark.createDataFrame([(AS_OF, "evaluate", n, *counts) for n in (0, 1)], table.schema)
     (declared,) = load_config(settings=[f"features.declared={json.dumps([declaration])}"]).features.declared
     with pytest.raises(UserError, match=message):
-        everyone = users.transform(
-            values("user", [declared], attributes, spark.createDataFrame(counted, USER_FEATURES.schema))
-        )
-        learn(everyone, [declared], attributes, 1 << 20)
+        learn(index.transform(values(of, [declared], attributes, counted)), [declared], attributes, 1 << 20)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +249,7 @@ def test_a_declaration_that_does_not_hold_is_said_when_it_is_read(declared, mess
 @pytest.mark.slow
 def test_who_came_later_is_encoded_by_what_the_model_was_trained_on(make, tmp_path):
     image = vectors(tmp_path, ["i1", "i3", "other"], [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
-    declared = (GENRES, GENDER, AGE, BRAND, PRICE, JOB, TITLE, image, POPULAR)
+    declared = (GENRES, GENDER, AGE, BRAND, PRICE, JOB, TITLE, image, YEAR)
     first = make(*declared)
     features.run(first)
     manifest = {

@@ -6,7 +6,7 @@ ranks the half of the catalogue that is a user's own above the other.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -16,6 +16,7 @@ import tensorflow as tf
 from recsys_spark.config import load_config
 from recsys_spark.features.spec import FeatureSpec
 from recsys_spark.feed.layouts import layout_of
+from recsys_spark.model_settings import Model
 from recsys_spark.models import build_model
 from recsys_spark.models.users import Users
 from recsys_spark.recommend.scorer import load_scorer
@@ -30,7 +31,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "neumf": {"gmf_width": 4, "mlp_width": 4, "mlp_layers": [8, 4]},
     "gmf": {"gmf_width": 4, "mlp_width": 4, "mlp_layers": [8, 4]},
     "mlp": {"gmf_width": 4, "mlp_width": 4, "mlp_layers": [8, 4]},
+    "neumf explicit": {"gmf_width": 4, "mlp_width": 4, "mlp_layers": [8, 4], "objective": "explicit"},
     "matrix_factorization": {"width": 4},
+    "matrix_factorization bpr": {"width": 4, "loss_name": "bpr"},
+    "matrix_factorization mse": {"width": 4, "loss_name": "mse"},
     "embedding_mlp": {"width": 4, "layers": [8], "objective": "implicit", "dropout": 0.0, "embedding_dropout": 0.0},
     "softmax_dnn": {"width": 8, "layers": [8], "negatives": 8, "sampling": "uniform", "dropout": 0.0},
     "two_tower": {"width": 8, "layers": [8], "negatives": 16, "positions": 4, "temperature": 0.2},
@@ -47,14 +51,26 @@ SIDE = {
 }
 
 
+def chosen_of(name: str) -> Any:
+    """The section of a model's settings, small; what follows the model's name tells variants of it apart."""
+    return load_config(settings=[f"model.name={name.split()[0]}"]).model.chosen.model_copy(update=SMALL[name])
+
+
 def make(name: str, **changes: Any) -> Any:
     """A small model with the configuration's other defaults."""
-    overrides = [f"model.name={name}"]
-    chosen = load_config(settings=overrides).model.chosen
-    settings = chosen.arguments() | SMALL[name] | {"seed": 3} | changes
+    chosen = chosen_of(name)
+    settings = chosen.arguments() | {"seed": 3} | changes
     if chosen.examples == "sequences":
         settings["length"] = LENGTH
-    return build_model(name, settings, USERS, ITEMS)
+    return build_model(name.split()[0], settings, USERS, ITEMS)
+
+
+def randomly_weighted(model: Any, spread: float = 0.3) -> Any:
+    """The model, all of whose trained weights are drawn, so that no zero or one hides what it should not."""
+    rng = np.random.default_rng(5)
+    for variable in model.trainable_variables:
+        variable.assign(rng.normal(0.0, spread, variable.shape))
+    return model
 
 
 def scoring_batch(rows: int = 5, seed: int = 0) -> dict[str, Any]:
@@ -73,23 +89,32 @@ def checkerboard(kind: str, rows: int, rng: np.random.Generator) -> dict[str, An
         window = (start[:, None] + 2 * np.arange(LENGTH + 1)) % ITEMS
         window[: rows // 4, :3] = -1
         return {"user": users, "window": window.astype(np.int32)}
+    if kind == "ratings":
+        items = rng.integers(0, ITEMS, (rows, 1)).astype(np.int32)
+        return {"user": users, "items": items, "value": (4.0 - 3.0 * ((items[:, 0] + users) % 2)).astype(np.float32)}
     items = (2 * rng.integers(0, ITEMS // 2, (rows, 3)) + users[:, None] % 2).astype(np.int32)
     items[:, 1:] ^= 1
     value, converted = (4.0 - items[:, 0] % 2).astype(np.float32), (items[:, 0] < 4).astype(np.float32)
     return {"user": users, "items": items, "value": value, "converted": converted}
 
 
-def trained(model: Any, steps: int = 200) -> list[float]:
+def trained(model: Any, steps: int = 200, kind: str = "") -> list[float]:
+    """The losses of so many steps on a checkerboard, of the model's usual kind of example or of another."""
     optimizer = Adam(0.02)
     optimizer.build(model.trainable_variables)
     step = tf.function(make_step(model, optimizer), autograph=False)
     rng = np.random.default_rng(1)
-    return [float(step(checkerboard(model.examples, 32, rng), tf.constant([7, n], tf.int64))) for n in range(steps)]
+    kind = kind or model.examples
+    return [float(step(checkerboard(kind, 32, rng), tf.constant([7, n], tf.int64))) for n in range(steps)]
 
 
 @pytest.fixture(params=sorted(SMALL))
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+def test_the_suite_asks_every_model_there_is() -> None:
+    assert {name.split()[0] for name in SMALL} == set(get_args(Model.model_fields["name"].annotation))
 
 
 def test_scores_have_the_shape_of_the_candidates(name: str) -> None:
@@ -98,13 +123,19 @@ def test_scores_have_the_shape_of_the_candidates(name: str) -> None:
     assert scores.shape == (5, 3) and scores.dtype == tf.float32
     assert np.isfinite(scores).all()
     unknown = {**scoring_batch(), "user": np.full(5, -1, np.int32)}
-    if name not in ("neumf", "gmf", "mlp"):  # their scorer never asks for unknown users
+    if name.split()[0] not in ("neumf", "gmf", "mlp"):  # their scorer never asks for unknown users
         assert np.isfinite(model(unknown)).all()
 
 
 @pytest.mark.parametrize(
     ("loss_name", "sampling"),
-    [("bce", "uniform"), ("gbce", "popularity"), ("sampled_softmax", "popularity"), ("bpr_max", "uniform")],
+    [
+        ("bce", "uniform"),
+        ("gbce", "popularity"),
+        ("sampled_softmax", "popularity"),
+        ("bpr_max", "uniform"),
+        ("top1_max", "uniform"),
+    ],
 )
 def test_negatives_of_each_place_train_in_a_graph_too(loss_name: str, sampling: str) -> None:
     model = make("gru4rec", loss_name=loss_name, sampling=sampling, negatives=2, shared=False, regularisation=0.0)
@@ -115,7 +146,7 @@ def test_negatives_of_each_place_train_in_a_graph_too(loss_name: str, sampling: 
 
 def test_it_learns_the_checkerboard(name: str) -> None:
     model = make(name)
-    losses = trained(model)
+    losses = trained(model, kind=chosen_of(name).examples)
     assert np.mean(losses[-20:]) < 0.7 * np.mean(losses[:10])
     users = np.arange(6, dtype=np.int32)
     history = ((2 * np.arange(LENGTH) + users[:, None]) % ITEMS).astype(np.int32)
@@ -127,6 +158,37 @@ def test_it_learns_the_checkerboard(name: str) -> None:
     own = (items + users[:, None]) % 2 == 0
     better = scores[own].reshape(6, -1)[:, :, None] > scores[~own].reshape(6, -1)[:, None]
     assert better.mean() > 0.9
+
+
+def test_gradients_are_the_slopes_of_the_loss(name: str) -> None:
+    """Of a few weights of each table and kernel; in float32, so within some percent."""
+    settings = {"l2": 0.1} if "l2" in chosen_of(name).arguments() else {}
+    model = randomly_weighted(make(name, **settings), spread=0.6)
+    batch, seed = checkerboard(chosen_of(name).examples, 32, np.random.default_rng(1)), tf.constant([7, 1], tf.int64)
+
+    @tf.function(autograph=False)
+    def loss() -> Any:
+        return model.training_loss(batch, seed) + sum(model.losses)
+
+    with tf.GradientTape() as tape:
+        value = loss()
+    gradients = tape.gradient(value, [variable.value for variable in model.trainable_variables])
+    rng, step = np.random.default_rng(2), 1e-3
+    for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
+        gradient, kept = np.asarray(tf.convert_to_tensor(gradient)).ravel(), np.array(variable)
+        # rounding, and what a relu that turns within a step may do
+        near = 3e-7 * abs(float(value)) / step + 0.05 * np.abs(gradient).max()
+        steepest = np.argsort(-np.abs(gradient), kind="stable")[:2]
+        for place in {*steepest.tolist(), *rng.integers(0, gradient.size, 2).tolist()}:
+            around = []
+            for move in (step, -step):
+                moved = kept.copy()
+                moved.flat[place] += move
+                variable.assign(moved)
+                around.append(float(loss()))
+            slope = (around[0] - around[1]) / (2 * step)
+            assert gradient[place] == pytest.approx(slope, rel=0.05, abs=near), f"{variable.path} at {place}"
+        variable.assign(kept)
 
 
 def test_what_it_retrieves_by_is_its_score(name: str) -> None:
@@ -168,12 +230,11 @@ def test_the_same_seed_makes_the_same_weights(name: str) -> None:
 
 def test_an_artifacts_scorer_gives_what_the_model_gives(name: str, tmp_path: Any) -> None:
     model, batch = make(name), scoring_batch()
-    trained(model, steps=3)
-    chosen = load_config(settings=[f"model.name={name}"]).model.chosen
-    settings = chosen.arguments() | SMALL[name] | {"seed": 3}
+    trained(model, steps=3, kind=chosen_of(name).examples)
+    settings = chosen_of(name).arguments() | {"seed": 3}
     if model.reads_history:
         settings["length"] = LENGTH
-    spec = {"name": name, "settings": settings, "n_users": USERS, "n_items": ITEMS}
+    spec = {"name": name.split()[0], "settings": settings, "n_users": USERS, "n_items": ITEMS}
     arrays = {f"{n:03d} {v.path}": np.asarray(v) for n, v in enumerate(model.weights)}
     arrays |= {CATALOGUE: np.asarray(model.catalogue())} if model.retrieves else {}
     manifest = {"format": 1, "model_version": "v", "model": spec, "scoring": dict(scoring_of(model))}
@@ -201,11 +262,13 @@ def test_an_artifacts_scorer_gives_what_the_model_gives(name: str, tmp_path: Any
 
 @pytest.mark.parametrize("name", SEQUENTIAL)
 def test_padding_can_not_change_a_score(name: str) -> None:
-    model, batch = make(name), scoring_batch()
-    longer = {**batch, "history": np.pad(batch["history"], ((0, 0), (2, 0)), constant_values=-1)}
-    np.testing.assert_allclose(model(longer), model(batch), rtol=1e-5, atol=1e-6)
+    model, batch = randomly_weighted(make(name)), scoring_batch()
+    batch["history"][:, :2] = -1  # of the first row four places are padding, of the others two
+    padded = np.asarray(model(batch))
+    bare = {**batch, "history": batch["history"][:, 2:]}
+    np.testing.assert_allclose(model(bare), padded, rtol=1e-4, atol=1e-5)
     shorter = {**batch, "history": batch["history"][:1, 4:], "items": batch["items"][:1], "user": batch["user"][:1]}
-    np.testing.assert_allclose(model(shorter), model(batch)[:1], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(model(shorter), padded[:1], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", SEQUENTIAL)
@@ -232,9 +295,8 @@ def test_no_position_sees_a_later_one(name: str) -> None:
 def test_in_mixed_precision_it_computes_and_scores_in_float32(name: str) -> None:
     repeats = {"repeats": True} if name in ("softmax_dnn", "gru4rec", "sasrec") else {}
     model, batch = make(name, dtype="mixed_bfloat16", **repeats), scoring_batch()
-    loss = model.training_loss(
-        checkerboard(model.examples, 32, np.random.default_rng(1)), tf.constant([7, 1], tf.int64)
-    )
+    examples = checkerboard(chosen_of(name).examples, 32, np.random.default_rng(1))
+    loss = model.training_loss(examples, tf.constant([7, 1], tf.int64))
     scores = model(batch)
     assert np.isfinite(float(loss)) and scores.dtype == tf.float32
     plain = make(name, **repeats)
@@ -257,13 +319,13 @@ def test_the_order_of_a_basket_changes_no_loss(name: str) -> None:
 
 @pytest.mark.parametrize("of", ["user", "item"])
 def test_features_reach_the_scores_of_the_models_that_take_them(name: str, of: str, tmp_path: Any) -> None:
-    if of not in load_config(settings=[f"model.name={name}"]).model.chosen.features_of:
+    if of not in chosen_of(name).features_of:
         return
     model, batch = make(name, **{f"{of}_side": SIDE[of]}), scoring_batch()
     side, rows = (model.user_side, USERS) if of == "user" else (model.item_side, ITEMS)
     codes = np.arange(rows, dtype=np.int32)[:, None] % 4
     side.fill(codes, np.linspace(-1.0, 1.0, rows, dtype=np.float32)[:, None])
-    trained(model, steps=2)
+    trained(model, steps=2, kind=chosen_of(name).examples)
     before = np.asarray(model(batch))
     codes[:] = (codes + 1) % 4
     side.fill(codes, np.full((rows, 1), np.nan, np.float32))
@@ -284,16 +346,16 @@ def test_encoded_features_of_another_shape_or_vocabulary_are_refused() -> None:
 
 
 def test_every_kind_of_example_is_fed_as_its_models_take_it(name: str) -> None:
-    model = make(name)
-    layout = layout_of(model.examples, 2, LENGTH)
+    model, kind = make(name), chosen_of(name).examples
+    layout = layout_of(kind, 2, LENGTH)
     block = tf.zeros((4, layout.width), tf.int32)
     batch = layout.batch(block)
-    said = {"rated_pairs": {"value", "converted"}, "ratings": {"value"}}.get(model.examples, set())
-    expected = {"user", "window" if model.examples == "sequences" else "items"} | said
+    said = {"rated_pairs": {"value", "converted"}, "ratings": {"value"}}.get(kind, set())
+    expected = {"user", "window" if kind == "sequences" else "items"} | said
     assert set(batch) == expected
     assert np.isfinite(model.training_loss(batch, tf.constant([1, 2], tf.int64)))
-    if model.examples == "sequences":
-        layout = layout_of(model.examples, 2, LENGTH, baskets=True)
+    if kind == "sequences":
+        layout = layout_of(kind, 2, LENGTH, baskets=True)
         batch = layout.batch(tf.zeros((4, layout.width), tf.int32))
         assert set(batch) == expected | {"read_at"} and batch["read_at"].shape == (4, LENGTH)
         assert np.isfinite(model.training_loss(batch, tf.constant([1, 2], tf.int64)))

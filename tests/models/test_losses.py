@@ -11,7 +11,7 @@ import tensorflow as tf
 from recsys_spark.models import binary_cross_entropy, losses
 from recsys_spark.models.folding import nearest_neighbours, share_a_user
 from recsys_spark.models.softmax_dnn import mean_so_far
-from recsys_spark.models.windows import some_places, up_to, windows_of
+from recsys_spark.models.windows import BARRED, some_places, up_to, windows_of
 
 
 def test_a_positive_and_its_negatives_by_hand() -> None:
@@ -62,6 +62,10 @@ def test_each_loss_by_hand() -> None:
     gain = -math.log(shares[0] * sigmoid(1.5) + shares[1] * sigmoid(0.75))
     penalty = 0.3 * (shares[0] * 0.25 + shares[1] * 0.0625)
     np.testing.assert_allclose(losses.bpr_max(positives, negatives, 0.3), gain + penalty, rtol=1e-6)
+    lost = shares[0] * (sigmoid(-1.5) + sigmoid(0.25)) + shares[1] * (sigmoid(-0.75) + sigmoid(0.0625))
+    np.testing.assert_allclose(losses.top1_max(positives, negatives), lost, rtol=1e-6)
+    two_rows = losses.top1_max(tf.constant([1.0, 0.0]), tf.constant([[-0.5, 0.25], [0.0, BARRED]]))
+    np.testing.assert_allclose(two_rows, (lost + 1.0) / 2, rtol=1e-6)  # what is barred weighs nothing
 
 
 def test_gbces_beta_is_one_without_calibration_and_the_sampling_rate_with_all_of_it() -> None:

@@ -229,15 +229,6 @@ def test_only_a_gmf_and_an_mlp_join() -> None:
         small_model().join_pretrained(small_model(mode="gmf"), small_model(mode="gmf"))
 
 
-def test_an_index_outside_is_named() -> None:
-    model = small_model()
-    model.check_indices([0, 6], [[0, 10]])
-    with pytest.raises(ValueError, match="user index 7 is outside the model's 0 to 6"):
-        model.check_indices(user_idx=[1, 7])
-    with pytest.raises(ValueError, match="item index -1 is outside the model's 0 to 10"):
-        model.check_indices(item_idx=[[3, -1]])
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [({"mode": "both"}, "mode is 'both'"), ({"mlp_layers": ()}, "mlp_layers"), ({"gmf_width": 0}, "widths")],

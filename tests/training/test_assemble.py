@@ -8,8 +8,15 @@ from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
 from recsys_spark.features.spec import FeatureSpec
 from recsys_spark.training import stage
-from recsys_spark.training.assemble import _check_declared, _from_data, _has_conversions, ignored_features
+from recsys_spark.training.assemble import (
+    _check_declared,
+    _from_data,
+    _has_conversions,
+    _moments,
+    ignored_features,
+)
 
+NAN = float("nan")
 AGE = "{name: age, of: user, kind: categorical, source: age}"
 BRAND = "{name: brand, of: item, kind: categorical, source: brand}"
 TITLE = "{name: title, of: item, kind: text, source: title, width: 8}"
@@ -93,3 +100,31 @@ def test_there_is_a_task_of_conversion_where_some_positives_convert(spark, conve
         return
     with pytest.raises(UserError, match=found):
         _has_conversions(run, {})
+
+
+@pytest.mark.parametrize(
+    ("values", "settings", "message"),
+    [
+        ([1.0, 5.0, NAN], [], ""),
+        ([0.0, 5.5], [], ""),
+        (
+            [1.0, 12.25],
+            [],
+            r"values go from 1 to 12\.25, but model\.embedding_mlp predicts from 0 to 5\.5.*embedding_mlp\.high",
+        ),
+        ([-0.5, 5.0], [], r"values go from -0\.5 to 5, .*embedding_mlp\.low"),
+        ([-0.5, 5.0], ["model.embedding_mlp.low=-1.0"], ""),
+        ([1.0, 100.0], ["model.name=matrix_factorization", "model.matrix_factorization.loss_name=mse"], ""),
+        ([NAN], [], "no training event has one"),
+    ],
+)
+def test_values_that_a_model_could_never_predict_are_said(spark, values, settings, message):
+    examples = spark.createDataFrame([(value,) for value in values], "value float")
+    tables = SimpleNamespace(read_slice=lambda name, where: examples)
+    run = SimpleNamespace(config=load_config(settings=["model.name=embedding_mlp", *settings]), tables=tables)
+    if not message:
+        known = [value for value in values if value == value]
+        assert _moments(run, "ratings", {}) == {"mean_value": pytest.approx(sum(known) / len(known))}
+        return
+    with pytest.raises(UserError, match=message):
+        _moments(run, "ratings", {})

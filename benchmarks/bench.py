@@ -80,9 +80,14 @@ def submitted(
         subprocess.CalledProcessError: it failed.
     """
     command = [str(Path(sys.executable).with_name("spark-submit")), *spark, f"jobs/{job}.py", *arguments]
-    command += [part for file in files for part in ("--config", file)]
-    command += [part for setting in settings for part in ("--set", setting)]
+    command += configured(files, settings)
     subprocess.run(command, cwd=CHECKOUT, check=True, stdout=sys.stderr)
+
+
+def configured(files: Sequence[str], settings: Sequence[str]) -> list[str]:
+    """Files of configuration and settings as the arguments of a job."""
+    parts = [("--config", file) for file in files] + [("--set", setting) for setting in settings]
+    return [part for pair in parts for part in pair]
 
 
 def thrown_away(frame: DataFrame) -> None:

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import header, timed
+from bench import configured, header, timed
 from quality import rows_of
 
 from recsys_spark.cli import main as run_jobs
@@ -39,11 +39,9 @@ def main() -> int:
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings")
     options = parser.parse_args()
-    common = ["--root", str(options.root)]
-    common += [part for file in options.config for part in ("--config", file)]
     # one epoch or so is no quality, and the model before was another
     gates = [f"publish.gates.{gate}={{low: null, high: null}}" for gate in ("over_popularity", "lift_ratio", "overlap")]
-    common += [part for setting in (*gates, *options.settings) for part in ("--set", setting)]
+    common = ["--root", str(options.root), *configured(options.config, [*gates, *options.settings])]
     seed = load_config(options.config, options.settings).run.seed
     print(header(seed, *options.settings) + "\n", flush=True)
     if code := _jobs(PREPARE, common):

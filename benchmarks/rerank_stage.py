@@ -14,7 +14,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-from bench import header, spread
+from bench import configured, header, spread
 from quality import rows_of
 from rerank import ALL, STEPS
 
@@ -60,9 +60,7 @@ def settings_of(steps: tuple[str, ...], effects_users: int) -> list[str]:
 
 def recommended(options: argparse.Namespace, settings: list[str]) -> float:
     """Seconds of one run of the job; what it prints goes to stderr."""
-    argv = ["--root", str(options.root)]
-    argv += [part for file in options.config for part in ("--config", file)]
-    argv += [part for setting in [*options.settings, *settings] for part in ("--set", setting)]
+    argv = ["--root", str(options.root), *configured(options.config, [*options.settings, *settings])]
     with contextlib.redirect_stdout(sys.stderr):
         if code := run_jobs("recommend", description=__doc__ or "", argv=argv):
             raise SystemExit(f"jobs/recommend.py ended with exit code {code}")

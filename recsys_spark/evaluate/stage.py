@@ -64,7 +64,9 @@ def evaluate(run: Run, load: Loader) -> None:
     known_users = run.tables.read_slice("user_features", {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate"})
     with ExitStack() as copies:
         subjects = [scoring_newer(run, subject, copies) for subject in subjects_of(run, parts)]
-        plan = _plan(run, subjects, catalogue_of(run, known_users), load)
+        catalogue = catalogue_of(run, known_users)
+        fitted = fitted_baselines(run, catalogue.users_of_item)
+        plan = replace(plan_of(run, subjects, catalogue, load), fitted=fitted)
         users = eval_users(run, plan, held_out, known_users).transform(spread(tasks_of(run))).persist()
         _measure(run, plan, users, parts)
 
@@ -99,7 +101,8 @@ def _measure(run: Run, plan: Plan, users: DataFrame, parts: tuple[str, ...]) -> 
     run.notes += report(rows, subjects, plan.ks, table, with_cold=run.config.split.has_cold)
 
 
-def _plan(run: Run, subjects: Sequence[Subject], catalogue: Catalogue, load: Loader) -> Plan:
+def plan_of(run: Run, subjects: Sequence[Subject], catalogue: Catalogue, load: Loader) -> Plan:
+    """How subjects are measured, by the configuration; the catalogue is broadcast."""
     return Plan(
         subjects=subjects,
         catalogue=run.spark.sparkContext.broadcast(catalogue),
@@ -110,7 +113,6 @@ def _plan(run: Run, subjects: Sequence[Subject], catalogue: Catalogue, load: Loa
         exclude_seen=run.config.recommend.exclude_seen,
         block_users=run.config.recommend.block_users,
         block_bytes=run.config.evaluate.block_bytes,
-        fitted=fitted_baselines(run, catalogue.users_of_item),
     )
 
 

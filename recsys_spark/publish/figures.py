@@ -14,8 +14,7 @@ from recsys_spark.bounded import collect_rows
 from recsys_spark.interactions.split import until
 from recsys_spark.publish.gates import stability_index
 from recsys_spark.publish_settings import GateName
-from recsys_spark.recommend.publish import live_lists
-from recsys_spark.recommend.reasons import POPULAR
+from recsys_spark.recommend.publish import is_fallback, live_lists
 from recsys_spark.runs import Run
 from recsys_spark.schemas import METRICS
 from recsys_spark.tables import SliceKey
@@ -64,7 +63,7 @@ def _of_users(run: Run, written: DataFrame, live: DataFrame) -> dict[GateName, f
 def _of_rows(run: Run, written: DataFrame, live: DataFrame | None) -> dict[GateName, float | None]:
     """Where rows come from, how much of the catalogue they cover, and how far their scores have moved from live ones."""
     edges = [] if live is None else sorted(set(live.approxQuantile(c.SCORE, _QUANTILES, 0.001)))
-    fallback = F.avg(F.array_contains(c.SOURCES, POPULAR).cast("double")).alias(_FALLBACK)
+    fallback = F.avg(is_fallback().cast("double")).alias(_FALLBACK)
     found = written.agg(fallback, F.countDistinct(c.ITEM_ID).alias(_ITEMS), *_histogram(edges)).head()
     known = run.tables.read("interactions", {c.AS_OF_DATE: run.as_of}).agg(F.countDistinct(c.ITEM_IDX)).head()
     assert found is not None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import date
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.recommend.lists import REASON_ITEM
-from recsys_spark.recommend.reasons import BITS
+from recsys_spark.recommend.reasons import BITS, POPULAR
 from recsys_spark.runs import Run
 from recsys_spark.schemas import RECOMMENDATIONS, RECOMMENDATIONS_CURRENT
 from recsys_spark.transform import Transformer, conform
@@ -47,6 +47,11 @@ def recommendations(
 def live_lists(run: Run) -> DataFrame:
     """The published lists of the run's variant; no rows where none are."""
     return run.tables.read_or_empty(RECOMMENDATIONS_CURRENT).where(F.col(c.VARIANT) == run.config.recommend.variant)
+
+
+def is_fallback() -> Column:
+    """Whether a published row is popularity, for want of anything better, whatever its reason."""
+    return F.array_contains(c.SOURCES, POPULAR)
 
 
 def problems(rows: DataFrame, n: int, users: int) -> list[str]:

@@ -10,8 +10,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.interactions.carry import acted, earlier_run, moved_days
-from recsys_spark.recommend.publish import live_lists
-from recsys_spark.recommend.reasons import POPULAR
+from recsys_spark.recommend.publish import is_fallback, live_lists
 from recsys_spark.recommend.rerank import steps_of
 from recsys_spark.runs import Run
 from recsys_spark.schemas import BLOCKED_PAIRS, ITEM_AVAILABILITY, RECOMMENDATIONS
@@ -41,7 +40,7 @@ def kept_lists(run: Run, where: SliceKey, model_version: str, in_context: bool) 
         return None  # what a gate stopped, or what was put back by hand, is not to come again
     last = run.tables.read(RECOMMENDATIONS.name, {**where, c.AS_OF_DATE: earlier.as_of})
     users = run.tables.read("users").select(c.USER_ID, c.USER_IDX)
-    fallback = last.where(F.array_contains(c.SOURCES, POPULAR) | (F.col(c.MODEL_VERSION) != model_version))
+    fallback = last.where(is_fallback() | (F.col(c.MODEL_VERSION) != model_version))
     moved = acted(run, earlier).unionByName(
         fallback.select(c.USER_ID).distinct().join(users, on=c.USER_ID, how="inner").select(c.USER_IDX)
     )

@@ -24,8 +24,8 @@ from recsys_spark.recommend.filters import Effect, catalogue, effect, with_filte
 from recsys_spark.recommend.item_facts import facts_of_items, hold_vectors
 from recsys_spark.recommend.lists import Policy, top_n_lists
 from recsys_spark.recommend.newer import with_newer
-from recsys_spark.recommend.publish import recommendations
-from recsys_spark.recommend.reasons import CO_OCCURRENCE, POPULAR, REPEAT, RETRIEVER, words
+from recsys_spark.recommend.publish import is_fallback, recommendations
+from recsys_spark.recommend.reasons import CO_OCCURRENCE, REPEAT, RETRIEVER, words
 from recsys_spark.recommend.refresh import kept_lists
 from recsys_spark.recommend.rerank import ItemFacts, RerankPolicy, policy_of, steps_of
 from recsys_spark.recommend.sources import Sources
@@ -231,9 +231,10 @@ def _examples(written: DataFrame, attributes: DataFrame) -> list[str]:
 
 def _report(run: Run, where: SliceKey) -> None:
     written = run.tables.read("recommendations", where)
-    by_reason = written.groupBy(c.REASON_CODE).count().orderBy(F.desc("count")).collect()
+    counts = F.count("*").alias("count"), F.count_if(is_fallback()).alias("fallback")
+    by_reason = written.groupBy(c.REASON_CODE).agg(*counts).orderBy(F.desc("count")).collect()
     run.counts |= {f"rows_{row[c.REASON_CODE]}": row["count"] for row in by_reason}
-    fallback = written.where(F.array_contains(c.SOURCES, POPULAR)).count()
+    fallback = sum(row["fallback"] for row in by_reason)
     if fallback:
         run.notes.append(f"{fallback:,} rows are fallback: what is popular, in the user's segment or overall")
     run.notes += _examples(written, run.tables.read_or_empty(ITEM_ATTRIBUTES))

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from recsys_spark import columns as c
 from recsys_spark.evaluate.accuracy import histograms
 from recsys_spark.evaluate.catalogue import catalogue_of
-from recsys_spark.evaluate.stage import eval_users, scoring_newer, share_of, tasks_of
+from recsys_spark.evaluate.stage import eval_users, plan_of, scoring_newer, share_of, tasks_of
 from recsys_spark.evaluate.subjects import Loader, Plan, subject_of
 from recsys_spark.evaluate.users import spread, with_history
 from recsys_spark.explore.entries import Entry
@@ -21,8 +21,9 @@ from recsys_spark.interactions.split import TEST, VALIDATION
 from recsys_spark.report.chosen import Chosen
 from recsys_spark.report.predictions import predictions
 from recsys_spark.report.segments import TARGET_ROWS, segments, target_pass
+from recsys_spark.report.space import described_items
 from recsys_spark.runs import Run
-from recsys_spark.schemas import ITEM_ATTRIBUTES, USER_ATTRIBUTES
+from recsys_spark.schemas import USER_ATTRIBUTES
 from recsys_spark.transform import in_sample
 
 
@@ -37,19 +38,8 @@ def held_out(run: Run, chosen: Chosen, load: Loader) -> list[Entry]:
     known_users = run.tables.read_slice("user_features", {c.AS_OF_DATE: run.as_of, c.FIT: chosen.fit})
     with ExitStack() as stack:
         subject = scoring_newer(run, subject_of(run, chosen.row, parts, index_sizes(run.tables)), stack)
-        catalogue = run.spark.sparkContext.broadcast(catalogue_of(run, known_users))
-        stack.callback(catalogue.unpersist)
-        plan = Plan(
-            subjects=[subject],
-            catalogue=catalogue,
-            load=load,
-            ks=[run.config.report.k],
-            negatives=run.config.examples.negatives,
-            seed=run.seed,
-            exclude_seen=run.config.recommend.exclude_seen,
-            block_users=run.config.recommend.block_users,
-            block_bytes=run.config.evaluate.block_bytes,
-        )
+        plan = replace(plan_of(run, [subject], catalogue_of(run, known_users), load), ks=[run.config.report.k])
+        stack.callback(plan.catalogue.unpersist)
         rows = eval_users(run, plan, parts, known_users).transform(spread(tasks_of(run)))
         users = stack.enter_context(kept(rows))
         counted = {part: both for (_, part), both in histograms(plan, users).items() if both.sum(axis=1).all()}
@@ -83,7 +73,7 @@ def _segments(run: Run, plan: Plan, users: DataFrame, known_users: DataFrame, fi
         return segments(
             targets,
             _described_users(run, known_users),
-            _described_items(run, fit),
+            described_items(run, fit),
             config.explore.by,
             config.report.top,
             config.run.driver_bytes,
@@ -95,11 +85,3 @@ def _described_users(run: Run, known_users: DataFrame) -> DataFrame:
     attributes = run.tables.read_or_empty(USER_ATTRIBUTES).select(c.USER_ID, c.GENDER, c.AGE, c.ATTRIBUTES)
     index = run.tables.read("users").select(c.USER_ID, c.USER_IDX)
     return index.join(attributes, on=c.USER_ID, how="left").join(taken, on=c.USER_IDX, how="left")
-
-
-def _described_items(run: Run, fit: str) -> DataFrame:
-    features = run.tables.read_slice("item_features", {c.AS_OF_DATE: run.as_of, c.FIT: fit})
-    attributes = run.tables.read_or_empty(ITEM_ATTRIBUTES).select(c.ITEM_ID, c.CATEGORY)
-    index = run.tables.read("items").select(c.ITEM_ID, c.ITEM_IDX)
-    described = index.join(attributes, on=c.ITEM_ID, how="left")
-    return described.join(features.select(c.ITEM_IDX, c.USERS), on=c.ITEM_IDX, how="left")

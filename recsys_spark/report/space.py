@@ -15,6 +15,8 @@ from recsys_spark import columns as c
 from recsys_spark.bounded import check, collect_rows
 from recsys_spark.errors import UserError
 from recsys_spark.explore.entries import UNKNOWN, Entry, entries
+from recsys_spark.plane import components
+from recsys_spark.recommend.item_facts import unit_vectors
 from recsys_spark.report.chosen import Chosen
 from recsys_spark.runs import Run
 from recsys_spark.schemas import ITEM_ATTRIBUTES
@@ -60,7 +62,7 @@ def space_of(run: Run, chosen: Chosen, vectors: npt.NDArray[Any]) -> Space:
         UserError: `report.items` names an item that is not in the index, or the sample is over `run.driver_bytes`.
     """
     config, limit = run.config.report, run.config.run.driver_bytes
-    index = _described(run, chosen).where(F.col(c.ITEM_IDX) < len(vectors))
+    index = described_items(run, chosen.fit).where(F.col(c.ITEM_IDX) < len(vectors))
     by_popularity = (F.desc(c.USERS), F.col(c.ITEM_IDX))
     frequent = index.where(F.col(c.USERS) >= run.config.training.folding_users)
     popular = _items(frequent.orderBy(*by_popularity).limit(config.plane_items), limit)
@@ -70,12 +72,10 @@ def space_of(run: Run, chosen: Chosen, vectors: npt.NDArray[Any]) -> Space:
     _hold_known(config.items, wanted, chosen.version)
     items = list(dict.fromkeys([*popular, *wanted]))
     check(len(items), 4 * vectors.shape[1], "vectors of the items on the plane", limit)
-    rows = np.asarray(vectors[[item.idx for item in items]], np.float32)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: Floats = rows / np.where(lengths > 0, lengths, 1).astype(np.float32)
+    rows = vectors[[item.idx for item in items]]
     order = {item_id: place for place, item_id in enumerate(config.items)}
     wanted.sort(key=lambda item: order.get(item.item_id, 0))
-    return Space(items, unit, [items.index(item) for item in wanted])
+    return Space(items, unit_vectors(rows), [items.index(item) for item in wanted])
 
 
 def neighbours(space: Space, most: int) -> list[Entry]:
@@ -98,10 +98,7 @@ def planes(space: Space, seed: int) -> dict[str, npt.NDArray[np.float64]]:
     """
     if len(space.items) < _LEAST_ITEMS or space.vectors.shape[1] < 2:
         return {}
-    from sklearn import decomposition
-
-    components = decomposition.PCA(n_components=2, svd_solver="full").fit_transform(space.vectors)
-    return {PCA: np.asarray(components, np.float64), UMAP: _umap(space.vectors, seed)}
+    return {PCA: components(space.vectors)[0], UMAP: _umap(space.vectors, seed)}
 
 
 def plane_entries(space: Space, laid_out: dict[str, npt.NDArray[np.float64]]) -> list[Entry]:
@@ -145,9 +142,9 @@ def _library() -> Any:
     return umap
 
 
-def _described(run: Run, chosen: Chosen) -> DataFrame:
-    """`item_idx, item_id, title, category, users`, every item of the index."""
-    features = run.tables.read_slice("item_features", {c.AS_OF_DATE: run.as_of, c.FIT: chosen.fit})
+def described_items(run: Run, fit: str) -> DataFrame:
+    """`item_idx, item_id, title, category, users`, every item of the index; `users` took it in the fit."""
+    features = run.tables.read_slice("item_features", {c.AS_OF_DATE: run.as_of, c.FIT: fit})
     attributes = run.tables.read_or_empty(ITEM_ATTRIBUTES).select(c.ITEM_ID, c.TITLE, c.CATEGORY)
     index = run.tables.read("items").select(c.ITEM_ID, c.ITEM_IDX)
     taken = index.join(features.select(c.ITEM_IDX, c.USERS), on=c.ITEM_IDX, how="left")

@@ -69,7 +69,7 @@ def delivered(options: argparse.Namespace) -> tuple[Path, date]:
     """Write the year and the day as files of a shop, if they are not there; where, and the last day."""
     spark = local_session(options.driver_memory)
     config = config_for(options.events, ["generate.days=366"])
-    last = date.fromisoformat(config.generate.end)
+    last = config.generate.end
     source = options.root / "source" / config.digest("generate")
     if not (source / "day" / "_SUCCESS").exists():
         spark = get_session("benchmark", config.run)

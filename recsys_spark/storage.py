@@ -29,8 +29,11 @@ def join(location: str, *parts: str) -> str:
     return "/".join([location.rstrip("/"), *parts])
 
 
-def save_folder(location: str, manifest: Mapping[str, Any], arrays: Arrays) -> None:
-    """Write a new folder: each array a `.npy` file of its own (so that readers may map it), the manifest last.
+def save_folder(
+    location: str, manifest: Mapping[str, Any], arrays: Arrays, files: Mapping[str, bytes] | None = None
+) -> None:
+    """Write a new folder: each array a `.npy` file of its own (so that readers may map it), other files by name, the manifest
+    last.
 
     What an earlier, unfinished write left at the location is replaced.
     """
@@ -41,6 +44,8 @@ def save_folder(location: str, manifest: Mapping[str, Any], arrays: Arrays) -> N
     for file, name in names.items():
         with filesystem.open(join(path, _ARRAYS, file), "wb") as opened:
             np.save(opened, np.asarray(arrays[name]), allow_pickle=False)
+    for file, written in (files or {}).items():
+        save_file(join(location, file), written)
     content = dict(manifest) | {"arrays": names}
     save_file(join(location, MANIFEST), json.dumps(content, indent=2, sort_keys=True, default=str).encode())
 

@@ -387,7 +387,7 @@ def test_a_stale_model_gives_new_users_the_fallback_and_does_not_score_new_items
 
 
 @pytest.mark.slow
-def test_a_stale_two_tower_scores_newer_items_and_users_by_their_features(spark, night, groceries, tmp_path):
+def test_a_stale_two_tower_scores_newer_items_and_users_by_their_features(spark, night, groceries, tmp_path, capsys):
     root = shutil.copytree(night, tmp_path / "root")
     few = {"training__epochs": 1, "training__batch_rows": 64, "model__name": "two_tower", **SMALL_MODELS["two_tower"]}
     argv = arguments(root, groceries, examples__fits="[production]", **few)
@@ -398,13 +398,20 @@ def test_a_stale_two_tower_scores_newer_items_and_users_by_their_features(spark,
     fresh.write.format("delta").mode("append").save(str(root / "events"))
     like = table(spark, root, "item_attributes").limit(1).withColumn("item_id", F.lit("novelty"))
     like.write.format("delta").mode("append").save(str(root / "item_attributes"))
-    assert main("index", "features", "recommend", "publish", description="test", argv=argv) == 0
+    assert main("index", "features", description="test", argv=argv) == 0
+    shutil.rmtree(root / "feature_specs")  # the model carries what it knows
+    assert main("recommend", "publish", description="test", argv=argv) == 0
     current = table(spark, root, "recommendations_current")
     newcomer = current.where("user_id = 'newcomer'").collect()
     assert len(newcomer) == 10 and {row["reason_code"] for row in newcomer} <= {"model", "repeat"}
     counts = table(spark, root, "runs").where("stage = 'recommend'").sort(F.desc("started_at")).head()["counts"]
     assert (counts["newer_items"], counts["newer_users"]) == (1, 1)
     assert not list((root / "artifacts" / "grown").glob("*/*"))
+    models = table(spark, root, "models").where("model_name = 'two_tower' AND fit = 'production'")
+    carried = Path(models.orderBy("created_at").tail(1)[0]["path"]) / "learnt.json"
+    carried.write_text(carried.read_text()[:-1])
+    assert main("recommend", description="test", argv=argv) == 2
+    assert f"{carried} is damaged" in capsys.readouterr().err
 
 
 def test_too_short_a_catalogue_leaves_the_current_lists_alone(spark, night, groceries):

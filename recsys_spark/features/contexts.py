@@ -7,7 +7,6 @@ little-endian int32, then the numbers as float32.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +15,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, StructField, StructType
 
 from recsys_spark import columns as c
-from recsys_spark.bounded import collect_rows
-from recsys_spark.errors import UserError
-from recsys_spark.feature_settings import CategoricalFeature, DenseFeature
-from recsys_spark.features.context_sources import CONTEXT, of_context, values_of_events
+from recsys_spark.features.context_sources import of_context, values_of_events
 from recsys_spark.features.encoding import codes_of, numbers_of
-from recsys_spark.features.learning import Learnt, learn, read_back, usable
+from recsys_spark.features.learning import Learnt, learn, usable
 from recsys_spark.features.sources import TRAINED, value_of
 from recsys_spark.interactions.split import in_parts
 from recsys_spark.runs import Run
@@ -29,11 +25,6 @@ from recsys_spark.schemas import EVENT_CONTEXTS
 from recsys_spark.settings import Fit
 from recsys_spark.tables import SliceKey
 from recsys_spark.transform import Transformer, conform
-
-_KINDS: Final[Mapping[str, type[CategoricalFeature | DenseFeature]]] = {
-    "categorical": CategoricalFeature,
-    "dense": DenseFeature,
-}
 
 
 def learnt_contexts(run: Run, events: DataFrame, fits: Iterable[Fit]) -> dict[Fit, list[Learnt]]:
@@ -82,34 +73,6 @@ def packed(learnt: Sequence[Learnt], keys: Sequence[str]) -> Transformer:
         return ready.mapInArrow(_packer(learnt, len(keys)), schema)
 
     return pack
-
-
-def knowledge(run: Run, fit: Fit) -> list[dict[str, Any]]:
-    """What a fit learnt of the context, as plain data that a model's artifact carries. A row a feature comes to the driver.
-
-    Raises:
-        UserError: a feature is declared that the fit has not learnt.
-    """
-    declared = of_context(run.config.features)
-    if not declared:
-        return []
-    where: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
-    rows = run.tables.read_slice("feature_specs", where).where(F.col(c.OF) == CONTEXT)
-    found = {row[c.FEATURE]: row for row in collect_rows(rows, "features of the context", run.config.run.driver_bytes)}
-    new = [feature.name for feature in declared if feature.name not in found]
-    if new:
-        raise UserError(
-            f"feature `{new[0]}` is new in features.declared: run jobs/features.py and jobs/examples.py again"
-        )
-    kept = (c.FIRST, c.LENGTH, c.SIZE, c.MEAN, c.STD, c.VOCABULARY)
-    return [
-        {"feature": feature.model_dump(), **{name: found[feature.name][name] for name in kept}} for feature in declared
-    ]
-
-
-def learnt_of(known: Sequence[Mapping[str, Any]]) -> list[Learnt]:
-    """`knowledge` as what values are encoded by."""
-    return [read_back(_KINDS[one["feature"]["kind"]](**one["feature"]), one) for one in known]
 
 
 def _packer(learnt: Sequence[Learnt], keys: int) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:

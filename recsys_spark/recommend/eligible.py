@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 from recsys_spark import columns as c
 from recsys_spark.feature_settings import CategoricalFeature, DenseFeature
 from recsys_spark.features.context_sources import FREQUENCY, values_of_users
-from recsys_spark.features.contexts import learnt_of, packed
+from recsys_spark.features.contexts import packed
+from recsys_spark.features.knowledge import learnt_of
 from recsys_spark.interactions.split import until
 from recsys_spark.recommend.blocks import SEEN
 from recsys_spark.runs import Run

@@ -15,10 +15,11 @@ from recsys_spark import storage
 from recsys_spark.bounded import collect_columns
 from recsys_spark.errors import UserError
 from recsys_spark.feature_settings import Of
-from recsys_spark.features.newer import Origin, encoded_newer
+from recsys_spark.features.newer import encoded_newer
 from recsys_spark.features.sources import IDX
 from recsys_spark.interactions.index import next_index
 from recsys_spark.runs import Run
+from recsys_spark.training.artifact import load_learnt
 from recsys_spark.training.growth import Newer, save_grown
 
 
@@ -26,12 +27,15 @@ from recsys_spark.training.growth import Newer, save_grown
 def with_newer(run: Run, location: str) -> Iterator[str]:
     """Where the model lies that scores whom it can: itself, or within the block a copy that knows who came after it.
 
-    The copy has the users and items with an event by the run's date, encoded by what the model was trained on. Those whom
-    the model cannot score, or whose features do not fit `run.driver_bytes`, stay unknown to it, and a note says how many.
+    The copy has the users and items with an event by the run's date, encoded by what the artifact carries of features. Those
+    whom the model cannot score, or whose features do not fit `run.driver_bytes`, stay unknown to it, and a note says how many.
     O(parameters) on the driver, with TensorFlow, where there is anyone to add; else nothing is read but the two indices.
+
+    Raises:
+        UserError: what the artifact carries of features is damaged.
     """
     manifest = storage.load_manifest(location)
-    newer = {of: rows for of in _OF if (rows := _newer(run, manifest, of)) is not None}
+    newer = {of: rows for of in _OF if (rows := _newer(run, location, manifest, of)) is not None}
     if not newer:
         yield location
         return
@@ -46,7 +50,7 @@ def with_newer(run: Run, location: str) -> Iterator[str]:
 _OF: tuple[Of, ...] = ("item", "user")
 
 
-def _newer(run: Run, manifest: dict[str, Any], of: Of) -> Newer | None:
+def _newer(run: Run, location: str, manifest: dict[str, Any], of: Of) -> Newer | None:
     first = manifest["model"][f"n_{of}s"]
     interactions = run.tables.read_slice("interactions", {c.AS_OF_DATE: run.as_of})
     end = next_index(interactions, IDX[of])
@@ -58,8 +62,14 @@ def _newer(run: Run, manifest: dict[str, Any], of: Of) -> Newer | None:
     if of not in manifest.get("scoring", {}).get("from_content", ()):
         run.notes.append(f"{many}, which cannot score them")
         return None
+    known = load_learnt(location, manifest)
+    if known is None:
+        run.notes.append(
+            f"{many}, which does not carry what it knows of features: run jobs/train.py to have them scored"
+        )
+        return None
     try:
-        found = _collected(run, encoded_newer(run, of, Origin.of(manifest), first, end), of, first, end)
+        found = _collected(run, encoded_newer(run, of, manifest["fit"], known, first, end), of, first, end)
     except UserError as error:
         run.notes.append(f"{many}, and are not scored by their features: {error}")
         return None

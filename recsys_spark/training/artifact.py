@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -12,6 +14,8 @@ from recsys_spark.errors import UserError
 from recsys_spark.settings import Config
 
 FORMAT: Final = 1
+LEARNT: Final = "learnt.json"
+CHECKSUM: Final = "learnt"  # in the manifest, SHA-256; artifacts of releases before they carried the file have none
 _MEANING: Final = ("dataset", "ingest", "interactions", "split", "features", "examples", "model", "training")
 
 
@@ -47,9 +51,35 @@ def meaning_of(config: Config) -> str:
     return config.digest(*_MEANING)
 
 
-def save_artifact(location: str, manifest: Mapping[str, Any], weights_from: str) -> None:
-    """Write an artifact whose weights are those of a checkpoint's folder."""
-    storage.save_folder(location, {"format": FORMAT, **manifest}, storage.load_arrays(weights_from))
+def save_artifact(
+    location: str, manifest: Mapping[str, Any], weights_from: str, learnt: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    """Write an artifact whose weights are those of a checkpoint's folder.
+
+    Args:
+        learnt: what encodes the features of users and items that the model takes, see `features.knowledge`.
+    """
+    content = json.dumps(list(learnt)).encode()
+    whole = {"format": FORMAT, **manifest, CHECKSUM: hashlib.sha256(content).hexdigest()}
+    storage.save_folder(location, whole, storage.load_arrays(weights_from), {LEARNT: content})
+
+
+def load_learnt(location: str, manifest: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """What an artifact carries of the features of users and items; None of one from before artifacts carried it.
+
+    Raises:
+        UserError: the file is gone, or is not as it was written.
+    """
+    if CHECKSUM not in manifest:
+        return None
+    content = storage.read_file(storage.join(location, LEARNT))
+    if content is None or hashlib.sha256(content).hexdigest() != manifest[CHECKSUM]:
+        raise UserError(
+            f"{storage.join(location, LEARNT)} is {'missing' if content is None else 'damaged'}, by which the model encodes "
+            "newer users and items: put back a copy of the file as it was written, or run jobs/train.py again"
+        )
+    known: list[dict[str, Any]] = json.loads(content)
+    return known
 
 
 def hold_against(

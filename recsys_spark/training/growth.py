@@ -12,6 +12,7 @@ import numpy.typing as npt
 from recsys_spark import storage
 from recsys_spark.feature_settings import Of
 from recsys_spark.models import build_model
+from recsys_spark.training.artifact import CHECKSUM
 from recsys_spark.training.checkpoint import CATALOGUE
 
 
@@ -52,7 +53,8 @@ def save_grown(location: str, target: str, newer: Mapping[Of, Newer]) -> None:
     arrays = {name: np.asarray(variable) for name, variable in zip(names, model.weights, strict=True)}
     if CATALOGUE in saved:
         arrays[CATALOGUE] = np.asarray(model.catalogue())
-    kept = {key: value for key, value in manifest.items() if key != "arrays"}
+    # a copy lives for one job and grows no further, so that it carries no knowledge of features
+    kept = {key: value for key, value in manifest.items() if key not in ("arrays", CHECKSUM)}
     storage.save_folder(target, {**kept, "model": spec, "grown_from": location}, arrays)
 
 

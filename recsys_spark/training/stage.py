@@ -17,7 +17,8 @@ from pyspark.sql import functions as F
 
 from recsys_spark import storage
 from recsys_spark.errors import MissingTableError, TrainingError
-from recsys_spark.features.contexts import knowledge
+from recsys_spark.features.context_sources import CONTEXT
+from recsys_spark.features.knowledge import knowledge, those_of
 from recsys_spark.feed.shards import plan_epoch
 from recsys_spark.interactions.index import index_ids
 from recsys_spark.retriever import retriever_config
@@ -138,7 +139,7 @@ def train_fit(
 def _publish(run: Run, fit: Fit, version: str, trained: Trained, vouching: Fitted | None) -> None:
     """Save the artifact under a folder of this run's own, then enter it in `models`: readers see all of it or none."""
     config, path = run.config, storage.join(run.artifacts, "models", version, run.run_id)
-    outcome = trained.outcome
+    outcome, known = trained.outcome, knowledge(run, fit, config.model.chosen.sides)
     best = outcome.history[outcome.best_epoch - 1]
     evaluated_by = version if fit == "evaluate" else vouching.version if vouching else None
     folded = _folding(run, fit, outcome)
@@ -150,7 +151,7 @@ def _publish(run: Run, fit: Fit, version: str, trained: Trained, vouching: Fitte
         "started_from": trained.earlier.version if trained.earlier else None,
         "model": dataclasses.asdict(trained.job.model) | {"settings": dict(trained.job.model.settings)},
         "scoring": dict(outcome.scoring),
-        "context": knowledge(run, fit) if "context" in config.model.chosen.sides else [],
+        "context": those_of(known, CONTEXT),
         "training": config.training.model_dump(),
         "features": config.features.model_dump(mode="json"),
         "versions": dict(run.tables.versions_read),
@@ -164,7 +165,7 @@ def _publish(run: Run, fit: Fit, version: str, trained: Trained, vouching: Fitte
         "config_hash": config.digest(),
         "run_id": run.run_id,
     }
-    save_artifact(path, manifest, outcome.weights)
+    save_artifact(path, manifest, outcome.weights, those_of(known, "user", "item"))
     row = (
         version,
         config.model.name,

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
-from typing import Any
 
 from recsys_spark import columns as c
-from recsys_spark.bounded import collect_rows
+from recsys_spark.errors import UserError
+from recsys_spark.features.context_sources import CONTEXT
+from recsys_spark.features.knowledge import knowledge, those_of
 from recsys_spark.interactions.index import index_ids
 from recsys_spark.nights import models_before
 from recsys_spark.runs import Run
 from recsys_spark.settings import Fit
-from recsys_spark.spark_errors import SparkFailure
 from recsys_spark.storage import load_manifest
-from recsys_spark.tables import SliceKey
+from recsys_spark.training.artifact import load_learnt
 from recsys_spark.training.job import Job
-
-_LEARNT = (c.VOCABULARY, c.MEAN, c.STD, c.IDF, c.SEED, c.FIRST, c.LENGTH, c.SIZE)
 
 
 @dataclass(frozen=True)
@@ -34,7 +30,7 @@ def earlier_model(run: Run, fit: Fit) -> EarlierModel | None:
     """The newest model of the same fit and configuration from before the run's date; None, and a note, where none will do.
 
     An evaluate fit goes on from an evaluate fit, which knows nothing of what is held out now: its own train part ended
-    earlier. It will not do where declared features have been learnt otherwise since: their codes mean other values then.
+    earlier. It will not do where the features that it takes have been learnt otherwise since: their codes mean other values.
     """
     rows = models_before(run, fit)
     if not rows:
@@ -44,9 +40,9 @@ def earlier_model(run: Run, fit: Fit) -> EarlierModel | None:
     if load_manifest(earlier.path).get("index", index_ids(run.tables)) != index_ids(run.tables):
         run.notes.append(f"{fit} fit: trained from scratch, {earlier.version} was trained on another index")
         return None
-    if run.config.features.declared and not _knows_the_same(run, fit, load_manifest(earlier.path)):
+    if run.config.features.declared and not _knows_the_same(run, fit, earlier):
         run.notes.append(
-            f"{fit} fit: trained from scratch, what is learnt of the features is not what {earlier.version} knew"
+            f"{fit} fit: trained from scratch, {earlier.version} is not known to have learnt the same of the features"
         )
         return None
     run.notes.append(f"{fit} fit: went on from {earlier.version}")
@@ -62,23 +58,13 @@ def warm_job(job: Job, earlier: EarlierModel, epochs: int) -> Job:
     )
 
 
-def _knows_the_same(run: Run, fit: Fit, manifest: Mapping[str, Any]) -> bool:
-    now: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: fit}
-    then: SliceKey = {c.AS_OF_DATE: date.fromisoformat(manifest["as_of_date"]), c.FIT: fit}
-    version = manifest["versions"].get("feature_specs")
-    if version is None:
-        return False
+def _knows_the_same(run: Run, fit: Fit, earlier: EarlierModel) -> bool:
+    """Whether an earlier model encodes the features that it takes as the fit does now."""
+    now, manifest = knowledge(run, fit, run.config.model.chosen.sides), load_manifest(earlier.path)
+    if not now:
+        return True
     try:
-        learnt = [
-            {row[c.FEATURE]: tuple(row.asDict().get(name) for name in _LEARNT) for row in rows}
-            for rows in (
-                collect_rows(frame, "what was learnt of features", run.config.run.driver_bytes)
-                for frame in (
-                    run.tables.read_slice("feature_specs", now),
-                    run.tables.read_version("feature_specs", version, then),
-                )
-            )
-        ]
-    except SparkFailure:  # vacuumed since
+        then = load_learnt(earlier.path, manifest)
+    except UserError:  # damaged: what is trained now is whole again
         return False
-    return learnt[0] == learnt[1]
+    return then == those_of(now, "user", "item") and manifest["context"] == those_of(now, CONTEXT)

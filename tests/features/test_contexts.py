@@ -17,7 +17,8 @@ from recsys_spark.errors import UserError
 from recsys_spark.examples import stage as examples
 from recsys_spark.features import stage as features
 from recsys_spark.features.context_sources import of_context, values_of_events, values_of_users
-from recsys_spark.features.contexts import knowledge, learnt_of, packed
+from recsys_spark.features.contexts import packed
+from recsys_spark.features.knowledge import knowledge, learnt_of
 from recsys_spark.interactions import stage as index
 from recsys_spark.models import build_model
 from recsys_spark.models.users import Users
@@ -122,7 +123,7 @@ def test_windows_carry_the_context_of_each_next_item(made: Run) -> None:
 
 
 def test_at_scoring_the_given_context_and_the_users_own_recency(made: Run) -> None:
-    learnt = learnt_of(json.loads(json.dumps(knowledge(made, "evaluate"))))
+    learnt = learnt_of(json.loads(json.dumps(knowledge(made, "evaluate", ("context",)))))
     declared = of_context(made.config.features)
     row = [(0, START + timedelta(hours=57), 3)]
     users = made.spark.createDataFrame(row, "user_idx int, event_time timestamp, frequency int")
@@ -143,7 +144,7 @@ def test_at_scoring_the_given_context_and_the_users_own_recency(made: Run) -> No
 
 def test_lists_are_of_the_context_that_they_are_made_for(made: Run, tmp_path: Path) -> None:
     """From the configuration by way of `in_context` to the lists of an artifact's scorer."""
-    known, n_users = json.loads(json.dumps(knowledge(made, "evaluate"))), 6
+    known, n_users = json.loads(json.dumps(knowledge(made, "evaluate", ("context",)))), 6
     side = {"context_side": [one.spec for one in learnt_of(known)], "bar_window": False, "length": LENGTH}
     settings = chosen_of("gru4rec").arguments() | side
     model = randomly_weighted(build_model("gru4rec", settings, USERS, ITEMS), spread=1.0)

@@ -18,13 +18,17 @@ from pyspark.sql import SparkSession
 from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
 from recsys_spark.features import stage as features
+from recsys_spark.features.knowledge import knowledge, those_of
 from recsys_spark.features.learning import learn
-from recsys_spark.features.newer import Origin, encoded_newer
+from recsys_spark.features.newer import encoded_newer
 from recsys_spark.features.sources import ATTRIBUTES, INDEX, values
 from recsys_spark.features.spec import FeatureSpec, feature_specs
 from recsys_spark.interactions import stage as index
 from recsys_spark.runs import Run
-from recsys_spark.schemas import EVENTS, ITEM_ATTRIBUTES, ITEM_FEATURES, USER_ATTRIBUTES, USER_FEATURES
+from recsys_spark.schemas import EVENTS, FEATURE_SPECS, ITEM_ATTRIBUTES, ITEM_FEATURES, USER_ATTRIBUTES, USER_FEATURES
+from recsys_spark.storage import save_folder
+from recsys_spark.training.artifact import save_artifact
+from recsys_spark.training.warm import EarlierModel, _knows_the_same
 from tests.frames import START, events
 
 EVALUATE = ["split.kind=time", "split.validation_days=1", "split.test_days=1", "examples.fits=[evaluate]"]
@@ -67,8 +71,8 @@ def make(indexed: Path, make_run: Callable[..., Run], tmp_path: Path) -> Callabl
     """`make(GENDER, AGE, ...)`: a run of the features stage that declares these."""
     shutil.copytree(indexed, tmp_path / "root")
 
-    def declaring(*declared: dict[str, Any], fits: str = "[evaluate]", seed: int = 42) -> Run:
-        settings = [*EVALUATE[:3], f"examples.fits={fits}", f"run.seed={seed}"]
+    def declaring(*declared: dict[str, Any], fits: str = "[evaluate]", seed: int = 42, model: str = "two_tower") -> Run:
+        settings = [*EVALUATE[:3], f"examples.fits={fits}", f"run.seed={seed}", f"model.name={model}"]
         settings.append(f"features.declared={json.dumps(declared)}")
         return make_run("features", *settings)
 
@@ -188,6 +192,9 @@ def test_a_vector_of_another_length_is_said_before_anything_is_written(make, tmp
         ({**AGE, "source": "events"}, LATER.format("events")),
         ({**PRICE, "source": "mean_value"}, LATER.format("mean_value")),
         ({**PRICE, "source": "users"}, LATER.format("users")),
+        # so that a vocabulary, which models carry, has no ids
+        ({**GENDER, "source": "user_id"}, r"user_attributes has no column `user_id`"),
+        ({**BRAND, "source": "item_id"}, r"item_attributes has no column `item_id`"),
         (
             {**GENRES, "source": "year"},
             r"`genres` is multi_hot, which `year` cannot be.*int; declare it as dense",
@@ -247,28 +254,61 @@ def test_a_declaration_that_does_not_hold_is_said_when_it_is_read(declared, mess
 
 
 @pytest.mark.slow
-def test_who_came_later_is_encoded_by_what_the_model_was_trained_on(make, tmp_path):
+def test_who_came_later_is_encoded_by_what_the_model_carries(make, tmp_path):
     image = vectors(tmp_path, ["i1", "i3", "other"], [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
-    declared = (GENRES, GENDER, AGE, BRAND, PRICE, JOB, TITLE, image, YEAR)
-    first = make(*declared)
+    first = make(GENRES, GENDER, AGE, BRAND, PRICE, JOB, TITLE, image, YEAR)
     features.run(first)
-    manifest = {
-        "as_of_date": first.as_of.isoformat(),
-        "fit": "evaluate",
-        "versions": {"feature_specs": first.tables.version("feature_specs")},
-        "features": {"sequence_length": 1, "declared": list(declared)},
-    }
+    carried = json.loads(json.dumps(knowledge(first, "evaluate", ("user", "item"))))  # as an artifact keeps it
+    assert [one["feature"]["name"] for one in those_of(carried, "user")] == ["gender", "age", "job"]
+    assert knowledge(first, "evaluate", ("user",)) == those_of(carried, "user")
+    assert [one["vocabulary"] for one in carried if one["vocabulary"]] == [
+        {"Drama": 2, "Comedy": 3},
+        {"F": 2},
+        {"B": 2},
+        {"baker": 2},
+    ]
     expected = {of: encoded(first, of)[2] for of in ("user", "item")}
 
     shutil.rmtree(tmp_path / "root" / "item_encoded")  # what is new is not looked up
     later = make(JOB, seed=7)  # and what is declared, learnt and drawn since is another thing
     features.run(later)
     assert set(specs(later)) == {"job"}
+    shutil.rmtree(tmp_path / "root" / "feature_specs")
     for of in ("user", "item"):
-        row = encoded_newer(later, of, Origin.of(manifest), 2, 3).collect()
+        row = encoded_newer(later, of, "evaluate", carried, 2, 3).collect()
         assert [one[f"{of}_idx"] for one in row] == [2]
         assert row[0].codes == expected[of][0]
         np.testing.assert_array_equal(row[0].numbers, expected[of][1])
-    manifest["versions"]["feature_specs"] = 999
-    with pytest.raises(UserError, match="version 999 of table `feature_specs`"):
-        encoded_newer(later, "item", Origin.of(manifest), 2, 3)
+
+
+def test_a_warm_start_needs_a_model_that_learnt_the_same_of_the_features_it_takes(make, tmp_path):
+    run = make(GENDER, BRAND)
+    rows = [
+        (run.as_of, "evaluate", name, of, "categorical", place, 0, 1, 3, {value: 2}, None, None, None, 42, 0, 0, 2)
+        for place, (name, of, value) in enumerate([("gender", "user", "F"), ("brand", "item", "B")])
+    ]
+    run.tables.append(FEATURE_SPECS, run.spark.createDataFrame(rows, FEATURE_SPECS.schema))
+    location, known = str(tmp_path / "artifact"), knowledge(run, "evaluate", ("user", "item"))
+    earlier = EarlierModel("m", location)
+    save_folder(str(tmp_path / "checkpoint"), {}, {"w": np.zeros(1)})
+
+    def knows(learnt: list[Any], context: list[Any]) -> bool:
+        save_artifact(location, {"context": context}, str(tmp_path / "checkpoint"), learnt)
+        return _knows_the_same(run, "evaluate", earlier)
+
+    assert not knows([known[0], {**known[1], "seed": 7}], [])
+    assert not knows([{**known[0], "vocabulary": {"M": 2}}, known[1]], [])
+    assert not knows(known[:1], [])
+    assert not knows(known, known[:1])
+    assert knows(known, [])
+    (tmp_path / "artifact" / "learnt.json").write_text("[]")
+    assert not _knows_the_same(run, "evaluate", earlier)
+    assert _knows_the_same(make(GENDER, BRAND, model="matrix_factorization"), "evaluate", earlier)  # takes none
+
+
+def test_a_feature_that_is_declared_since_is_named(make):
+    run = make(GENDER, JOB)
+    row = (run.as_of, "evaluate", "gender", "user", "categorical", 0, 0, 1, 3, {"F": 2}, *[None] * 3, 42, 0, 0, 2)
+    run.tables.append(FEATURE_SPECS, run.spark.createDataFrame([row], FEATURE_SPECS.schema))
+    with pytest.raises(UserError, match=r"feature `job` is new in features\.declared: run jobs/features\.py"):
+        knowledge(run, "evaluate", ("user",))

@@ -35,7 +35,16 @@ SMALL: dict[str, dict[str, Any]] = {
     "matrix_factorization": {"width": 4},
     "matrix_factorization bpr": {"width": 4, "loss_name": "bpr"},
     "matrix_factorization mse": {"width": 4, "loss_name": "mse"},
+    "matrix_factorization clicks": {"width": 4, "loss_name": "clicks"},
+    "neumf clicks": {"gmf_width": 4, "mlp_width": 4, "mlp_layers": [8, 4], "objective": "clicks"},
     "embedding_mlp": {"width": 4, "layers": [8], "objective": "implicit", "dropout": 0.0, "embedding_dropout": 0.0},
+    "embedding_mlp clicks": {
+        "width": 4,
+        "layers": [8],
+        "objective": "clicks",
+        "dropout": 0.0,
+        "embedding_dropout": 0.0,
+    },
     "softmax_dnn": {"width": 8, "layers": [8], "negatives": 8, "sampling": "uniform", "dropout": 0.0},
     "two_tower": {"width": 8, "layers": [8], "negatives": 16, "positions": 4, "temperature": 0.2},
     "din": {"width": 8, "attention_units": 4, "layers": [8], "positions": 4},
@@ -45,6 +54,7 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 SEQUENTIAL = ["softmax_dnn", "two_tower", "din", "gru4rec", "sasrec"]
 IN_ORDER = ["gru4rec", "sasrec"]
+TOWER = {"position": "tower", "codes": 4, "dropout": 0.0}
 SIDE = {
     of: [FeatureSpec("half", of, "categorical", 0, 1, 4), FeatureSpec("size", of, "dense", 0, 1, None)]
     for of in ("user", "item")
@@ -58,11 +68,14 @@ def chosen_of(name: str) -> Any:
 
 def make(name: str, **changes: Any) -> Any:
     """A small model with the configuration's other defaults."""
+    return build_model(name.split()[0], settings_of(name) | changes, USERS, ITEMS)
+
+
+def settings_of(name: str) -> dict[str, Any]:
+    """The settings of a small model, with what follows from its examples."""
     chosen = chosen_of(name)
-    settings = chosen.arguments() | {"seed": 3} | changes
-    if chosen.examples == "sequences":
-        settings["length"] = LENGTH
-    return build_model(name.split()[0], settings, USERS, ITEMS)
+    from_data = {"sequences": {"length": LENGTH}, "impressions": {"clicks": TOWER}}
+    return chosen.arguments() | {"seed": 3} | from_data.get(chosen.examples, {})
 
 
 def randomly_weighted(model: Any, spread: float = 0.3) -> Any:
@@ -92,6 +105,15 @@ def checkerboard(kind: str, rows: int, rng: np.random.Generator) -> dict[str, An
     if kind == "ratings":
         items = rng.integers(0, ITEMS, (rows, 1)).astype(np.int32)
         return {"user": users, "items": items, "value": (4.0 - 3.0 * ((items[:, 0] + users) % 2)).astype(np.float32)}
+    if kind == "impressions":
+        items = rng.integers(0, ITEMS, (rows, 1)).astype(np.int32)
+        clicked = ((items[:, 0] + users) % 2 == 0).astype(np.float32)
+        return {
+            "user": users,
+            "items": items,
+            "clicked": clicked,
+            "position": rng.integers(0, 4, rows).astype(np.int32),
+        }
     items = (2 * rng.integers(0, ITEMS // 2, (rows, 3)) + users[:, None] % 2).astype(np.int32)
     items[:, 1:] ^= 1
     value, converted = (4.0 - items[:, 0] % 2).astype(np.float32), (items[:, 0] < 4).astype(np.float32)
@@ -231,10 +253,7 @@ def test_the_same_seed_makes_the_same_weights(name: str) -> None:
 def test_an_artifacts_scorer_gives_what_the_model_gives(name: str, tmp_path: Any) -> None:
     model, batch = make(name), scoring_batch()
     trained(model, steps=3, kind=chosen_of(name).examples)
-    settings = chosen_of(name).arguments() | {"seed": 3}
-    if model.reads_history:
-        settings["length"] = LENGTH
-    spec = {"name": name.split()[0], "settings": settings, "n_users": USERS, "n_items": ITEMS}
+    spec = {"name": name.split()[0], "settings": settings_of(name), "n_users": USERS, "n_items": ITEMS}
     arrays = {f"{n:03d} {v.path}": np.asarray(v) for n, v in enumerate(model.weights)}
     arrays |= {CATALOGUE: np.asarray(model.catalogue())} if model.retrieves else {}
     manifest = {"format": 1, "model_version": "v", "model": spec, "scoring": dict(scoring_of(model))}
@@ -350,8 +369,8 @@ def test_every_kind_of_example_is_fed_as_its_models_take_it(name: str) -> None:
     layout = layout_of(kind, 2, LENGTH)
     block = tf.zeros((4, layout.width), tf.int32)
     batch = layout.batch(block)
-    said = {"rated_pairs": {"value", "converted"}, "ratings": {"value"}}.get(kind, set())
-    expected = {"user", "window" if kind == "sequences" else "items"} | said
+    beside = {"rated_pairs": {"value", "converted"}, "ratings": {"value"}, "impressions": {"clicked", "position"}}
+    expected = {"user", "window" if kind == "sequences" else "items"} | beside.get(kind, set())
     assert set(batch) == expected
     assert np.isfinite(model.training_loss(batch, tf.constant([1, 2], tf.int64)))
     if kind == "sequences":

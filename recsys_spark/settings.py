@@ -111,6 +111,11 @@ class Interactions(Section):
     max_core_rounds: Positive
     max_user_events: NotNegative
 
+    @property
+    def counts_by_type(self) -> bool:
+        """Whether events of some types are no taste, as impressions are: what a user had is what counts as positive then."""
+        return bool(self.positive_types)
+
 
 class Split(Section):
     kind: Literal["leave_last_one", "leave_last_two", "time", "random", "given"]

@@ -33,7 +33,6 @@ SETTINGS = {
     "training.learning_rate": 0.05,
     "evaluate.ks": "[5]",
     "recommend.n": 5,
-    "recommend.exclude_seen": "false",  # what was shown is an event too
     **OPEN_GATES,
 }
 

@@ -20,10 +20,17 @@ from recsys_spark.runs import Run
 from recsys_spark.transform import Transformer
 
 
-def eligible(interactions: DataFrame, features: DataFrame, as_of: date, active_days: int) -> DataFrame:
-    """`(user_idx, segment, seen)`: users with an event by the date (and lately, if so configured), with all that they had."""
+def eligible(
+    interactions: DataFrame, features: DataFrame, as_of: date, active_days: int, by_positives: bool
+) -> DataFrame:
+    """`(user_idx, segment, seen)`: users with an event by the date (and lately, if so configured), with all that they had.
+
+    Args:
+        by_positives: whether what they had only other events with, as what was shown to them, is none of it.
+    """
+    had = F.when(F.col(c.POSITIVES) > 0, F.col(c.ITEM_IDX)) if by_positives else F.col(c.ITEM_IDX)
     histories = interactions.groupBy(c.USER_IDX).agg(
-        F.array_sort(F.collect_list(c.ITEM_IDX)).alias(SEEN), F.max(c.LAST_TIME).alias(c.EVENT_TIME)
+        F.array_sort(F.collect_list(had)).alias(SEEN), F.max(c.LAST_TIME).alias(c.EVENT_TIME)
     )
     if active_days:
         histories = histories.where(~until(as_of - timedelta(days=active_days)))

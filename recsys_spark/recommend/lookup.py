@@ -104,8 +104,9 @@ def _by_model(path: str, user_idx: int, root: str, variant: str, as_of: Any, pop
     scores = scorer.all_scores(user)[0]
     known = popular[popular[c.ITEM_IDX] < scorer.n_items]
     scored = known.assign(**{c.SCORE: scores[known[c.ITEM_IDX].to_numpy()], c.REASON_CODE: MODEL})
-    had = read(root, "interactions", field(c.USER_IDX) == user_idx, [c.ITEM_IDX], as_of_date=as_of)[c.ITEM_IDX]
-    seen = scored[c.ITEM_IDX].isin(had)
+    pairs = read(root, "interactions", field(c.USER_IDX) == user_idx, [c.ITEM_IDX, c.POSITIVES], as_of_date=as_of)
+    had = pairs[pairs[c.POSITIVES] > 0] if _made_by(root, variant)[0]["interactions"]["positive_types"] else pairs
+    seen = scored[c.ITEM_IDX].isin(had[c.ITEM_IDX])
     if _excludes_seen(root, variant):
         scored = scored[~seen]
     else:
@@ -121,7 +122,7 @@ def _latest(root: str, as_of: Any, user_idx: int, n_items: int) -> list[int]:
 
 def _excludes_seen(root: str, variant: str) -> bool:
     """Whether the run that made the published lists left out what users had."""
-    return bool(_made_by(root, variant)[0]["exclude_seen"])
+    return bool(_made_by(root, variant)[0]["recommend"]["exclude_seen"])
 
 
 def _is_filtered(root: str, variant: str) -> bool:
@@ -130,19 +131,19 @@ def _is_filtered(root: str, variant: str) -> bool:
         return False
     config, read = _made_by(root, variant)
     by_tables = {"item_availability", "blocked_pairs"} & {name for name, _ in read}
-    return bool(by_tables) or any(config.get("filters", {}).values())
+    return bool(by_tables) or any(config["recommend"].get("filters", {}).values())
 
 
 def _made_by(root: str, variant: str) -> tuple[dict[str, Any], list[tuple[str, int]]]:
-    """`recommend` of the configuration, and the versions read, of the run that made the published lists, as in `runs`."""
+    """The configuration, and the versions read, of the run that made the published lists, as in `runs`."""
     import yaml
 
     published = read(root, "recommendations_current", field(c.VARIANT) == variant, [c.RUN_ID])
     run_ids = published[c.RUN_ID].dropna().head(1).tolist()
     if not run_ids:
-        return {"exclude_seen": True}, []
+        return {"recommend": {"exclude_seen": True}, "interactions": {"positive_types": []}}, []
     runs = read(root, "runs", field(c.RUN_ID) == run_ids[0], ["config", "versions_read"])
-    return yaml.safe_load(runs["config"].iloc[0])["recommend"], list(runs["versions_read"].iloc[0])
+    return yaml.safe_load(runs["config"].iloc[0]), list(runs["versions_read"].iloc[0])
 
 
 def _reasons(root: str, rows: pd.DataFrame) -> list[str]:

@@ -134,7 +134,7 @@ def _users(run: Run, interactions: DataFrame, features: DataFrame, path: str, re
     by_history = any(name in config.candidates.sources for name in (CO_OCCURRENCE, REPEAT))
     by_history |= any(manifest.get("scoring", {}).get("history", 0) for manifest in manifests)
     contexts: list[Any] = [manifest["context"] for manifest in manifests if manifest.get("context")]
-    users = eligible(interactions, features, run.as_of, config.active_days)
+    users = eligible(interactions, features, run.as_of, config.active_days, run.config.interactions.counts_by_type)
     users = users.transform(with_latest_items(run, by_history)).transform(
         in_context(run, features, contexts[0] if contexts else [])
     )

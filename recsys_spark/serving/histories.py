@@ -61,7 +61,9 @@ def _known_to(run: Run, model: dict[str, Any]) -> DataFrame:
     """Users as `recommend` reads them."""
     interactions = run.tables.read_slice("interactions", {c.AS_OF_DATE: run.as_of})
     features = run.tables.read_slice("user_features", {c.AS_OF_DATE: run.as_of, c.FIT: "production"})
-    users = eligible(interactions, features, run.as_of, run.config.recommend.active_days)
+    config = run.config
+    by_type = config.interactions.counts_by_type
+    users = eligible(interactions, features, run.as_of, config.recommend.active_days, by_type)
     users = users.transform(with_latest_items(run, True)).transform(in_context(run, features, model["context"]))
     return users.transform(with_filters(run)).drop(c.SEGMENT).transform(_with_side(run, model))
 

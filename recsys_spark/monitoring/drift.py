@@ -14,7 +14,7 @@ from recsys_spark.bounded import collect_aggregate
 from recsys_spark.monitoring.measures import Figure
 from recsys_spark.monitoring.windows import NOW, REFERENCE
 from recsys_spark.publish.gates import stability_index
-from recsys_spark.recommend.reasons import POPULAR, POPULAR_SEGMENT
+from recsys_spark.recommend.publish import is_fallback
 
 _QUANTILES: Final = [place / 10 for place in range(1, 10)]  # of what is a number: the deciles of the reference
 _MOST_GROUPS: Final = 20  # of what is none: the largest of the reference ...
@@ -65,7 +65,7 @@ def score_drift(now: DataFrame, earlier: DataFrame, by_same_model: bool, limit: 
     Scores of one model hardly move, those of a newly trained one do: the two have histories apart.
     """
     lists = now.withColumn(_KNOWN, F.lit(False)).unionByName(earlier.withColumn(_KNOWN, F.lit(True)))
-    scores = lists.where(~F.col(c.REASON_CODE).isin(POPULAR, POPULAR_SEGMENT)).select(
+    scores = lists.where(~is_fallback()).select(
         F.col(c.SCORE).cast("double").alias(c.EVENT_VALUE),
         F.col(_KNOWN).alias(REFERENCE),
         (~F.col(_KNOWN)).alias(NOW),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import rel_entr
 from scipy.stats import entropy
 
-from recsys_spark.monitoring.drift import divergences, grouped
+from recsys_spark.monitoring.drift import divergences, grouped, score_drift
 
 COUNTS = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=2, max_size=12)
 
@@ -40,6 +40,16 @@ def test_the_same_shares_have_not_moved():
     psi, js = divergences("score", "", ([50, 30, 20], [500, 300, 200]))
     assert (psi.metric, psi.n, js.metric) == ("score_psi", 1000, "score_js")
     assert js.value == pytest.approx(0.0, abs=1e-12) and psi.value < 1e-4
+
+
+def test_scores_of_fallback_do_not_count_whatever_its_reason(spark):
+    def lists(fallback: float):
+        rows = [(0.1 * place, "model", ["model"]) for place in range(1, 11)]
+        rows += [(fallback, "recent_popular", ["recent_popular", "popular"]), (fallback, "repeat", ["popular"])]
+        return spark.createDataFrame(rows, "score double, reason_code string, sources array<string>")
+
+    psi, _ = score_drift(lists(0.05), lists(50.0), by_same_model=True, limit=1 << 20)
+    assert (psi.n, psi.value) == (10, pytest.approx(0.0, abs=1e-12))
 
 
 def test_small_groups_are_one():

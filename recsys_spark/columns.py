@@ -113,7 +113,11 @@ MODEL_VERSION = "model_version"
 BECAUSE = "because"
 AVAILABLE_FROM = "available_from"
 AVAILABLE_TO = "available_to"
+STAGE = "stage"
 STEP = "step"
+ROWS_IN = "rows_in"
+ROWS_OUT = "rows_out"
+REMOVED = "removed"
 
 # models
 STARTED_FROM = "started_from"

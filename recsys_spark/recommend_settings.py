@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from recsys_spark.config_base import NotNegativeNumber, Positive, PositiveNumber, Section
+from recsys_spark.config_base import NotNegative, NotNegativeNumber, Positive, PositiveNumber, Section, Share
 
 CandidateSource = Literal["model", "retriever", "co_occurrence", "recent_popular", "new_items", "repeat"]
 
@@ -19,6 +19,8 @@ class CandidateSettings(Section):
     hnsw_links: Annotated[int, Field(ge=2, le=512)]
     hnsw_construction: Positive
     hnsw_search: Positive
+    hnsw_recall: Share
+    hnsw_recall_users: NotNegative
     latest: Positive
     neighbours: Positive
     counted: Annotated[int, Field(gt=0, le=1000)]

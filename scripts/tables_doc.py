@@ -233,8 +233,18 @@ LEFT JOIN item_attributes AS a ON a.item_id = r.item_id
 WHERE r.variant = 'default' AND r.user_id = '1'
 ORDER BY r.rank""",
     ),
+    "recommend_counts": (
+        "What each step of recommend took in and gave out ([recommend.md](recommend.md#counts)): of the lists that the run made, "
+        "not of those it kept. A run replaces its date and variant.",
+        """\
+SELECT stage, step, users, rows_in, rows_out, removed
+FROM recommend_counts
+WHERE variant = 'default' AND as_of_date = (SELECT MAX(as_of_date) FROM recommend_counts)
+ORDER BY position""",
+    ),
     "rerank_effects": (
-        "What each step of [re-ranking](reranking.md) does to the lists, on validation. A run replaces its date and variant.",
+        "What each step of [re-ranking](reranking.md) does to the lists, on validation, and what groups of items the "
+        "date's own lists show. A run replaces its date and variant.",
         """\
 SELECT step, metric, segment, value
 FROM rerank_effects

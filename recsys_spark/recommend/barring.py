@@ -17,16 +17,20 @@ Longs = npt.NDArray[np.int64]
 
 # why an item is barred for everyone, as bits of `Catalogue.barred`
 FOR_EVERYONE: Final = {"without_event": 1, "unavailable": 2, "blocked_category": 4}
+# filters of a user's own, as they are counted
+BY_PAIRS: Final = "blocked_pairs"
+BY_HISTORY: Final = "seen"
 
 
 @dataclass(frozen=True)
 class Catalogue:
     """What bars items: `barred` (n_items,), bits of `FOR_EVERYONE`; `rules` (n_items,), a bit a rule, which bars the item for
-    users with the same bit. Nine bytes an item.
+    users with the same bit. Nine bytes an item. `rule_names` are by bit, the lowest first.
     """
 
     barred: npt.NDArray[np.uint8]
     rules: Longs
+    rule_names: tuple[str, ...] = ()
 
     @classmethod
     def open(cls) -> Catalogue:
@@ -81,6 +85,18 @@ class Barred:
                 allowed &= ~within(items, own)
         return allowed
 
+    def why(self, rows: npt.NDArray[np.intp], items: Ints, seen_too: bool = False) -> dict[str, Bools]:
+        """By the filter's name, which of some entries it bars: items (E,) of the users at these rows (E,) of the block."""
+        catalogue, none = self._catalogue, np.zeros(len(items), np.bool_)
+        for_everyone = catalogue.barred[items] if catalogue.bars_any else none
+        for_some = catalogue.rules[items] & self._rules[rows] if catalogue.bars_any else none.astype(np.int64)
+        found = {name: for_everyone & bit != 0 for name, bit in FOR_EVERYONE.items()}
+        found |= {f"rule_{name}": for_some >> place & 1 != 0 for place, name in enumerate(catalogue.rule_names)}
+        found[BY_PAIRS] = _among(rows, items, self._pairs)
+        if self._seen is not None and not seen_too:
+            found[BY_HISTORY] = _among(rows, items, self._seen)
+        return found
+
     def allows_of(self, row: int, item: int) -> bool:
         """Whether one user may ever be shown one item, seen or not."""
         if self._catalogue.bars_any and self._of_mask(row)[0][item]:
@@ -101,11 +117,15 @@ class Barred:
 
 def within(items: Ints, of_users: Ragged) -> Bools:
     """Which places of rows (U, W) hold an item of the row's own list; -1 is in none."""
+    return _among(np.arange(len(items))[:, None], items, of_users) & (items >= 0)
+
+
+def _among(rows: npt.NDArray[np.intp], items: Ints, of_users: Ragged) -> Bools:
+    """Which items are in the own lists of the users at these rows, which broadcast with them."""
     indptr, own = of_users
     width = 1 + max(int(items.max(initial=0)), int(own.max(initial=0)))
-    rows = np.repeat(np.arange(len(items), dtype=np.int64), np.diff(indptr))
-    keys = np.arange(len(items), dtype=np.int64)[:, None] * width + items
-    return np.isin(keys, rows * width + own) & (items >= 0)
+    owners = np.repeat(np.arange(len(indptr) - 1, dtype=np.int64), np.diff(indptr))
+    return np.isin(rows.astype(np.int64) * width + items, owners * width + own)
 
 
 def ragged_of(column: Any) -> Ragged:

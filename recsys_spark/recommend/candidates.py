@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, time, timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 from pyspark import Broadcast
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
@@ -23,9 +23,10 @@ from recsys_spark.recommend import approximate
 from recsys_spark.recommend.barring import Catalogue
 from recsys_spark.recommend.blocks import blocks
 from recsys_spark.recommend.co_occurrence import neighbours
+from recsys_spark.recommend.counts import Counts
 from recsys_spark.recommend.fallback import popular, with_everyone
 from recsys_spark.recommend.proposals import Neighbours, Ranked
-from recsys_spark.recommend.reasons import BITS, CO_OCCURRENCE, NEW_ITEMS, RECENT_POPULAR, REPEAT, RETRIEVER
+from recsys_spark.recommend.reasons import CO_OCCURRENCE, NEW_ITEMS, RECENT_POPULAR, REPEAT, RETRIEVER
 from recsys_spark.recommend.sources import Sources, candidates_of, depth
 from recsys_spark.runs import Run
 from recsys_spark.schemas import CANDIDATES
@@ -49,7 +50,6 @@ def sources_of(run: Run, model: str, retriever: str, interactions: DataFrame, fe
         retriever: where the model lies that retrieves, empty without such a source.
     """
     config, limit = run.config.recommend.candidates, run.config.run.driver_bytes
-    end = datetime.combine(run.as_of + timedelta(days=1), time(), tzinfo=UTC)
     quotas: Mapping[str, int] = {str(name): quota for name, quota in config.sources.items()}
     exact = RETRIEVER not in quotas or config.index == "exact"
     return Sources(
@@ -62,7 +62,6 @@ def sources_of(run: Run, model: str, retriever: str, interactions: DataFrame, fe
         _neighbours(run, limit) if CO_OCCURRENCE in quotas else None,
         _recent(run, interactions, features, quotas[RECENT_POPULAR]) if RECENT_POPULAR in quotas else None,
         _new(run, interactions, quotas[NEW_ITEMS]) if NEW_ITEMS in quotas else None,
-        int(end.timestamp()),
         config.half_life_days,
     )
 
@@ -92,42 +91,37 @@ def check_retriever(run: Run, location: str, context: Sequence[object]) -> None:
         )
 
 
-def proposals(sources: Broadcast[Sources], known: Broadcast[Catalogue], most: int, exclude_seen: bool) -> Transformer:
+def proposals(
+    sources: Broadcast[Sources], known: Broadcast[Catalogue], most: int, exclude_seen: bool, counts: Counts
+) -> Transformer:
     """`(user_idx, segment, seen, items, times, rules, blocked)` -> `(user_idx, items, sources, because)`, a row a user.
 
     No shuffle; `most` users at a time. Memory a worker is the models, `Sources` and a block, whatever the number of users.
     """
 
     def propose(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        tally = counts.tally()
         for block in blocks(batches, most, known.value, exclude_seen):
-            found = candidates_of(block, sources.value)
+            found = candidates_of(block, sources.value, tally)
+            tally.end_block()
             there = found.items != NO_ITEM
             offsets = pa.array(np.concatenate([[0], np.cumsum(there.sum(axis=1))]), pa.int32())
             lists = [pa.ListArray.from_arrays(offsets, pa.array(values[there], pa.int32())) for values in found]
             users = block.batch.column(c.USER_IDX)
             yield pa.RecordBatch.from_arrays([users, *lists], schema=to_arrow_schema(_ROWS))
+        counts.put("candidates", tally)
 
     return lambda users: users.mapInArrow(propose, _ROWS)
 
 
 def write_candidates(run: Run, users: DataFrame, where: SliceKey, propose: Transformer) -> DataFrame:
-    """Replace the slice of `candidates`, count what each source proposed; `(user_idx, candidates, sources, because)`."""
+    """Replace the slice of `candidates`; `(user_idx, candidates, sources, because)` as they were written."""
     rows = users.transform(propose)
     for column, value in where.items():
         rows = rows.withColumn(column, F.lit(value))
     run.tables.replace(CANDIDATES, rows, where)
     written = run.tables.read(CANDIDATES.name, where)
-    names = run.config.recommend.candidates.sources
-    sums = [F.sum(F.size(F.filter(c.SOURCES, _has(BITS[name])))).alias(name) for name in names]
-    counted = written.agg(F.sum(F.size(c.ITEMS)).alias(c.CANDIDATES), *sums).head()
-    assert counted is not None
-    run.counts[c.CANDIDATES] = counted[c.CANDIDATES] or 0
-    run.counts |= {f"candidates_{name}": counted[name] or 0 for name in names}
     return written.select(c.USER_IDX, F.col(c.ITEMS).alias(c.CANDIDATES), c.SOURCES, c.BECAUSE)
-
-
-def _has(bit: int) -> Callable[[Column], Column]:
-    return lambda bits: bits.bitwiseAND(bit) != 0
 
 
 def _index(retriever: str, run: Run) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -27,15 +27,20 @@ from recsys_spark.recommend.item_facts import facts_of_items, hold_vectors, with
 from recsys_spark.recommend.list_figures import category_diversity, gini, list_ndcg, vector_diversity
 from recsys_spark.recommend.rerank import ItemFacts, RerankPolicy, Scored, policy_of, rerank, steps_of
 from recsys_spark.recommend.scorer import load_scorer
+from recsys_spark.recommend.tally import BEFORE, PUBLISHED, Tally
 from recsys_spark.runs import Run
 from recsys_spark.schemas import RERANK_EFFECTS
 from recsys_spark.tables import SliceKey
 from recsys_spark.transform import in_sample
 
 SCORES: Final = "scores"
+NIGHT, OF_PUBLISHED = "night", "published"  # of the date's own lists: the model's best n, and as they are written
 NDCG, DIVERSITY, CATEGORY_DIVERSITY = "ndcg", "diversity", "category_diversity"
 COVERAGE, GINI = "coverage", "gini"
 _SEEN: Final = "seen"
+
+Figure = tuple[int, str, str, float, int]  # step, metric, segment, value, users
+_Row = tuple[Any, ...]  # of `rerank_effects`
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,17 @@ class Measuring:
     block_users: int
 
 
-def measure_effects(run: Run) -> None:
-    """Write the effects of the steps, one on top of the other, if there is an evaluate fit and a step is on or groups are named.
+class Night(NamedTuple):
+    """What the tasks that made the date's own lists counted, the groups whose exposure they counted, and the model's version."""
+
+    counted: Tally
+    groups: Sequence[str]
+    version: str
+
+
+def measure_effects(run: Run, night: Night | None = None) -> None:
+    """Write the effects of the steps, one on top of the other, if there is an evaluate fit and a step is on or groups are named;
+    and with them what the groups were given by the date's own lists.
 
     The lists are those of the newest evaluate fit up to the date, for about `recommend.rerank.effects_users` users with
     validation items whom it knows; their train items are left out where `recommend.exclude_seen` says so. Contexts are not
@@ -60,13 +74,23 @@ def measure_effects(run: Run) -> None:
     Raises:
         UserError: a table or its slice is missing, or an array of the items does not fit `run.driver_bytes`.
     """
-    config = run.config.recommend
-    steps = steps_of(config.rerank)
-    if not config.rerank.effects_users or not (steps or config.rerank.exposure.group):
-        return
-    fit = _evaluate_fit(run)
+    rerank, rows = run.config.recommend.rerank, list[_Row]()
+    steps = steps_of(rerank)
+    if rerank.effects_users and (steps or rerank.exposure.group):
+        rows += _on_validation(run, steps)
+    if night is not None:
+        rows += _of_night(run, night, len(steps) + 1)
+    if rows:
+        where: SliceKey = {c.AS_OF_DATE: run.as_of, c.VARIANT: run.config.recommend.variant}
+        effects = run.spark.createDataFrame(rows, RERANK_EFFECTS.schema)
+        run.counts["rerank_effects"] = run.tables.replace(RERANK_EFFECTS, effects, where)
+
+
+def _on_validation(run: Run, steps: Sequence[str]) -> list[_Row]:
+    """Rows of `rerank_effects` of the newest evaluate fit, none without one."""
+    config, fit = run.config.recommend, _evaluate_fit(run)
     if fit is None:
-        return
+        return []
     facts = facts_of_items(run, fit[c.AS_OF_DATE], "evaluate")
     policy = policy_of(config.rerank, facts.group_names, run.seed, run.as_of.toordinal())
     manifest = storage.load_manifest(fit["path"])
@@ -82,7 +106,24 @@ def measure_effects(run: Run) -> None:
     finally:
         sums.unpersist()
         shared.unpersist()
-    _write(run, figures, policy, fit[c.MODEL_VERSION])
+    _tell(run, figures, (SCORES, *policy.steps))
+    return _rows(run, figures, (SCORES, *policy.steps), fit[c.MODEL_VERSION])
+
+
+def _of_night(run: Run, night: Night, first: int) -> list[_Row]:
+    """Rows of the groups' exposure in the date's own lists, before re-ranking and as they are written."""
+    counted = night.counted
+    if not counted.lists:
+        return []
+    before, after = (dict(zip(night.groups, counted.shares(place), strict=True)) for place in (BEFORE, PUBLISHED))
+    shown = ", ".join(f"{name} {before[name]:.4f} -> {after[name]:.4f}" for name in list(before)[:8])
+    run.notes.append(f"exposure in {counted.lists:,} lists, of the model's best and as published: {shown}")
+    figures = [
+        (place, EXPOSURE, name, float(share), counted.lists)
+        for place, shares in enumerate((before, after))
+        for name, share in shares.items()
+    ]
+    return _rows(run, figures, (NIGHT, OF_PUBLISHED), night.version, first)
 
 
 def _evaluate_fit(run: Run) -> Mapping[str, Any] | None:
@@ -155,9 +196,6 @@ def _add_block(sums: Sums, block: pa.RecordBatch, facts: ItemFacts, measuring: M
         sums.show(step, listed)
 
 
-Figure = tuple[int, str, str, float, int]  # step, metric, segment, value, users
-
-
 def _figures(run: Run, sums: DataFrame, facts: ItemFacts, policy: RerankPolicy, n_items: int) -> list[Figure]:
     """All finished figures: means of the users' ones, and what the exposure of the items comes to."""
     of_users = sums.where(F.col(c.ITEM_IDX).isNull()).groupBy(c.POSITION, c.METRIC)
@@ -189,16 +227,15 @@ def _of_items(exposure: Floats, facts: ItemFacts, n_items: int) -> Iterator[tupl
             yield EXPOSURE, name, float(given)
 
 
-def _write(run: Run, figures: list[Figure], policy: RerankPolicy, version: str) -> None:
-    names, variant, n = (SCORES, *policy.steps), run.config.recommend.variant, run.config.recommend.n
-    rows = [
-        (run.as_of, variant, names[step], step, metric, segment, n, value, users, version, run.run_id)
+def _rows(run: Run, figures: list[Figure], names: Sequence[str], version: str, first: int = 0) -> list[_Row]:
+    variant, n = run.config.recommend.variant, run.config.recommend.n
+    return [
+        (run.as_of, variant, names[step], first + step, metric, segment, n, value, users, version, run.run_id)
         for step, metric, segment, value, users in figures
     ]
-    where: SliceKey = {c.AS_OF_DATE: run.as_of, c.VARIANT: variant}
-    run.counts["rerank_effects"] = run.tables.replace(
-        RERANK_EFFECTS, run.spark.createDataFrame(rows, RERANK_EFFECTS.schema), where
-    )
+
+
+def _tell(run: Run, figures: list[Figure], names: Sequence[str]) -> None:
     for step, name in enumerate(names):
         own = {(metric, segment): value for at, metric, segment, value, _ in figures if at == step}
         shown = ", ".join(f"{' '.join(key).removesuffix(' all')} {own[key]:.4f}" for key in list(own)[:8])

@@ -14,7 +14,7 @@ from recsys_spark import columns as c
 from recsys_spark.bounded import collect_columns, collect_rows
 from recsys_spark.interactions.index import next_index
 from recsys_spark.interactions.split import end_of
-from recsys_spark.recommend.barring import FOR_EVERYONE, Catalogue
+from recsys_spark.recommend.barring import BY_HISTORY, BY_PAIRS, FOR_EVERYONE, Catalogue
 from recsys_spark.recommend.blocks import BLOCKED, RULES, SEEN
 from recsys_spark.recommend.rules import mask_of
 from recsys_spark.runs import Run
@@ -41,7 +41,8 @@ def catalogue(run: Run, interactions: DataFrame) -> Catalogue:
     marked = items.join(with_events, on=c.ITEM_IDX, how="left").withColumn(RULES, F.lit(0).cast("long"))
     marked = marked.withColumn(_BARRED, F.lit(0)).transform(_barred("without_event", F.col(_HOLDS).isNull()))
     marked = marked.transform(_by_attributes(run)).transform(_by_availability(run))
-    return _collected(marked, next_index(items, c.ITEM_IDX), run.config.run.driver_bytes)
+    names = tuple(rule.name for rule in run.config.recommend.filters.rules)
+    return _collected(marked, next_index(items, c.ITEM_IDX), names, run.config.run.driver_bytes)
 
 
 def _barred(name: str, holds: Column) -> Transformer:
@@ -87,7 +88,7 @@ def _by_availability(run: Run) -> Transformer:
     return mark
 
 
-def _collected(marked: DataFrame, n_items: int, limit: int) -> Catalogue:
+def _collected(marked: DataFrame, n_items: int, rule_names: tuple[str, ...], limit: int) -> Catalogue:
     some = marked.where((F.col(_BARRED) != 0) | (F.col(RULES) != 0)).persist()
     try:
         came = collect_columns(some, [c.ITEM_IDX, _BARRED, RULES], "items that filters are about", limit)
@@ -95,7 +96,7 @@ def _collected(marked: DataFrame, n_items: int, limit: int) -> Catalogue:
         some.unpersist()
     barred, rules = np.zeros(n_items, np.uint8), np.zeros(n_items, np.int64)
     barred[came[c.ITEM_IDX]], rules[came[c.ITEM_IDX]] = came[_BARRED], came[RULES]
-    return Catalogue(barred, rules)
+    return Catalogue(barred, rules, rule_names)
 
 
 def with_filters(run: Run) -> Transformer:
@@ -150,12 +151,12 @@ def effect(run: Run, users: DataFrame, known: Catalogue, popular: npt.NDArray[np
     groups = _groups(users, run.config.run.driver_bytes)
     total = sum(group[c.USERS] for group in groups)
     removed = {name: int((known.barred & bit != 0).sum()) * total for name, bit in FOR_EVERYONE.items()}
-    for place, rule in enumerate(config.filters.rules):
+    for place, name in enumerate(known.rule_names):
         about = sum(group[c.USERS] for group in groups if group[RULES] >> place & 1)
-        removed[f"rule_{rule.name}"] = int((known.rules >> place & 1).sum()) * about
-    removed["blocked_pairs"] = sum(group[c.USERS] * group[_BLOCKED_ITEMS] for group in groups)
+        removed[f"rule_{name}"] = int((known.rules >> place & 1).sum()) * about
+    removed[BY_PAIRS] = sum(group[c.USERS] * group[_BLOCKED_ITEMS] for group in groups)
     if config.exclude_seen:
-        removed[SEEN] = sum(group[_SEEN_ITEMS] for group in groups)
+        removed[BY_HISTORY] = sum(group[_SEEN_ITEMS] for group in groups)
     with_list = rows = 0
     for group in groups:
         left = int((~known.for_mask(group[RULES])[popular]).sum()) - group[_BLOCKED_ITEMS]

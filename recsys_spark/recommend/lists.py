@@ -19,6 +19,7 @@ from recsys_spark.models.selection import Floats, Ints
 from recsys_spark.ragged import NO_ITEM
 from recsys_spark.recommend.barring import Catalogue, within
 from recsys_spark.recommend.blocks import BLOCKED, RULES, SEEN, Block, blocks
+from recsys_spark.recommend.counts import Counts
 from recsys_spark.recommend.fallback import Popular
 from recsys_spark.recommend.item_facts import with_vectors
 from recsys_spark.recommend.pools import Pool, Sigmoid, of_candidates, reason_items, reasons_of, whole_catalogue
@@ -26,6 +27,7 @@ from recsys_spark.recommend.reasons import BITS, MODEL, POPULAR, POPULAR_SEGMENT
 from recsys_spark.recommend.rerank import ItemFacts, RerankPolicy, Scored, rerank
 from recsys_spark.recommend.scorer import load_scorer
 from recsys_spark.recommend.sources import Sources
+from recsys_spark.recommend.tally import BEFORE, POOL, PUBLISHED, RERANKING, Tally
 from recsys_spark.transform import Transformer
 
 REASON_ITEM: Final = "reason_item_idx"
@@ -84,6 +86,7 @@ def top_n_lists(
     known: Broadcast[Catalogue] | None = None,
     sources: Broadcast[Sources] | None = None,
     facts: Broadcast[ItemFacts] | None = None,
+    counts: Counts | None = None,
 ) -> Transformer:
     """`(user_idx, segment, seen array<int>, items array<int>)` -> lists in indices, N rows a user; `seen` is all that the
     user had, `items` the latest of it in order, for models that read that, and `context`, if there, what the user is
@@ -93,12 +96,12 @@ def top_n_lists(
     it cannot fill, what is popular in their segment, then overall. Where a user has had nearly everything, seen items fill
     the rest. What `known`, `rules` and `blocked` bar is in no list, which is shorter if too little is left. O(users x
     items) scores, or O(users x candidates), in blocks of `block_users`; memory is the model, what is broadcast, and one
-    block.
+    block. `counts` are told of each step.
     """
 
     def to_lists(users: DataFrame) -> DataFrame:
         return users.select([name for name in _READ if name in users.columns]).mapInArrow(
-            _lister(policy, popular, known, sources, facts), _LISTS
+            _lister(policy, popular, known, sources, facts, counts), _LISTS
         )
 
     return to_lists
@@ -110,29 +113,50 @@ def _lister(
     known: Broadcast[Catalogue] | None = None,
     sources: Broadcast[Sources] | None = None,
     facts: Broadcast[ItemFacts] | None = None,
+    counts: Counts | None = None,
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def make(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         catalogue = Catalogue.open() if known is None else known.value
-        of_items = None if facts is None else with_vectors(facts.value, policy.artifact)
+        proposing, of_items = None if sources is None else sources.value, None if facts is None else facts.value
+        if of_items is not None and policy.rerank is not None:
+            of_items = with_vectors(of_items, policy.artifact)
+        tally = Tally() if counts is None else counts.tally()
         for block in blocks(batches, policy.block_users, catalogue, policy.exclude_seen):
-            yield _block_of_lists(block, policy, popular.value, None if sources is None else sources.value, of_items)
+            yield _block_of_lists(block, policy, popular.value, proposing, of_items, tally)
+        if counts is not None:
+            counts.put("lists", tally)
 
     return make
 
 
 def _block_of_lists(
-    block: Block, policy: Policy, popular: Popular, sources: Sources | None, facts: ItemFacts | None = None
+    block: Block,
+    policy: Policy,
+    popular: Popular,
+    sources: Sources | None,
+    facts: ItemFacts | None,
+    tally: Tally,
 ) -> pa.RecordBatch:
     scorer = load_scorer(policy.artifact)
-    pool = whole_catalogue(scorer, block, policy.pool) if sources is None else of_candidates(scorer, block, sources)
+    pool = (
+        whole_catalogue(scorer, block, policy.pool, tally)
+        if sources is None
+        else of_candidates(scorer, block, sources, tally)
+    )
     scores = pool.scores if policy.calibration is None else pool.calibrated(policy.calibration)
     shown = best_first(block.batch.column(c.USER_IDX).to_numpy(), pool, scores, policy, facts)
+    if policy.rerank is not None:
+        tally.add(RERANKING, POOL, (pool.items[:, : policy.pool] >= 0).sum(axis=1), (shown[0] >= 0).sum(axis=1))
     lists = _listed(pool, *shown, (MODEL,) if sources is None else sources.quotas)
     if sources is None and not policy.exclude_seen:
         again = within(lists.items, block.seen)
         lists.reasons[again], lists.reason_items[again] = REPEAT, lists.items[again]
     for row in np.flatnonzero(lists.items[:, -1] < 0):
         _fill(lists, int(row), block, policy, popular)
+    if facts is not None:
+        tally.show(BEFORE, pool.items[:, : policy.n], facts.group)
+        tally.show(PUBLISHED, lists.items, facts.group)
+    tally.end_block()
     return _rows(block, lists)
 
 

@@ -19,6 +19,7 @@ from recsys_spark.recommend.proposals import Joined
 from recsys_spark.recommend.reasons import BITS, CO_OCCURRENCE, MODEL, POPULAR, REPEAT, RETRIEVER
 from recsys_spark.recommend.scorer import ModelScorer
 from recsys_spark.recommend.sources import Sources, candidates_of
+from recsys_spark.recommend.tally import SCORING, UNKNOWN, Tally
 
 _OWN: Final = BITS[RETRIEVER] | BITS[CO_OCCURRENCE] | BITS[REPEAT]  # sources that go by what the user had
 
@@ -68,20 +69,22 @@ class Pool(NamedTuple):
         return np.where(items >= 0, bits, 0), np.where(items >= 0, because, NO_ITEM)
 
 
-def whole_catalogue(scorer: ModelScorer, block: Block, most: int) -> Pool:
+def whole_catalogue(scorer: ModelScorer, block: Block, most: int, tally: Tally) -> Pool:
     """The model's `most` best of all items. O(U n_items) scores."""
     items, scores = best_by(scorer, block, most)
+    found = (items >= 0).sum(axis=1)
+    tally.add(SCORING, MODEL, np.where(found, scorer.n_items, 0), found)
     bits = np.where(items >= 0, BITS[MODEL], 0).astype(np.int32)
     return Pool(items, scores, bits, np.full_like(items, NO_ITEM), np.ones(len(items), np.bool_))
 
 
-def of_candidates(scorer: ModelScorer, block: Block, sources: Sources) -> Pool:
+def of_candidates(scorer: ModelScorer, block: Block, sources: Sources, tally: Tally) -> Pool:
     """The candidates, those of the batch or else proposed now, in the order of the model's scores. O(U C) scores.
 
     What is newer than the model is left out. Users whom the model does not know keep the order of the sources, with scores
     1, 1/2, 1/3, ..., and what no source took from their own history is marked as popular: it is fallback.
     """
-    found = _joined(block, sources)
+    found = _joined(block, sources, tally)
     users = users_of(block.batch, scorer.history, scorer.n_items)
     scores = np.full(found.items.shape, -np.inf, np.float32)
     known, width = scorer.knows(users), found.items.shape[1]
@@ -96,13 +99,17 @@ def of_candidates(scorer: ModelScorer, block: Block, sources: Sources) -> Pool:
     marked = found._replace(bits=np.where(for_anyone, found.bits | BITS[POPULAR], found.bits))
     items, bits, because = (np.take_along_axis(each, order, axis=1) for each in marked)
     best = np.take_along_axis(scores, order, axis=1)
-    return Pool(np.where(np.isneginf(best), NO_ITEM, items), best, bits, because, known)
+    items = np.where(np.isneginf(best), NO_ITEM, items)
+    for step, own in ((MODEL, known), (UNKNOWN, ~known)):
+        came, stayed = ((of >= 0).sum(axis=1) for of in (found.items, items))
+        tally.add(SCORING, step, came[own], stayed[own])
+    return Pool(items, best, bits, because, known)
 
 
-def _joined(block: Block, sources: Sources) -> Joined:
+def _joined(block: Block, sources: Sources, tally: Tally) -> Joined:
     column = column_of(block.batch, c.CANDIDATES)
     if column is None:
-        return candidates_of(block, sources)
+        return candidates_of(block, sources, tally)
     lists = [ragged_of(block.batch.column(name)) for name in (c.CANDIDATES, c.SOURCES, c.BECAUSE)]
     return Joined(*(padded(np.diff(indptr), values) for indptr, values in lists))
 

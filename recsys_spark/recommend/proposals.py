@@ -91,17 +91,21 @@ class Neighbours:
         )
 
 
-def repeated(own: Ragged, times: Ragged, until: int, half_life: float) -> Proposed:
+def repeated(own: Ragged, times: Ragged, half_life: float) -> Proposed:
     """Users' own items, by how often and how lately: each event counts 2 ** -(age / half_life). O(events log events).
+
+    Ages are taken from the user's last event: from any other moment all weights are multiplied alike, so the order is that of
+    every later date, to the last tie, and an old history does not sink to zeros.
 
     Args:
         own: the items of their events, `(indptr (U+1,), item_idx)`.
         times: of the events, likewise, seconds.
-        until: the moment that ages are taken from; an event after it counts as one at it.
         half_life: seconds.
     """
     rows = np.repeat(np.arange(len(own[0]) - 1), np.diff(own[0]))
-    weights = np.exp2(-np.maximum(until - times[1], 0) / half_life)
+    latest = np.full(len(own[0]) - 1, np.iinfo(np.int64).min)
+    np.maximum.at(latest, rows, times[1])
+    weights = np.exp2((times[1] - latest[rows]) / half_life)
     return Proposed.of(ranked(rows, own[1], weights, np.full_like(own[1], NO_ITEM), len(own[0]) - 1).items)
 
 

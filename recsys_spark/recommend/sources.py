@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 
 from recsys_spark import columns as c
+from recsys_spark.models.selection import Ints
+from recsys_spark.ragged import NO_ITEM
 from recsys_spark.recommend import approximate
-from recsys_spark.recommend.barring import ragged_of
+from recsys_spark.recommend.barring import Longs, ragged_of
 from recsys_spark.recommend.blocks import Block, best_by
 from recsys_spark.recommend.histories import users_of
 from recsys_spark.recommend.proposals import Joined, Neighbours, Proposed, Ranked, joined, repeated
 from recsys_spark.recommend.reasons import BITS, CO_OCCURRENCE, MODEL, NEW_ITEMS, RECENT_POPULAR, REPEAT, RETRIEVER
-from recsys_spark.recommend.scorer import load_scorer
+from recsys_spark.recommend.scorer import ModelScorer, load_scorer
+from recsys_spark.recommend.tally import CANDIDATES, FILTERS, JOINED, Tally
 
 _DEPTH = (
     4  # a list that users share is this many quotas long: what is left of it, once the barred is out, fills the quota
@@ -39,18 +42,23 @@ class Sources:
     neighbours: Neighbours | None = None
     recent: Ranked | None = None
     new: Ranked | None = None
-    until: int = 0  # the end of the date, seconds since 1970
     half_life_days: float = 1.0
 
 
-def candidates_of(block: Block, sources: Sources) -> Joined:
+def candidates_of(block: Block, sources: Sources, tally: Tally) -> Joined:
     """Each user's candidates, none of them barred, each with the sources that proposed it.
 
     An item that the user has seen comes from `repeat` alone, where seen items are left out. O(U sum of quotas) memory,
     beside what `Sources` holds and, for models, a block's scores of the catalogue.
+
+    Args:
+        tally: is told what each source came upon, what each filter took of that, and what was proposed.
     """
-    proposed = {BITS[name]: _proposed(name, quota, block, sources) for name, quota in sources.quotas.items()}
-    return joined(proposed, block.users)
+    proposed = {BITS[name]: _proposed(name, quota, block, sources, tally) for name, quota in sources.quotas.items()}
+    found = joined(proposed, block.users)
+    several = sum((_there(one.items) for one in proposed.values()), np.zeros(block.users, np.int64))
+    tally.add(CANDIDATES, JOINED, several, _there(found.items))
+    return found
 
 
 def depth(quota: int) -> int:
@@ -58,15 +66,15 @@ def depth(quota: int) -> int:
     return _DEPTH * quota
 
 
-def _proposed(name: str, quota: int, block: Block, sources: Sources) -> Proposed:
+def _proposed(name: str, quota: int, block: Block, sources: Sources, tally: Tally) -> Proposed:
     if name == MODEL:
-        return Proposed.of(best_by(load_scorer(sources.model), block, quota)[0])
+        return _best(name, load_scorer(sources.model), quota, block, tally)
     if name == RETRIEVER:
-        return _retrieved(quota, block, sources)
+        return retrieved(quota, block, sources, tally)
     if name == REPEAT:
         own, times = (ragged_of(block.batch.column(column)) for column in (c.ITEMS, c.TIMES))
-        again = repeated(own, times, sources.until, sources.half_life_days * _SECONDS_A_DAY)
-        return again.first(block.barred.allows(again.items, seen_too=True), quota)
+        again = repeated(own, times, sources.half_life_days * _SECONDS_A_DAY)
+        return _first(name, again, quota, block, tally, seen_too=True)
     shared = {RECENT_POPULAR: sources.recent, NEW_ITEMS: sources.new}.get(name)
     if name == CO_OCCURRENCE and sources.neighbours is not None:
         latest = users_of(block.batch, sources.latest, len(sources.neighbours.items)).history
@@ -75,14 +83,14 @@ def _proposed(name: str, quota: int, block: Block, sources: Sources) -> Proposed
         ranked = shared.for_users(block.segments)
     else:
         raise ValueError(f"source {name} has nothing to propose from")
-    return ranked.first(block.barred.allows(ranked.items), quota)
+    return _first(name, ranked, quota, block, tally)
 
 
-def _retrieved(quota: int, block: Block, sources: Sources) -> Proposed:
+def retrieved(quota: int, block: Block, sources: Sources, tally: Tally) -> Proposed:
     """The exact best, or those that the index finds; it is asked for more than the quota, by what is barred of the block."""
     scorer: Any = load_scorer(sources.retriever)  # one that has `queries`
     if not sources.index:
-        return Proposed.of(best_by(scorer, block, quota)[0])
+        return _best(RETRIEVER, scorer, quota, block, tally)
     users = users_of(block.batch, scorer.history, scorer.n_items)
     known = np.flatnonzero(scorer.knows(users))
     items = np.full((block.users, depth(quota)), -1, np.int32)
@@ -91,5 +99,29 @@ def _retrieved(quota: int, block: Block, sources: Sources) -> Proposed:
         most = quota + (0 if barred is None else int(np.diff(barred[0]).max()))
         most = min(most, depth(quota), scorer.n_items)
         items[known, :most] = approximate.nearest(sources.index, scorer.queries(users[known]), most, sources.searched)
-    found = Proposed.of(items)
-    return found.first(block.barred.allows(items), quota)
+    return _first(RETRIEVER, Proposed.of(items), quota, block, tally)
+
+
+def _best(name: str, scorer: ModelScorer, quota: int, block: Block, tally: Tally) -> Proposed:
+    """The best of the whole catalogue, of which what is barred is masked before it is ranked."""
+    items = best_by(scorer, block, quota)[0]
+    found = _there(items)
+    tally.add(CANDIDATES, name, np.where(found, scorer.n_items, 0), found)
+    return Proposed.of(items)
+
+
+def _first(name: str, ranked: Proposed, quota: int, block: Block, tally: Tally, seen_too: bool = False) -> Proposed:
+    """The first that nothing bars, `quota` of them; what stands behind the last was not come upon."""
+    allowed = block.barred.allows(ranked.items, seen_too)
+    upon = (ranked.items != NO_ITEM) & (np.cumsum(allowed, axis=1) - allowed < quota)
+    many, taken = upon.sum(axis=1), (upon & allowed).sum(axis=1)
+    tally.add(CANDIDATES, name, many, taken)
+    rows, columns = np.nonzero(upon & ~allowed)
+    for barred_by, barred in block.barred.why(rows, ranked.items[rows, columns], seen_too).items():
+        tally.add(FILTERS, barred_by, many, many - np.bincount(rows[barred], minlength=block.users))
+    return ranked.first(allowed, quota)
+
+
+def _there(items: Ints) -> Longs:
+    there: Longs = (items != NO_ITEM).sum(axis=1)
+    return there

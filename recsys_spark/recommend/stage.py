@@ -11,13 +11,15 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
+from recsys_spark.bounded import check
 from recsys_spark.errors import MissingTableError, UserError
 from recsys_spark.interactions.index import index_ids, index_sizes
 from recsys_spark.nights import is_alike, models_of
 from recsys_spark.recommend import candidates
 from recsys_spark.recommend.barring import Catalogue
 from recsys_spark.recommend.calibration import calibration
-from recsys_spark.recommend.effects import measure_effects
+from recsys_spark.recommend.counts import Counts, write_counts
+from recsys_spark.recommend.effects import Night, measure_effects
 from recsys_spark.recommend.eligible import eligible, in_context, with_latest_items
 from recsys_spark.recommend.fallback import popular
 from recsys_spark.recommend.filters import Effect, catalogue, effect, with_filters
@@ -26,9 +28,11 @@ from recsys_spark.recommend.lists import Policy, top_n_lists
 from recsys_spark.recommend.newer import with_newer
 from recsys_spark.recommend.publish import is_fallback, recommendations
 from recsys_spark.recommend.reasons import CO_OCCURRENCE, REPEAT, RETRIEVER, words
+from recsys_spark.recommend.recall import measure_recall
 from recsys_spark.recommend.refresh import kept_lists
 from recsys_spark.recommend.rerank import ItemFacts, RerankPolicy, policy_of, steps_of
 from recsys_spark.recommend.sources import Sources
+from recsys_spark.recommend.tally import Tally
 from recsys_spark.runs import Run
 from recsys_spark.schemas import ITEM_ATTRIBUTES, RECOMMENDATIONS
 from recsys_spark.storage import load_manifest
@@ -47,13 +51,13 @@ def run(run: Run) -> None:
     )
     where: SliceKey = {c.AS_OF_DATE: run.as_of, c.VARIANT: run.config.recommend.variant}
     with with_newer(run, model["path"]) as path:
-        _write_lists(run, where, model, path)
-    measure_effects(run)
+        night = _write_lists(run, where, model, path)
+    measure_effects(run, night)
     _report(run, where)
 
 
-def _write_lists(run: Run, where: SliceKey, model: Mapping[str, Any], path: str) -> None:
-    """Write the slice by the model that lies at `path`.
+def _write_lists(run: Run, where: SliceKey, model: Mapping[str, Any], path: str) -> Night:
+    """Write the slice by the model that lies at `path`, and what its steps counted; what there is to tell of its groups.
 
     Raises:
         UserError: too few items are popular, or lists are shorter than filters make them.
@@ -75,12 +79,14 @@ def _write_lists(run: Run, where: SliceKey, model: Mapping[str, Any], path: str)
     sources = _sources(run, path, retriever, interactions, features)
     barred = run.spark.sparkContext.broadcast(known)
     reranking, facts = _reranking(run, path)
+    groups = () if facts is None else _counted_groups(run, facts.value, tasks)
+    counts = Counts(run.spark.sparkContext, len(groups))
     policy = Policy(path, config.n, config.exclude_seen, config.block_users, calibration(run, model), reranking)
     grown = path != model["path"]  # newer users and items are scored: anyone's list may change
     kept = None if grown else kept_lists(run, where, model[c.MODEL_VERSION], bool(load_manifest(path).get("context")))
     anew = users if kept is None else users.join(kept.users, on=c.USER_IDX, how="left_anti")
-    lists = _with_candidates(run, anew, where, sources, barred, tasks).transform(
-        top_n_lists(policy, run.spark.sparkContext.broadcast(most_popular), barred, sources, facts)
+    lists = _with_candidates(run, anew, where, sources, barred, tasks, counts).transform(
+        top_n_lists(policy, run.spark.sparkContext.broadcast(most_popular), barred, sources, facts, counts)
     )
     in_ids = recommendations(
         run.as_of,
@@ -95,20 +101,34 @@ def _write_lists(run: Run, where: SliceKey, model: Mapping[str, Any], path: str)
     rows = run.tables.replace(RECOMMENDATIONS, written, where)
     if kept is not None:
         run.counts["users_made_anew"] = filtered.users - kept.users.count()
+    recall = Tally() if sources is None else measure_recall(run, users, filtered.users, sources, barred)
     users.unpersist()
     _tell(run, filtered, rows)
+    counted = counts.total()
+    write_counts(run, where, filtered, len(known.barred), (recall, counted))
+    return Night(counted, groups, model[c.MODEL_VERSION])
 
 
 def _reranking(run: Run, path: str) -> tuple[RerankPolicy | None, Broadcast[ItemFacts] | None]:
-    """How lists are re-ranked, and what that needs to know of the items; nothing of it where no step is on."""
+    """How lists are re-ranked, and what is to be known of the items: nothing where no step is on and no group is named."""
     settings = run.config.recommend.rerank
-    if not steps_of(settings):
+    if not steps_of(settings) and not settings.exposure.group:
         return None, None
     if settings.diversity.by == "vectors" and "diversity" in steps_of(settings):
         hold_vectors(load_manifest(path))
     facts = facts_of_items(run, run.as_of, "production")
     policy = policy_of(settings, facts.group_names, run.seed, run.as_of.toordinal())
-    return policy, run.spark.sparkContext.broadcast(facts)
+    return policy if policy.steps else None, run.spark.sparkContext.broadcast(facts)
+
+
+def _counted_groups(run: Run, facts: ItemFacts, tasks: int) -> tuple[str, ...]:
+    """The groups whose exposure each task counts, none where the driver has no room for two numbers a group and task."""
+    try:
+        check(tasks * len(facts.group_names), 16, "exposure of groups of items, by task", run.config.run.driver_bytes)
+    except UserError as error:
+        run.notes.append(f"exposure in the lists is not measured: {error}")
+        return ()
+    return facts.group_names
 
 
 def _with_candidates(
@@ -118,12 +138,13 @@ def _with_candidates(
     sources: Broadcast[Sources] | None,
     barred: Broadcast[Catalogue],
     tasks: int,
+    counts: Counts,
 ) -> DataFrame:
     """Users in as many tasks, with what table `candidates` has of them, written now, where it is kept."""
     config, spread = run.config.recommend, users.repartition(tasks, c.USER_IDX)
     if sources is None or not config.candidates.table:
         return spread
-    propose = candidates.proposals(sources, barred, config.block_users, config.exclude_seen)
+    propose = candidates.proposals(sources, barred, config.block_users, config.exclude_seen, counts)
     proposed = candidates.write_candidates(run, spread, where, propose)
     return users.join(proposed, on=c.USER_IDX, how="left").repartition(tasks, c.USER_IDX)
 

@@ -103,6 +103,43 @@ RECOMMENDATIONS_CURRENT: Final = Table(
     fenced=True,
 )
 
+RECOMMEND_COUNTS: Final = Table(
+    "recommend_counts",
+    "recommend",
+    StructType(
+        [
+            AS_OF,
+            _VARIANT,
+            column(
+                c.STAGE,
+                STRING,
+                "catalogue: what each filter bars of all pairs of a user and an item; retrieval: the recall of an approximate "
+                "index; candidates; filters: what each took of the items that sources other than models came upon; scoring; "
+                "reranking",
+            ),
+            column(
+                c.STEP,
+                STRING,
+                "of candidates the source, then joined, what several propose once; of scoring model, or unknown, for users "
+                "whom it does not know; of reranking pool, all its steps; of retrieval recall; of others the filter",
+            ),
+            column(c.POSITION, INT, "of the step, from 0"),
+            column(c.USERS, LONG, "users with such rows"),
+            column(
+                c.ROWS_IN,
+                LONG,
+                "items that the step came upon, for each user until it had enough, or the catalogue that a model searched; "
+                "retrieval: what exact search proposes",
+            ),
+            column(c.ROWS_OUT, LONG, "items of these that went on; of a filter, with it alone; retrieval: those found"),
+            column(c.REMOVED, LONG, "the difference; what two filters bar counts for both"),
+            RUN,
+        ]
+    ),
+    key=(c.AS_OF_DATE, c.VARIANT, c.STAGE, c.STEP),
+    partitioned_by=(c.AS_OF_DATE,),
+)
+
 RERANK_EFFECTS: Final = Table(
     "rerank_effects",
     "recommend",
@@ -110,14 +147,32 @@ RERANK_EFFECTS: Final = Table(
         [
             AS_OF,
             column(c.VARIANT, STRING, "experiment variant, as of recommendations"),
-            column(c.STEP, STRING, "scores: the model's alone; else the last step of those that made the lists"),
-            column(c.POSITION, INT, "of the step, from 0: each comes on top of those before it"),
-            column(c.METRIC, STRING, "ndcg, diversity, category_diversity, coverage, gini or exposure"),
+            column(
+                c.STEP,
+                STRING,
+                "scores: the model's alone; else the last step of those that made the lists, on validation. Position bias has "
+                "none: it is taken out in training, and lists are scored without a position. night: the model's best n of "
+                "the date's own lists; published: these lists as they are written, filled places too",
+            ),
+            column(
+                c.POSITION,
+                INT,
+                "of the step, from 0: each comes on top of those before it; night and published are last",
+            ),
+            column(
+                c.METRIC,
+                STRING,
+                "ndcg, diversity, category_diversity, coverage, gini or exposure; of the night exposure",
+            ),
             column(c.SEGMENT, STRING, "all; for exposure, the group of items"),
             column(c.K, INT, "length of the lists"),
             column(c.VALUE, DOUBLE, "the figure"),
             column(c.N, LONG, "users it is taken over"),
-            column(c.MODEL_VERSION, STRING, "the evaluate fit whose lists they are"),
+            column(
+                c.MODEL_VERSION,
+                STRING,
+                "the fit whose lists they are: an evaluate fit, or of the night the production fit",
+            ),
             RUN,
         ]
     ),

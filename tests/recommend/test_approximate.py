@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,9 @@ from recsys_spark.errors import UserError
 from recsys_spark.recommend import approximate, sources
 from recsys_spark.recommend.barring import Catalogue
 from recsys_spark.recommend.blocks import blocks
+from recsys_spark.recommend.recall import recall_pass
 from recsys_spark.recommend.sources import Sources, candidates_of
+from recsys_spark.recommend.tally import Tally
 from tests.recommend.blocks import Matrix, batch_of
 
 
@@ -48,9 +52,31 @@ def test_what_is_barred_is_made_up_for(world, monkeypatch):
     best = np.argsort(-(queries[0] @ vectors.T))[:20]
     batch = batch_of(user_idx=[0, 99], seen=[best[:10].tolist(), []])
     (block,) = blocks([batch], 2, Catalogue.open(), exclude_seen=True)
-    found = candidates_of(block, Sources({"retriever": 10}, retriever="path", index=location, searched=200))
+    asked = Sources({"retriever": 10}, retriever="path", index=location, searched=200)
+    found = candidates_of(block, asked, Tally())
     assert found.items[0].tolist() == best[10:].tolist()
     assert (found.items[1] == -1).all()
+
+
+def test_recall_is_of_what_exact_retrieval_proposes_under_the_filters(monkeypatch):
+    class Retriever(Matrix):
+        def queries(self, users):
+            return self._scores[users.idx]
+
+    # item 0 is sold out and user 1 had 3; the index never comes upon item 2. Of user 0 it finds 1 and 3 out of 1, 2 and 3, of
+    # user 1 all of 4, 2 and 1 but 2; user 9 is unknown
+    scores = [[0.9, 0.8, 0.7, 0.6, 0.5], [0.1, 0.2, 0.3, 0.4, 0.5]]
+    monkeypatch.setattr(sources, "load_scorer", lambda path: Retriever(scores))
+
+    def nearest(location, queries, most, searched):
+        return np.array([[*(i for i in np.argsort(-query) if i != 2), -1] for query in queries], np.int32)[:, :most]
+
+    monkeypatch.setattr(approximate, "nearest", nearest)
+    shipped = SimpleNamespace(value=Sources({"retriever": 3}, retriever="path", index="somewhere", searched=9))
+    sold_out = SimpleNamespace(value=Catalogue(np.array([2, 0, 0, 0, 0], np.uint8), np.zeros(5, np.int64)))
+    batch = batch_of(user_idx=[0, 1, 9], seen=[[], [3], []])
+    (rows,) = (made.to_pylist() for made in recall_pass(shipped, sold_out, 8, exclude_seen=True)([batch]))
+    assert rows == [{"users": 2, "rows_in": 6, "rows_out": 4}]
 
 
 def test_an_index_that_does_not_fit_the_driver_is_refused(tmp_path):

@@ -15,6 +15,7 @@ from recsys_spark.recommend.lists import Policy
 from recsys_spark.recommend.pools import Sigmoid
 from recsys_spark.recommend.proposals import Neighbours, Ranked
 from recsys_spark.recommend.sources import Sources, candidates_of
+from recsys_spark.recommend.tally import Tally
 from tests.recommend.blocks import Matrix, batch_of
 
 # the model knows users 0 and 1, and items 0..4 of 6
@@ -113,6 +114,47 @@ def test_a_list_is_shorter_where_too_little_may_be_in_it():
     assert [(row["rank"], row["item_idx"]) for row in unknown] == [(1, 4), (2, 5)]
 
 
+def test_what_each_source_came_upon_and_each_filter_took():
+    # everyone's favourites are 4, 5, 0, 1, 2, 3. Item 4 is sold out; item 0 is not for users with rule `late`, nor for user 0
+    catalogue = Catalogue(np.array([0, 0, 0, 0, 2, 0], np.uint8), np.array([2, 0, 0, 0, 0, 0]), ("early", "late"))
+    batch = batch_of(
+        seen=[[0, 5], []], items=[[0, 5], []], times=[[9, 9], []], rules=[2, 0], blocked=[[0], []], user_idx=[0, 1]
+    )
+    (block,) = blocks([batch], 2, catalogue, exclude_seen=True)
+    tally = Tally()
+    candidates_of(block, of(recent_popular=2, repeat=2, model=2), tally)
+    tally.end_block()
+    assert tally.steps == {
+        # user 0 comes upon 4, 5, 0, 1 and 2 for two that are left, user 1 upon 4, 5 and 0
+        ("candidates", "recent_popular"): (2, 8, 4),
+        # of 0 and 5, which may come again, 0 is barred
+        ("candidates", "repeat"): (1, 2, 1),
+        # the model searches its five items for both, without what is barred
+        ("candidates", "model"): (2, 10, 4),
+        # user 0: 1, 2, 5 and again 1, 2; user 1: 5, 0, 3, 2
+        ("candidates", "joined"): (2, 9, 7),
+        ("filters", "without_event"): (2, 10, 10),
+        ("filters", "unavailable"): (2, 10, 8),
+        ("filters", "blocked_category"): (2, 10, 10),
+        ("filters", "rule_early"): (2, 10, 10),
+        ("filters", "rule_late"): (2, 10, 8),  # both times that 0 came up
+        ("filters", "blocked_pairs"): (2, 10, 8),
+        ("filters", "seen"): (2, 8, 6),  # 5 and 0 of user 0, but not as repeats
+    }
+
+
+def test_what_is_scored_of_the_candidates():
+    # user 0 has 5, newer than the model, among three; the model does not know user 7
+    batch = batch_of(
+        user_idx=[0, 7], candidates=[[4, 5, 2], [1, 3]], sources=[[8] * 3, [8] * 2], because=[[-1] * 3, [-1] * 2]
+    )
+    (block,) = blocks([batch], 2, Catalogue.open(), exclude_seen=True)
+    tally = Tally()
+    pools.of_candidates(MODEL, block, of(model=6), tally)
+    tally.end_block()
+    assert tally.steps == {("scoring", "model"): (1, 3, 2), ("scoring", "unknown"): (1, 2, 2)}
+
+
 item_sets = st.lists(st.integers(0, N_ITEMS - 1), max_size=4, unique=True)
 
 
@@ -148,6 +190,6 @@ def test_nothing_barred_is_in_any_list(names, quota, seen, blocked, rules, about
         assert all(row["propensity"] == 1.0 for row in result[user])
     if chosen is not None:
         (block,) = blocks([batch], 3, catalogue, exclude_seen)
-        found = candidates_of(block, chosen)
+        found = candidates_of(block, chosen, Tally())
         for name in names:
             assert ((found.bits > 0) & (found.bits & pools.BITS[name] != 0)).sum(axis=1).max(initial=0) <= quota

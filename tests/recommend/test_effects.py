@@ -13,9 +13,10 @@ import pytest
 from recsys_spark import schemas, storage
 from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
-from recsys_spark.recommend.effects import Measuring, effects_pass, measure_effects
+from recsys_spark.recommend.effects import Measuring, Night, effects_pass, measure_effects
 from recsys_spark.recommend.item_facts import facts_of_items, hold_vectors, item_vectors
 from recsys_spark.recommend.rerank import ItemFacts, policy_of
+from recsys_spark.recommend.tally import BEFORE, PUBLISHED, Tally
 from tests.evaluate.conftest import AS_OF, NOON, SCORES, make_world
 
 # user 0 has 2 held out and lists 3, 4 (5, 4), user 1 has 4 held out and lists 2, 4 (7, 2); both had 0 and 1
@@ -48,7 +49,11 @@ def measured(spark, tmp_path_factory):
     save_model(path)
     world.append(schemas.MODELS, [("m1", "neumf", AS_OF, "evaluate", path, "", None, 1, 0.0, "hash", NOON, "r0")])
     run = world.run(*SETTINGS)
-    measure_effects(run)
+    # the night's own: two lists of the head alone, of which re-ranking put item 2, of the tail, first
+    counted, group = Tally(2), np.array([0, 0, 1])
+    counted.show(BEFORE, np.array([[0, 1], [1, 0]]), group)
+    counted.show(PUBLISHED, np.array([[2, 0], [1, 0]]), group)
+    measure_effects(run, Night(counted, ("head", "tail"), "m-night"))
     return world, run
 
 
@@ -70,12 +75,12 @@ def test_effects_by_hand(measured) -> None:
     world, run = measured
     table = world.spark.read.format("delta").load(f"{world.root}/rerank_effects").collect()
     assert {(row.as_of_date, row.variant, row.model_version, row.k, row.run_id) for row in table} == {
-        (AS_OF, "default", "m1", 2, run.run_id)
+        (AS_OF, "default", version, 2, run.run_id) for version in ("m1", "m-night")
     }
     found = {(row.step, row.metric, row.segment): row for row in table}
     assert len(found) == len(table) == run.counts["rerank_effects"]
     assert {(row.position, row.step) for row in table} == {
-        (0, "scores"), (1, "category_cap"), (2, "exposure"), (3, "exploration")
+        (0, "scores"), (1, "category_cap"), (2, "exposure"), (3, "exploration"), (4, "night"), (5, "published")
     }  # fmt: skip
     value = {key: row.value for key, row in found.items()}
     assert found["scores", "ndcg", "all"].n == 2
@@ -97,6 +102,14 @@ def test_effects_by_hand(measured) -> None:
         assert value[step, "exposure", "tail"] == pytest.approx(1.0)
         assert value[step, "exposure", "head"] == pytest.approx(0.0)
     assert any("category_cap: " in note for note in run.notes)
+    of_night = {key: (row.value, row.n) for key, row in found.items() if row.model_version == "m-night"}
+    tail = 1 / (2 + 2 * SECOND)
+    assert of_night == {
+        ("night", "exposure", "head"): (1.0, 2),
+        ("night", "exposure", "tail"): (0.0, 2),
+        ("published", "exposure", "head"): (pytest.approx(1 - tail), 2),
+        ("published", "exposure", "tail"): (pytest.approx(tail), 2),
+    }
 
 
 def test_vectors_are_divided_by_their_lengths(tmp_path) -> None:

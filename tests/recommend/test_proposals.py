@@ -23,12 +23,18 @@ def test_the_first_that_are_allowed():
 
 
 def test_own_items_by_how_often_and_how_lately():
-    # a half-life of 10 s at second 100: user 0 has 5 at 1 + 1/2, 3 at 1/4 + 1/4, 2 and 8 equal at 1/2
+    # a half-life of 10 s, from second 100, the last: user 0 has 5 at 1 + 1/2, 3 at 1/4 + 1/4, 2 and 8 equal at 1/2
     own = np.array([0, 6, 6, 7]), ints([3, 3, 5, 8, 2, 5, 6])
     times = own[0], np.array([80, 80, 90, 90, 90, 100, 50])
-    again = repeated(own, times, until=100, half_life=10.0)
+    again = repeated(own, times, half_life=10.0)
     assert again.items.tolist() == [[5, 2, 3, 8], [-1] * 4, [6, -1, -1, -1]]
     assert (again.because == -1).all()
+
+
+def test_the_order_of_own_items_is_that_of_every_later_date():
+    # 20 half-lives between the two, and thousands between either and today: still the later one first
+    own, times = (np.array([0, 2]), ints([2, 7])), (np.array([0, 2]), np.array([0, 20]))
+    assert repeated(own, times, half_life=1.0).items.tolist() == [[7, 2]]
 
 
 def test_neighbours_of_what_was_had_last():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
@@ -47,16 +48,16 @@ def day(number: int) -> datetime:
     return datetime(2024, 1, 1, 12, tzinfo=UTC) + timedelta(days=number - 1)
 
 
-def write_world(root: str, retriever: str | None) -> None:
-    def write(table, rows, **values):
-        full = [dict.fromkeys(table.schema.names) | values | row for row in rows]
-        arrow = pa.Table.from_pylist(full, schema=to_arrow_schema(table.schema))
-        write_deltalake(f"{root}/{table.name}", arrow, mode="append", partition_by=list(table.partitioned_by) or None)
+def write(root: str, table: schemas.Table, rows: list[dict], **values) -> None:
+    full = [dict.fromkeys(table.schema.names) | values | row for row in rows]
+    arrow = pa.Table.from_pylist(full, schema=to_arrow_schema(table.schema))
+    write_deltalake(f"{root}/{table.name}", arrow, mode="append", partition_by=list(table.partitioned_by) or None)
 
-    write(schemas.USERS, [{"user_id": f"u{user}", "user_idx": user} for user in range(N_USERS)])
-    write(schemas.ITEMS, [{"item_id": f"i{item}", "item_idx": item} for item in range(N_ITEMS)])
+
+def write_day(root: str, as_of: date, events: list[tuple[int, int, int]]) -> None:
+    """The slices of a date that recommend reads."""
     days = defaultdict(list)
-    for user, item, at in EVENTS:
+    for user, item, at in events:
         days[user, item].append(at)
     pairs = [
         {
@@ -68,34 +69,49 @@ def write_world(root: str, retriever: str | None) -> None:
         }
         for (user, item), at in days.items()
     ]
-    write(schemas.INTERACTIONS, pairs, as_of_date=AS_OF)
-    production = {"as_of_date": AS_OF, "fit": "production"}
-    write(schemas.USER_FEATURES, [{"user_idx": user} for user in range(N_USERS)], **production)
+    write(root, schemas.INTERACTIONS, pairs, as_of_date=as_of)
+    write(
+        root,
+        schemas.USER_FEATURES,
+        [{"user_idx": user} for user in range(N_USERS)],
+        as_of_date=as_of,
+        fit="production",
+    )
+    first = {item: min(at for _, other, at in events if other == item) for _, item, _ in events}
+    items = [{"item_idx": item, "first_time": day(at)} for item, at in first.items()]
+    write(root, schemas.ITEM_FEATURES, items, as_of_date=as_of, fit="production")
+    by_user = [sorted((at, item) for user, item, at in events if user == one) for one in range(N_USERS)]
+    rows = [
+        {"user_idx": user, "items": [i for _, i in own], "times": [int(day(at).timestamp()) for at, _ in own]}
+        for user, own in enumerate(by_user)
+    ]
     for fit in ("production", "evaluate"):
-        by_user = [sorted((at, item) for user, item, at in EVENTS if user == one) for one in range(N_USERS)]
-        rows = [
-            {"user_idx": user, "items": [i for _, i in own], "times": [int(day(at).timestamp()) for at, _ in own]}
-            for user, own in enumerate(by_user)
-        ]
-        write(schemas.SEQUENCES, rows, as_of_date=AS_OF, fit=fit)
+        write(root, schemas.SEQUENCES, rows, as_of_date=as_of, fit=fit)
+
+
+def write_world(root: str, retriever: str | None) -> None:
+    write(root, schemas.USERS, [{"user_id": f"u{user}", "user_idx": user} for user in range(N_USERS)])
+    write(root, schemas.ITEMS, [{"item_id": f"i{item}", "item_idx": item} for item in range(N_ITEMS)])
+    write_day(root, AS_OF, EVENTS)
     attributes = {0: {"title": "Milk"}, 4: {"attributes": {"adult": "1"}}, 5: {"category": "games|toys"}}
-    write(schemas.ITEM_ATTRIBUTES, [{"item_id": f"i{item}"} | known for item, known in attributes.items()])
-    write(schemas.USER_ATTRIBUTES, [{"user_id": "u1", "age": "15"}, {"user_id": "u2", "age": "40"}])
+    write(root, schemas.ITEM_ATTRIBUTES, [{"item_id": f"i{item}"} | known for item, known in attributes.items()])
+    write(root, schemas.USER_ATTRIBUTES, [{"user_id": "u1", "age": "15"}, {"user_id": "u2", "age": "40"}])
     spans = [("i3", None, day(15)), ("i9", day(1), None), ("i9", None, day(2))]
     write(
+        root,
         schemas.ITEM_AVAILABILITY,
         [dict(zip(schemas.ITEM_AVAILABILITY.schema.names, span, strict=True)) for span in spans],
     )
-    write(schemas.BLOCKED_PAIRS, [{"user_id": "u0", "item_id": "i2"}, {"user_id": "nobody", "item_id": "i1"}])
+    write(root, schemas.BLOCKED_PAIRS, [{"user_id": "u0", "item_id": "i2"}, {"user_id": "nobody", "item_id": "i1"}])
     lists = [{"user_idx": user, "targets": [item], "candidates": [8, 5]} for user, item in enumerate([3, 0, 4, 1, 9])]
-    write(schemas.EVAL_EXAMPLES, lists, as_of_date=AS_OF, part="validation")
+    write(root, schemas.EVAL_EXAMPLES, lists, as_of_date=AS_OF, part="validation")
     models = [
         {"model_version": f"m-{fit}", "fit": fit, "path": f"{root}/m-{fit}"} for fit in ("production", "evaluate")
     ]
     models[0]["evaluated_by"] = "m-evaluate"
-    write(schemas.MODELS, models, model_name="neumf", as_of_date=AS_OF, created_at=day(31))
+    write(root, schemas.MODELS, models, model_name="neumf", as_of_date=AS_OF, created_at=day(31))
     other = {"model_version": "mf", "model_name": "matrix_factorization", "fit": "production", "path": retriever}
-    write(schemas.MODELS, [other] if retriever else [], as_of_date=AS_OF, created_at=day(30))
+    write(root, schemas.MODELS, [other] if retriever else [], as_of_date=AS_OF, created_at=day(30))
     telling = SCORES.copy()
     telling[np.arange(N_USERS), [3, 0, 4, 1, 9]] += 3  # the evaluate fit scores what was taken higher, mostly
     for fit, scores in (("production", SCORES), ("evaluate", telling)):
@@ -169,7 +185,24 @@ def test_candidates_of_five_sources_under_every_filter(made):
     assert run.counts["missing_rows"] == 0
     notes = "\n".join(run.notes)
     assert "filter rule adults: keeps 1 pairs" in notes and "scores are probabilities" in notes
-    assert {"candidates", *(f"candidates_{name}" for name in quotas)} <= set(run.counts)
+    # what the tasks counted is what the table has
+    bits = {"model": 1, "co_occurrence": 4, "recent_popular": 8, "new_items": 16, "repeat": 32}
+    proposed = [found for row in candidates.values() for found in row["sources"]]
+    assert run.counts["candidates"] == len(proposed)
+    assert all(
+        run.counts[f"candidates_{name}"] == sum(found & bits[name] != 0 for found in proposed) for name in quotas
+    )
+    counted = {(row["stage"], row["step"]): row for row in rows_of(run.root, "recommend_counts")}
+    assert all(row["rows_in"] - row["rows_out"] == row["removed"] >= 0 for row in counted.values())
+    assert len({row["position"] for row in counted.values()}) == len(counted)
+    assert [counted["catalogue", "seen"][name] for name in ("users", "rows_in", "removed")] == [
+        N_USERS, N_USERS * N_ITEMS, sum(map(len, SEEN.values()))
+    ]  # fmt: skip
+    assert counted["candidates", "joined"]["rows_out"] == counted["scoring", "model"]["rows_in"] == len(proposed)
+    # new are 4, 6, 7 and 9 to who had neither, and 3 and 5, which are barred: all six stand in the list of what is new
+    assert counted["candidates", "new_items"]["rows_out"] == N_USERS
+    assert counted["filters", "rule_adults"]["removed"] == run.counts["removed_candidates_rule_adults"] > 0
+    assert ("reranking", "pool") not in counted
     shown = recommend_items("u0", top_n=3, root=run.root)
     assert shown["item_id"].tolist() == [row["item_id"] for row in lists[0]]
     told = dict(zip(shown["item_id"], shown["reason"], strict=True))
@@ -182,7 +215,8 @@ def test_candidates_of_five_sources_under_every_filter(made):
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", ["recommend.exclude_seen=true", "recommend.exclude_seen=false"])
 def test_the_whole_catalogue_under_every_filter(made, setting):
-    run, lists = made(setting, "recommend.n=4")
+    group = "recommend.rerank={exposure: {group: adult}, effects_users: 0}"
+    run, lists = made(setting, "recommend.n=4", group)
     for user, rows in lists.items():
         barred = NEVER[user] | (SEEN[user] if run.config.recommend.exclude_seen else set())
         allowed = sorted(set(range(N_ITEMS)) - barred, key=lambda item, user=user: -SCORES[user, item])
@@ -191,6 +225,16 @@ def test_the_whole_catalogue_under_every_filter(made, setting):
         assert not NEVER[user] & set(items)
         assert all(row["reason_code"] == "repeat" for row in rows if int(row["item_id"][1:]) in SEEN[user])
     assert "candidates" not in run.counts
+    counted = {(row["stage"], row["step"]): row for row in rows_of(run.root, "recommend_counts")}
+    assert {stage for stage, _ in counted} == {"catalogue", "scoring"}
+    assert counted["scoring", "model"]["rows_in"] == N_USERS * N_ITEMS
+    # item 4 alone is of a group
+    weights = [(1 / math.log2(1 + row["rank"]), row["item_id"]) for rows in lists.values() for row in rows]
+    share = sum(weight for weight, item in weights if item == "i4") / sum(weight for weight, _ in weights)
+    effects = {row["step"]: row for row in rows_of(run.root, "rerank_effects")}
+    assert set(effects) == {"night", "published"}
+    assert (effects["published"]["segment"], effects["published"]["n"]) == ("1", N_USERS)
+    assert effects["published"]["value"] == pytest.approx(share)
 
 
 @pytest.mark.slow
@@ -217,6 +261,13 @@ def test_another_model_retrieves_and_the_ranking_model_scores(made, make_run, in
         items_and_reasons = [(row["item_id"], row["reason_code"]) for row in rows][: len(best)]
         assert items_and_reasons == [(f"i{item}", "retriever") for item in best[:3]]
     assert not (Path(run.root) / "candidates").exists()
+    assert run.counts["candidates"] == run.counts["candidates_retriever"] > 0
+    # all that there is: the index has ten items, and is asked for more
+    sought = (
+        sum(min(4, N_ITEMS - len(NEVER[user] | SEEN[user])) for user in range(N_USERS)) if index == "hnsw" else None
+    )
+    assert run.counts.get("retrieval_sought") == run.counts.get("retrieval_found") == sought
+    assert any("recall@4 of exact is 1.0000, of 5 users" in note for note in run.notes) == (index == "hnsw")
 
 
 @pytest.mark.parametrize("predicate", ["age <", "shoe_size > 3", "age", "count(*) > 1"])

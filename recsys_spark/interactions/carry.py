@@ -5,7 +5,8 @@ What came in since, and whether a slice is still as it was written, is told by v
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
@@ -32,11 +33,12 @@ _WRITTEN = "written"
 class EarlierRun:
     """A run of the same stage for an earlier date, under settings that mean the same: what it wrote can be carried over.
 
-    `events` is the version of table `events` that it hangs on.
+    `events` is the version of table `events` that it hangs on, `versions_read` those of the tables that it read.
     """
 
     as_of: date
     events: int
+    versions_read: Mapping[str, int] = field(default_factory=dict, compare=False)
 
 
 def earlier_run(run: Run, name: str, *sections: str, where: SliceKey | None = None) -> EarlierRun | None:
@@ -64,7 +66,7 @@ def earlier_run(run: Run, name: str, *sections: str, where: SliceKey | None = No
         slice_of: SliceKey = {c.AS_OF_DATE: row[c.AS_OF_DATE], **(where or {})}
         if alike and not run.tables.rewritten(name, row[_WRITTEN], slice_of):
             events = _events_read(run, row)
-            return None if events is None else EarlierRun(row[c.AS_OF_DATE], events)
+            return None if events is None else EarlierRun(row[c.AS_OF_DATE], events, row["versions_read"] or {})
     return None
 
 

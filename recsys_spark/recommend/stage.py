@@ -82,8 +82,7 @@ def _write_lists(run: Run, where: SliceKey, model: Mapping[str, Any], path: str)
     groups = () if facts is None else _counted_groups(run, facts.value, tasks)
     counts = Counts(run.spark.sparkContext, len(groups))
     policy = Policy(path, config.n, config.exclude_seen, config.block_users, calibration(run, model), reranking)
-    grown = path != model["path"]  # newer users and items are scored: anyone's list may change
-    kept = None if grown else kept_lists(run, where, model[c.MODEL_VERSION], bool(load_manifest(path).get("context")))
+    kept = kept_lists(run, where, model, path, retriever, known)
     anew = users if kept is None else users.join(kept.users, on=c.USER_IDX, how="left_anti")
     lists = _with_candidates(run, anew, where, sources, barred, tasks, counts).transform(
         top_n_lists(policy, run.spark.sparkContext.broadcast(most_popular), barred, sources, facts, counts)

@@ -4,7 +4,7 @@
 
 For each size, item vectors are made (or the first so many of a real artifact's catalogue are taken, if it has as many), the
 index of `recommend/approximate.py` is built, and both answer the same queries on one core, as a Spark task does: exact by
-blocks (`DotScorer.top_n`), approximate with several values of `hnsw_search`. Made vectors lie around centres, with lengths
+blocks (`DotScorer.top_n`), approximate with several shares of its lists. Made vectors lie around centres, with lengths
 that differ as those of popular and rare items do; queries lie around the same centres. Prints Markdown.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,16 +31,17 @@ def main() -> None:
     """Print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, nargs="+", default=[10_000, 30_000, 100_000, 300_000, 1_000_000])
-    parser.add_argument("--search", type=int, nargs="+", default=[128, 256, 512, 1024], help="values of hnsw_search")
-    parser.add_argument("--links", type=int, default=32)
-    parser.add_argument("--construction", type=int, default=200)
+    parser.add_argument("--probed", type=float, nargs="+", default=[0.125, 0.25, 0.5, 1.0], help="values of ivf_probed")
+    parser.add_argument("--rescored", type=int, default=8, help="ivf_rescored")
     parser.add_argument("--width", type=int, default=64, help="of made vectors")
     parser.add_argument("--queries", type=int, default=1024)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--artifact", help="a folder of a model that retrieves; its vectors are its queries too")
     options = parser.parse_args()
-    print(header(SEED, f"top {N}", f"{options.links} links", f"construction {options.construction}"), flush=True)
-    print("\n| items | build, s | exact, ms a query | search | approximate, ms a query | recall@100 | times as fast |")
+    print(header(SEED, f"top {N}", f"{options.rescored} times as many rescored"), flush=True)
+    print(
+        "\n| items | build, s | exact, ms a query | share of lists | approximate, ms a query | recall@100 | times as fast |"
+    )
     print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
     for items in options.items:
         vectors, queries = made(items, options) if options.artifact is None else real(items, options)
@@ -70,24 +72,22 @@ def measure(vectors: Any, queries: Any, options: argparse.Namespace) -> None:
     count = BLOCK * len(blocks)
     with tempfile.TemporaryDirectory() as folder:
         with timed() as building:
-            location = approximate.built(folder, vectors, options.links, options.construction, 1 << 40)
+            location = approximate.built(folder, vectors, 1 << 40)
         with threadpool_limits(1):
             best = np.concatenate([exact.top_n(block, own, N)[0] for block in blocks])
-            approximate.nearest(location, blocks[0], N, N)  # loads it
+            approximate.nearest(location, blocks[0], N, 1.0, 1)  # loads it
             taken = [
                 seconds_of(lambda: [exact.top_n(block, own, N) for block in blocks]) for _ in range(options.repeats)
             ]
             exactly = statistics.median(taken) / count
-            for search in options.search:
-                found = np.concatenate([approximate.nearest(location, block, N, search) for block in blocks])
+            for probed in options.probed:
+                asked = partial(approximate.nearest, location, most=N, probed=probed, rescored=options.rescored)
+                found = np.concatenate([asked(block) for block in blocks])
                 recall = np.mean([np.isin(one, other).mean() for one, other in zip(best, found, strict=True)])
-                taken = [
-                    seconds_of(lambda at=search: [approximate.nearest(location, block, N, at) for block in blocks])
-                    for _ in range(options.repeats)
-                ]
+                taken = [seconds_of(lambda ask=asked: [ask(block) for block in blocks]) for _ in range(options.repeats)]
                 nearly = statistics.median(taken) / count
                 print(
-                    f"| {len(vectors):,} | {building[0]:.1f} | {exactly * 1e3:.3f} | {search} | {nearly * 1e3:.3f} "
+                    f"| {len(vectors):,} | {building[0]:.1f} | {exactly * 1e3:.3f} | {probed} | {nearly * 1e3:.3f} "
                     f"| {recall:.4f} | {exactly / nearly:.1f} |",
                     flush=True,
                 )

@@ -1,7 +1,7 @@
 """Time two-stage lists of 100 beside Spark ALS, and say how good both are.
 
     .venv/bin/python benchmarks/two_stage.py --config conf/ml-1m.yaml --root .data/two-stage
-    .venv/bin/python benchmarks/two_stage.py --made 32768 100000 [--als-users 4096] [--index hnsw]
+    .venv/bin/python benchmarks/two_stage.py --made 32768 100000 [--als-users 4096] [--index ivf]
 
 With a root: its newest evaluate fits of `--retriever` and `--ranker` make lists for all users, and ALS, of the settings of the
 baseline `als`, learns from the same train part. Train the two first, with the same root:
@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--als-users", type=int, default=4096, help="with --made: users that ALS makes lists for")
     parser.add_argument("--retriever", default="matrix_factorization")
     parser.add_argument("--ranker", default="neumf")
-    parser.add_argument("--index", choices=("exact", "hnsw"), default="exact")
+    parser.add_argument("--index", choices=("exact", "ivf"), default="exact")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--driver-memory", default="4g", help="heap of the session, which is local")
     options = parser.parse_args()
@@ -197,14 +197,9 @@ def ours(spark: SparkSession, config: Config, options: argparse.Namespace, work:
     """The transforms, by name."""
     broadcast, settings = spark.sparkContext.broadcast, config.recommend.candidates
     vectors = load_arrays(work.retriever)[CATALOGUE]
-    index = (
-        ""
-        if options.index == "exact"
-        else approximate.built(
-            work.retriever, vectors, settings.hnsw_links, settings.hnsw_construction, config.run.driver_bytes
-        )
-    )
-    sources = broadcast(Sources({RETRIEVER: POOL}, work.ranker, work.retriever, index, max(settings.hnsw_search, POOL)))
+    index = approximate.built(work.retriever, vectors, config.run.driver_bytes) if options.index == "ivf" else ""
+    effort = settings.ivf_probed, settings.ivf_rescored
+    sources = broadcast(Sources({RETRIEVER: POOL}, work.ranker, work.retriever, index, *effort))
     items = load_manifest(work.ranker)["model"]["n_items"]
     nothing = broadcast(Popular(np.arange(items, dtype=np.int32), np.zeros(items, np.float32), {}))
     unknown = np.full(items, NO_ITEM, np.int32)

@@ -15,12 +15,11 @@ class CandidateSettings(Section):
     sources: dict[CandidateSource, Positive]
     table: bool
     retriever: str
-    index: Literal["exact", "hnsw"]
-    hnsw_links: Annotated[int, Field(ge=2, le=512)]
-    hnsw_construction: Positive
-    hnsw_search: Positive
-    hnsw_recall: Share
-    hnsw_recall_users: NotNegative
+    index: Literal["exact", "ivf"]
+    ivf_probed: Annotated[float, Field(gt=0.0, le=1.0)]
+    ivf_rescored: Positive
+    ivf_recall: Share
+    ivf_recall_users: NotNegative
     latest: Positive
     neighbours: Positive
     counted: Annotated[int, Field(gt=0, le=1000)]

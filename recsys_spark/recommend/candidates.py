@@ -57,7 +57,8 @@ def sources_of(run: Run, model: str, retriever: str, interactions: DataFrame, fe
         model,
         retriever,
         "" if exact else _index(retriever, run),
-        config.hnsw_search,
+        config.ivf_probed,
+        config.ivf_rescored,
         config.latest,
         _neighbours(run, limit) if CO_OCCURRENCE in quotas else None,
         _recent(run, interactions, features, quotas[RECENT_POPULAR]) if RECENT_POPULAR in quotas else None,
@@ -125,12 +126,9 @@ def write_candidates(run: Run, users: DataFrame, where: SliceKey, propose: Trans
 
 
 def _index(retriever: str, run: Run) -> str:
-    config = run.config.recommend.candidates
     run.say(f"approximate index of {load_manifest(retriever)['model_version']}")
     vectors = load_arrays(retriever)["catalogue"]
-    return approximate.built(
-        retriever, vectors, config.hnsw_links, config.hnsw_construction, run.config.run.driver_bytes
-    )
+    return approximate.built(retriever, vectors, run.config.run.driver_bytes)
 
 
 def _neighbours(run: Run, limit: int) -> Neighbours:

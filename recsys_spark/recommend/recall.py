@@ -30,14 +30,14 @@ def measure_recall(
 ) -> Tally:
     """Ask the index and exact retrieval for the same users' candidates; a note says the recall, and warns where it is low.
 
-    Nothing is asked without an index, or where `recommend.candidates.hnsw_recall_users` is 0. About so many users, chosen by a
+    Nothing is asked without an index, or where `recommend.candidates.ivf_recall_users` is 0. About so many users, chosen by a
     hash of the seed, in one task: O(users x items x width) dot products.
 
     Args:
         users: as `candidates.proposals` takes them, `known_users` of them.
     """
     config, told = run.config.recommend, Tally()
-    asked = config.candidates.hnsw_recall_users
+    asked = config.candidates.ivf_recall_users
     if not sources.value.index or not asked:
         return told
     sampled = users.where(in_sample(min(1.0, asked / max(1, known_users)), run.seed, c.USER_IDX)).repartition(1)
@@ -49,7 +49,7 @@ def measure_recall(
     run.counts |= {"retrieval_sought": sought, "retrieval_found": found}
     if sought:
         run.notes.append(
-            _words(found / sought, users_asked, sources.value.quotas[RETRIEVER], config.candidates.hnsw_recall)
+            _words(found / sought, users_asked, sources.value.quotas[RETRIEVER], config.candidates.ivf_recall)
         )
     return told
 
@@ -78,6 +78,6 @@ def _words(recall: float, users: int, quota: int, least: float) -> str:
     if recall >= least:
         return said
     return (
-        f"warning: {said}, less than recommend.candidates.hnsw_recall, {least:g}: raise hnsw_search or hnsw_construction, or "
+        f"warning: {said}, less than recommend.candidates.ivf_recall, {least:g}: raise ivf_probed or ivf_rescored, or "
         "take index=exact"
     )

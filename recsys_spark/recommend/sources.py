@@ -37,7 +37,8 @@ class Sources:
     model: str = ""  # where the ranking model lies
     retriever: str = ""  # where the model lies that retrieves ...
     index: str = ""  # ... and its approximate index, empty for exact
-    searched: int = 0  # items that the index looks at, at least
+    probed: float = 1.0  # share of its lists that are looked through
+    rescored: int = 8  # times the items asked for that it compares exactly
     latest: int = 0  # items of the user that bring others
     neighbours: Neighbours | None = None
     recent: Ranked | None = None
@@ -98,7 +99,8 @@ def retrieved(quota: int, block: Block, sources: Sources, tally: Tally) -> Propo
         barred = block.barred.lists(known)
         most = quota + (0 if barred is None else int(np.diff(barred[0]).max()))
         most = min(most, depth(quota), scorer.n_items)
-        items[known, :most] = approximate.nearest(sources.index, scorer.queries(users[known]), most, sources.searched)
+        effort = sources.probed, sources.rescored
+        items[known, :most] = approximate.nearest(sources.index, scorer.queries(users[known]), most, *effort)
     return _first(RETRIEVER, Proposed.of(items), quota, block, tally)
 
 

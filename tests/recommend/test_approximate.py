@@ -21,24 +21,40 @@ def world(tmp_path):
     rng = np.random.default_rng(5)
     vectors = (rng.normal(size=(2000, 16)) * rng.uniform(0.2, 3.0, (2000, 1))).astype(np.float32)
     queries = rng.normal(size=(30, 16)).astype(np.float32)
-    location = approximate.built(str(tmp_path / "artifact"), vectors, links=16, construction=100, limit=1 << 30)
+    location = approximate.built(str(tmp_path / "artifact"), vectors, limit=1 << 30)
     return vectors, queries, location, tmp_path
 
 
 def test_the_best_by_dot_product_are_found_of_vectors_of_any_length(world):
     vectors, queries, location, _ = world
     exact = np.argsort(-(queries @ vectors.T), axis=1)[:, :50]
-    found = approximate.nearest(location, queries, 50, searched=200)
-    recall = np.mean([np.isin(one, other).mean() for one, other in zip(exact, found, strict=True)])
-    assert recall >= 0.98
+    found = approximate.nearest(location, queries, 50, probed=1.0, rescored=8)
+    assert _recall(exact, found) >= 0.99
     dots = np.take_along_axis(queries @ vectors.T, found, axis=1)
     assert (np.diff(dots, axis=1) <= 1e-4).all()
+
+
+def test_more_lists_find_more_of_the_best(world):
+    vectors, queries, location, _ = world
+    exact = np.argsort(-(queries @ vectors.T), axis=1)[:, :50]
+    shares = (0.01, 0.1, 0.5, 1.0)
+    recalls = [_recall(exact, approximate.nearest(location, queries, 50, share, 8)) for share in shares]
+    assert recalls == sorted(recalls) and recalls[0] < 0.5
+
+
+def test_a_small_catalogue_is_looked_through_whole(tmp_path):
+    pytest.importorskip("faiss", reason="needs the extra `index`")
+    vectors = np.random.default_rng(3).normal(size=(40, 3)).astype(np.float32)
+    location = approximate.built(str(tmp_path), vectors, limit=1 << 30)
+    found = approximate.nearest(location, vectors, 45, probed=0.01, rescored=1)
+    assert np.array_equal(found[:, :40], np.argsort(-(vectors @ vectors.T), axis=1))
+    assert (found[:, 40:] == -1).all()
 
 
 def test_an_index_is_built_once(world, monkeypatch):
     vectors, _, location, folder = world
     monkeypatch.setattr(approximate, "_faiss", lambda: pytest.fail("built again"))
-    assert approximate.built(str(folder / "artifact"), vectors, 16, 100, 1 << 30) == location
+    assert approximate.built(str(folder / "artifact"), vectors, 1 << 30) == location
 
 
 def test_what_is_barred_is_made_up_for(world, monkeypatch):
@@ -52,7 +68,7 @@ def test_what_is_barred_is_made_up_for(world, monkeypatch):
     best = np.argsort(-(queries[0] @ vectors.T))[:20]
     batch = batch_of(user_idx=[0, 99], seen=[best[:10].tolist(), []])
     (block,) = blocks([batch], 2, Catalogue.open(), exclude_seen=True)
-    asked = Sources({"retriever": 10}, retriever="path", index=location, searched=200)
+    asked = Sources({"retriever": 10}, retriever="path", index=location)
     found = candidates_of(block, asked, Tally())
     assert found.items[0].tolist() == best[10:].tolist()
     assert (found.items[1] == -1).all()
@@ -68,11 +84,11 @@ def test_recall_is_of_what_exact_retrieval_proposes_under_the_filters(monkeypatc
     scores = [[0.9, 0.8, 0.7, 0.6, 0.5], [0.1, 0.2, 0.3, 0.4, 0.5]]
     monkeypatch.setattr(sources, "load_scorer", lambda path: Retriever(scores))
 
-    def nearest(location, queries, most, searched):
+    def nearest(location, queries, most, probed, rescored):
         return np.array([[*(i for i in np.argsort(-query) if i != 2), -1] for query in queries], np.int32)[:, :most]
 
     monkeypatch.setattr(approximate, "nearest", nearest)
-    shipped = SimpleNamespace(value=Sources({"retriever": 3}, retriever="path", index="somewhere", searched=9))
+    shipped = SimpleNamespace(value=Sources({"retriever": 3}, retriever="path", index="somewhere"))
     sold_out = SimpleNamespace(value=Catalogue(np.array([2, 0, 0, 0, 0], np.uint8), np.zeros(5, np.int64)))
     batch = batch_of(user_idx=[0, 1, 9], seen=[[], [3], []])
     (rows,) = (made.to_pylist() for made in recall_pass(shipped, sold_out, 8, exclude_seen=True)([batch]))
@@ -80,5 +96,9 @@ def test_recall_is_of_what_exact_retrieval_proposes_under_the_filters(monkeypatc
 
 
 def test_an_index_that_does_not_fit_the_driver_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"1,000 items would take 576,000 bytes .* run.driver_bytes"):
-        approximate.built(str(tmp_path), np.zeros((1000, 8), np.float32), links=32, construction=100, limit=1)
+    with pytest.raises(UserError, match=r"1,000 items would take 108,000 bytes .* run.driver_bytes"):
+        approximate.built(str(tmp_path), np.zeros((1000, 8), np.float32), limit=1)
+
+
+def _recall(exact, found):
+    return np.mean([np.isin(one, other).mean() for one, other in zip(exact, found, strict=True)])

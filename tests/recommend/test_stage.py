@@ -238,9 +238,9 @@ def test_the_whole_catalogue_under_every_filter(made, setting):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("index", ["exact", "hnsw"])
+@pytest.mark.parametrize("index", ["exact", "ivf"])
 def test_another_model_retrieves_and_the_ranking_model_scores(made, make_run, index):
-    if index == "hnsw":
+    if index == "ivf":
         pytest.importorskip("faiss", reason="needs the extra `index`")
     settings = {"width": 3, "stddev": 1.0, "seed": 3}
     model = build_model("matrix_factorization", settings, n_users=N_USERS, n_items=N_ITEMS)
@@ -263,11 +263,9 @@ def test_another_model_retrieves_and_the_ranking_model_scores(made, make_run, in
     assert not (Path(run.root) / "candidates").exists()
     assert run.counts["candidates"] == run.counts["candidates_retriever"] > 0
     # all that there is: the index has ten items, and is asked for more
-    sought = (
-        sum(min(4, N_ITEMS - len(NEVER[user] | SEEN[user])) for user in range(N_USERS)) if index == "hnsw" else None
-    )
+    sought = sum(min(4, N_ITEMS - len(NEVER[user] | SEEN[user])) for user in range(N_USERS)) if index == "ivf" else None
     assert run.counts.get("retrieval_sought") == run.counts.get("retrieval_found") == sought
-    assert any("recall@4 of exact is 1.0000, of 5 users" in note for note in run.notes) == (index == "hnsw")
+    assert any("recall@4 of exact is 1.0000, of 5 users" in note for note in run.notes) == (index == "ivf")
 
 
 @pytest.mark.parametrize("predicate", ["age <", "shoe_size > 3", "age", "count(*) > 1"])

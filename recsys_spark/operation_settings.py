@@ -12,6 +12,7 @@ from recsys_spark.config_base import NotNegative, PositiveNumber, Section
 class Maintain(Section):
     keep_days: NotNegative
     keep_dates: NotNegative
+    keep_slices: NotNegative
     least_hours: NotNegative
     optimize: bool
     dry_run: bool

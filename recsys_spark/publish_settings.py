@@ -10,6 +10,7 @@ from recsys_spark.config_base import Positive, Section
 
 GateName = Literal[
     "users_ratio",
+    "rows_ratio",
     "full_lists",
     "fallback",
     "coverage",
@@ -38,6 +39,7 @@ class Gates(Section):
     """A section, so that setting one leaves the others as they are."""
 
     users_ratio: Bounds
+    rows_ratio: Bounds
     full_lists: Bounds
     fallback: Bounds
     coverage: Bounds

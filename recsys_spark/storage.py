@@ -171,6 +171,7 @@ def folders_below(location: str) -> tuple[list[str], list[str]]:
 def list_files(location: str) -> list[str]:
     """Every file below a location, by its path from there, in order; none where there is no such folder."""
     filesystem, path = _filesystem(location)
+    filesystem.invalidate_cache(path)  # s3fs keeps what it has listed, and others write there, too
     if not filesystem.exists(path):
         return []
     root = path.rstrip("/") + "/"

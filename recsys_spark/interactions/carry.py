@@ -46,6 +46,7 @@ def earlier_run(run: Run, name: str, *sections: str, where: SliceKey | None = No
     are the same; None if there is none.
 
     A slice that another run has begun to write since does not count: with other settings, or killed, it left no row of its own.
+    Nor does one that is not there any more: upkeep drops old ones.
 
     Args:
         name: the table that the stage writes first.
@@ -64,7 +65,9 @@ def earlier_run(run: Run, name: str, *sections: str, where: SliceKey | None = No
             *sections
         )
         slice_of: SliceKey = {c.AS_OF_DATE: row[c.AS_OF_DATE], **(where or {})}
-        if alike and not run.tables.rewritten(name, row[_WRITTEN], slice_of):
+        if not alike or run.tables.rewritten(name, row[_WRITTEN], slice_of):
+            continue
+        if not run.tables.read(name, slice_of).isEmpty():
             events = _events_read(run, row)
             return None if events is None else EarlierRun(row[c.AS_OF_DATE], events, row["versions_read"] or {})
     return None

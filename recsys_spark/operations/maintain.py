@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from pyspark.sql import functions as F
-
-from recsys_spark import columns as c
 from recsys_spark import storage
-from recsys_spark.bounded import collect_rows
 from recsys_spark.operations.records import known_models, listed, live, past_runs
 from recsys_spark.operations.retention import Kept, days_of_log, hours_to_keep, kept, outdated
+from recsys_spark.operations.slices import drop_slices
 from recsys_spark.runs import Run
-from recsys_spark.schemas import RECOMMENDATIONS, RECOMMENDATIONS_CURRENT, TABLES, Table
+from recsys_spark.schemas import TABLES, Table
 from recsys_spark.training.owner import hold_own
 from recsys_spark.upkeep import OnDisk, committed, compact, keep_log, on_disk, vacuum
 from recsys_spark.views import register_views
@@ -24,14 +21,14 @@ _KINDS = (("models", 2), ("checkpoints", 1), ("grown", 2))  # of artifacts, and 
 
 
 def run(run: Run) -> None:
-    """Drop old lists, then see to each table, then to the artifacts. With `maintain.dry_run` it only says what it would do."""
+    """Drop old slices, then see to each table, then to the artifacts. With `maintain.dry_run` it only says what it would do."""
     started = datetime.now(UTC)
     since = started - timedelta(days=run.config.maintain.keep_days)
     keeping = kept(past_runs(run), known_models(run), listed(run), live(run), since)
     run.counts |= {"runs_kept": len(keeping.runs), "models_kept": len(keeping.models)}
     artifacts = run.artifacts  # where none can be, better said before anything is removed
     hold_own(run)
-    _drop_dates(run)
+    drop_slices(run, keeping)
     oldest = keeping.oldest_versions()
     for table in TABLES.values():
         if run.tables.exists(table.name):
@@ -39,22 +36,6 @@ def run(run: Run) -> None:
     _remove_artifacts(run, artifacts, keeping, since)
     if run.tables.in_catalog and not run.config.maintain.dry_run:
         run.notes.append(f"views: {', '.join(register_views(run.tables))}")
-
-
-def _drop_dates(run: Run) -> None:
-    """Delete the lists of all but the newest dates and the live ones; old versions keep them as long as any other row."""
-    most, name = run.config.maintain.keep_dates, RECOMMENDATIONS.name
-    if not most or not run.tables.exists(name):
-        return
-    published = run.tables.read_or_empty(RECOMMENDATIONS_CURRENT).select(c.AS_OF_DATE)
-    spared, there = (
-        {row[0] for row in collect_rows(rows.distinct(), f"the dates of `{name}`", run.config.run.driver_bytes)}
-        for rows in (published, run.tables.read(name).select(c.AS_OF_DATE))
-    )
-    dropped = sorted(set(sorted(there, reverse=True)[most:]) - spared)
-    run.counts["dates_dropped"] = len(dropped)
-    if dropped and not run.config.maintain.dry_run:
-        run.tables.delete(name, F.col(c.AS_OF_DATE).isin(dropped))
 
 
 def _see_to(run: Run, table: Table, oldest: int | None, now: datetime) -> None:

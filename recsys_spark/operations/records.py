@@ -48,7 +48,7 @@ def past_runs(run: Run) -> list[PastRun]:
 
 def known_models(run: Run) -> list[KnownModel]:
     """All that `models` holds."""
-    names = (c.MODEL_VERSION, c.MODEL_NAME, c.FIT, "path", "evaluated_by", c.RUN_ID)
+    names = (c.MODEL_VERSION, c.MODEL_NAME, c.AS_OF_DATE, c.FIT, "path", "evaluated_by", c.RUN_ID)
     rows = run.tables.read_or_empty(MODELS).select(*names, F.unix_millis("created_at").alias(_AT))
     return [
         KnownModel(
@@ -59,6 +59,7 @@ def known_models(run: Run) -> list[KnownModel]:
             evaluated_by=row["evaluated_by"],
             created_at=_moment(row[_AT]),
             run_id=row[c.RUN_ID],
+            as_of=row[c.AS_OF_DATE],
         )
         for row in collect_rows(rows, "the rows of `models`", run.config.run.driver_bytes)
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from math import ceil
 
 from recsys_spark.operations.lineage import PastRun, chain
@@ -23,6 +23,7 @@ class KnownModel:
     evaluated_by: str | None
     created_at: datetime
     run_id: str
+    as_of: date
 
 
 @dataclass(frozen=True)

@@ -48,16 +48,22 @@ def _of_users(run: Run, written: DataFrame, live: DataFrame) -> dict[GateName, f
         for rows, name in ((written, _NOW), (live, _BEFORE))
     )
     full = F.when(F.col(_NOW).isNotNull(), (F.size(_NOW) == run.config.recommend.n).cast("double"))
+    rows, rows_before = (F.sum(F.when(F.col(name).isNotNull(), F.size(name))) for name in (_NOW, _BEFORE))
     common = F.size(F.array_intersect(_NOW, _BEFORE)) / F.size(_NOW)
     stood = F.when(F.col(_NOW).isNotNull() & F.col(_BEFORE).isNotNull(), common)
     found = (
         now.join(before, on=c.USER_ID, how="full")
-        .agg(F.count(_NOW), F.count(_BEFORE), F.avg(full), F.avg(stood))
+        .agg(F.count(_NOW), F.count(_BEFORE), rows, rows_before, F.avg(full), F.avg(stood))
         .head()
     )
     assert found is not None
-    users, users_before, full_lists, overlap = found
-    return {"full_lists": full_lists, "users_ratio": users / users_before if users_before else None, "overlap": overlap}
+    users, users_before, listed, listed_before, full_lists, overlap = found
+    return {
+        "users_ratio": users / users_before if users_before else None,
+        "rows_ratio": (listed or 0) / listed_before if listed_before else None,
+        "full_lists": full_lists,
+        "overlap": overlap,
+    }
 
 
 def _of_rows(run: Run, written: DataFrame, live: DataFrame | None) -> dict[GateName, float | None]:

@@ -17,6 +17,7 @@ WHOLE: Final = "whole"  # no null, no duplicate, no gap: the one gate that nothi
 
 MEANING: Final[Mapping[str, str]] = {
     "users_ratio": "users with a list, as a multiple of those in the live lists",
+    "rows_ratio": "rows of the lists, as a multiple of those of the live ones",
     "full_lists": "share of the users whose list is full",
     "fallback": "share of the rows that are popularity, for want of anything better",
     "coverage": "share of the known items that stand in some list",

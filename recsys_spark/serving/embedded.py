@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from recsys_spark import storage
-from recsys_spark.serving.embedded_files import about_of, live_nights, read_manifest, read_sheet
+from recsys_spark.serving.embedded_files import about_of, read_manifest, read_sheet
 from recsys_spark.serving.item_cache import ItemCache
 from recsys_spark.serving.live_model import IN_NIGHT, live_model_at
+from recsys_spark.serving.live_nights import live_nights
 from recsys_spark.serving.store import Entry, Item, Night, entries, shard_of
 from recsys_spark.serving.text import LAST, words
 
@@ -38,7 +39,7 @@ class EmbeddedStore:
 
     def refresh(self) -> bool:
         """What is open already stays open; readers see the old nights or the new ones, in one assignment."""
-        wanted = {variant: names[0] for variant, names in live_nights(self._location).items()}
+        wanted = {variant: names[0] for variant, names in live_nights(self._location).nights.items()}
         if wanted == {variant: night.about.name for variant, night in self._live.items()}:
             return False
         opened = {night.about.name: night for night in self._live.values()}

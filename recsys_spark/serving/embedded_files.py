@@ -1,6 +1,6 @@
 """The embedded store's files, written by the workers that make them: SQLite, a file a shard, in a folder a night.
 
-STORE/live.json                        the nights of each variant by name, the live one first; replaced in one step
+STORE/live/<number>.json               the nights of each variant by name, the live one first, see `live_nights`
 STORE/<night>/model/                   what answers live, see `live_export`
 STORE/<night>/night.json               what the night is and which files it has; written last
 STORE/<night>/lists-<shard>-<try>.sqlite, items-<try>.sqlite
@@ -25,10 +25,10 @@ from typing import Any, Final
 
 from recsys_spark import storage
 from recsys_spark.serving.live_model import IN_NIGHT
-from recsys_spark.serving.loading import ITEMS_PART, ItemRow, ListRow, Part, with_words
+from recsys_spark.serving.live_nights import LIVE, change, live_nights
+from recsys_spark.serving.loading import ITEMS_PART, ItemRow, ListRow, Part, Turn, begun_later, with_words
 from recsys_spark.serving.store import About
 
-LIVE: Final = "live.json"
 MANIFEST: Final = "night.json"
 
 _LISTS: Final = "CREATE TABLE lists (user_id TEXT PRIMARY KEY, list TEXT NOT NULL, history TEXT)"
@@ -81,23 +81,24 @@ class EmbeddedKeeper:
         storage.save_file(storage.join(self.location, about.name, MANIFEST), text.encode())
 
     def kept(self, variant: str) -> list[About]:
-        names = live_nights(self.location).get(variant, [])
+        names = live_nights(self.location).nights.get(variant, [])
         return [about_of(read_manifest(self.location, name)) for name in names]
 
     def variants(self) -> list[str]:
-        return sorted(live_nights(self.location))
+        return sorted(live_nights(self.location).nights)
 
     def model_folder(self, night: str) -> str:
         return storage.join(self.location, night, IN_NIGHT)
 
-    def go_live(self, about: About, keep: int) -> None:
-        nights = live_nights(self.location)
-        others = [name for name in nights.get(about.variant, []) if name != about.name]
-        nights[about.variant] = [about.name, *others][:keep]
-        storage.save_file(storage.join(self.location, LIVE), json.dumps(nights, indent=2).encode())
-        spared = {name for names in nights.values() for name in names}
-        for name in set(storage.folders(self.location)) - spared:
-            storage.delete_folder(storage.join(self.location, name))
+    def go_live(self, about: About, keep: int, turn: Turn | None = None) -> None:
+        before = live_nights(self.location)
+        others = [name for name in before.nights.get(about.variant, []) if name != about.name]
+        after = before.after(turn, {**before.nights, about.variant: [about.name, *others][:keep]})
+        change(self.location, before, after)
+        were, are = ({name for names in found.nights.values() for name in names} for found in (before, after))
+        for name in set(storage.folders(self.location)) - are - {LIVE}:
+            if name in were or not begun_later(name, turn):
+                storage.delete_folder(storage.join(self.location, name))
 
     def copy_items(self, of: About, night: str) -> Part:
         name = str(read_manifest(self.location, of.name)["items"])
@@ -113,13 +114,6 @@ class EmbeddedKeeper:
 
     def remove(self) -> None:
         storage.delete_folder(self.location)
-
-
-def live_nights(location: str) -> dict[str, list[str]]:
-    """The nights of each variant by name, the live one first; none where there is no store."""
-    found = storage.read_file(storage.join(location, LIVE))
-    nights: dict[str, list[str]] = json.loads(found) if found else {}
-    return nights
 
 
 def read_manifest(location: str, night: str) -> dict[str, Any]:

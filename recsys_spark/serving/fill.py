@@ -1,12 +1,12 @@
 """A date's lists -> a night of the store: workers make and load its shards, the driver sees a line a shard.
 
 A night is filled before the live table moves, and goes live after it. So a store that cannot be filled publishes nothing,
-and what a killed job has filled is nobody's until the job is run again.
+and what a killed job has filled is nobody's until the job is run again. Both are under turns of the root's lease: a job that
+pauses in between and is taken over finds the store fenced like the table.
 """
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -20,10 +20,10 @@ from pyspark.sql import functions as F
 from recsys_spark import columns as c
 from recsys_spark import storage
 from recsys_spark.runs import Run
-from recsys_spark.schemas import ITEM_ATTRIBUTES, RECOMMENDATIONS_CURRENT
+from recsys_spark.schemas import ITEM_ATTRIBUTES, LEASES, RECOMMENDATIONS_CURRENT
 from recsys_spark.serving.histories import histories
 from recsys_spark.serving.live_export import copy_live, export, live_source
-from recsys_spark.serving.loading import ItemRow, Keeper, ListRow, Loader, Part
+from recsys_spark.serving.loading import ItemRow, Keeper, ListRow, Loader, Part, Turn, night_name
 from recsys_spark.serving.opening import folder_of, keeper_of
 from recsys_spark.serving.sheets import SHEETS, sheets
 from recsys_spark.serving.store import About, Entry
@@ -47,7 +47,8 @@ class Filled:
     about: About
 
     def go_live(self, run: Run) -> None:
-        self.keeper.go_live(self.about, run.config.store.keep)
+        """Raises LeaseLostError where a run that took the lease over has put its own night live."""
+        self.keeper.go_live(self.about, run.config.store.keep, _turn(run))
         run.counts["lists_in_store"] = self.about.users
         run.notes.append("the lists over HTTP: recsys-serve --root ROOT, then GET /v1/users/{user_id}/recommendations")
 
@@ -98,7 +99,7 @@ def filled_again(run: Run) -> int:
         copy_live(keeper.model_folder(before.name), keeper.model_folder(about.name))
         told = {name: text for name in SHEETS if (text := keeper.sheet(before.name, name)) is not None}
         night = _with_lists(run, keeper, about, live, [keeper.copy_items(before, about.name)], told)
-        night.keeper.go_live(night.about, 1)
+        night.keeper.go_live(night.about, 1, _turn(run))
         lists += night.about.users
     return lists
 
@@ -153,7 +154,12 @@ def _keeper(run: Run) -> Keeper | None:
 
 def _new_night(run: Run, variant: str, as_of: Any, model_version: str) -> About:
     version = run.tables.pin("recommendations")
-    return About(f"{as_of}.{uuid.uuid4().hex[:16]}", variant, as_of, model_version, version)
+    return About(night_name(as_of, _turn(run)), variant, as_of, model_version, version)
+
+
+def _turn(run: Run) -> Turn | None:
+    """A new one of the lease that the run writes under, if it does."""
+    return Turn(run.tables.identity(LEASES.name), run.tables.turn()) if run.tables.turn is not None else None
 
 
 def _with_lists(

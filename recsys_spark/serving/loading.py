@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from typing import Final, NamedTuple, Protocol
 
 from recsys_spark.serving.store import About
@@ -41,6 +43,13 @@ class Part(NamedTuple):
     rows: int
 
 
+class Turn(NamedTuple):
+    """Of the lease that a job writes under: which table of leases it is of, and a number higher than any of holders before."""
+
+    lease: str
+    number: int
+
+
 class Loader(Protocol):
     """Takes one new night in, on any worker: it can be pickled. A part that is loaded twice counts once."""
 
@@ -68,8 +77,17 @@ class Keeper(Protocol):
     def model_folder(self, night: str) -> str:
         """Where the model lies that answers live, beside a night's lists; it may have none."""
 
-    def go_live(self, about: About, keep: int) -> None:
-        """Make a night the live one of its variant in one step, and remove all but the `keep` latest of each variant."""
+    def go_live(self, about: About, keep: int, turn: Turn | None = None) -> None:
+        """Make a night the live one of its variant in one step, and remove all but the `keep` latest of each variant.
+
+        What another job is filling under a later turn stays.
+
+        Args:
+            turn: None where leases are off: then nothing is held against it.
+
+        Raises:
+            LeaseLostError: a night went live under a later turn, and stays so.
+        """
 
     def copy_items(self, of: About, night: str) -> Part:
         """The catalogue of a night that is kept, for a new one."""
@@ -82,6 +100,21 @@ class Keeper(Protocol):
 
     def remove(self) -> None:
         """Everything."""
+
+
+def night_name(as_of: date, turn: Turn | None) -> str:
+    """A name for a new night, which says under what turn it was begun."""
+    return f"{as_of}.{turn.number if turn else 0}.{uuid.uuid4().hex[:16]}"
+
+
+def begun_later(name: str, turn: Turn | None) -> bool:
+    """Whether a night was begun under a later turn than this, by its name.
+
+    >>> begun_later("2024-01-31.2000001.0123456789abcdef", Turn("lease", 1000007))
+    True
+    """
+    number = name.split(".")[1:2]
+    return turn is not None and bool(number) and number[0].isdigit() and int(number[0]) > turn.number
 
 
 def with_words(rows: Iterable[ItemRow]) -> Iterator[tuple[ItemRow, str]]:

@@ -16,7 +16,8 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from recsys_spark import storage
-from recsys_spark.serving.loading import ITEMS_PART, ItemRow, ListRow, Part, with_words
+from recsys_spark.errors import LeaseLostError
+from recsys_spark.serving.loading import ITEMS_PART, ItemRow, ListRow, Part, Turn, begun_later, with_words
 from recsys_spark.serving.store import About
 
 _MADE: Final[tuple[LiteralString, ...]] = (
@@ -28,6 +29,7 @@ _MADE: Final[tuple[LiteralString, ...]] = (
         night integer REFERENCES {schema}.nights ON DELETE CASCADE, shard integer, PRIMARY KEY (night, shard))""",
     """CREATE TABLE IF NOT EXISTS {schema}.live (
         variant text PRIMARY KEY, night integer NOT NULL REFERENCES {schema}.nights)""",
+    "ALTER TABLE {schema}.live ADD COLUMN IF NOT EXISTS lease text, ADD COLUMN IF NOT EXISTS turn bigint",
     """CREATE TABLE IF NOT EXISTS {schema}.sheets (
         night integer REFERENCES {schema}.nights ON DELETE CASCADE, name text, body text NOT NULL,
         PRIMARY KEY (night, name))""",
@@ -49,8 +51,14 @@ _INDEXED: Final[tuple[LiteralString, ...]] = (
     "ANALYZE {lists}",
     "ANALYZE {items}",
 )
+# of two that change a row at once, the second sees what the first has left
+_LIVE: Final = """\
+INSERT INTO {live} AS l (variant, night, lease, turn) SELECT variant, id, %s, %s FROM {nights} WHERE name = %s
+ON CONFLICT (variant) DO UPDATE SET night = excluded.night,
+    lease = coalesce(excluded.lease, l.lease), turn = coalesce(excluded.turn, l.turn)
+WHERE excluded.turn IS NULL OR l.turn IS NULL OR excluded.lease <> l.lease OR excluded.turn > l.turn"""
 _NOT_KEPT: Final = """\
-SELECT id FROM {nights} WHERE id NOT IN (
+SELECT id, name, went_live IS NOT NULL FROM {nights} WHERE id NOT IN (
     SELECT id FROM (
         SELECT id, row_number() OVER (PARTITION BY variant ORDER BY went_live DESC) AS place
         FROM {nights} WHERE went_live IS NOT NULL
@@ -115,9 +123,8 @@ class PostgresKeeper:
     models: str = ""
 
     def loader(self, night: str) -> PostgresLoader:
+        self._make()
         with self._at_work() as work:
-            for statement in _MADE:
-                work.execute(statement)
             number = work.value(
                 "INSERT INTO {nights} (name) VALUES (%s) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id",
                 night,
@@ -150,21 +157,24 @@ class PostgresKeeper:
     def model_folder(self, night: str) -> str:
         return storage.join(self.models, night)
 
-    def go_live(self, about: About, keep: int) -> None:
+    def go_live(self, about: About, keep: int, turn: Turn | None = None) -> None:
+        self._make()
+        lease, number = turn or (None, None)
         with self._at_work() as work:
+            if not work.execute(_LIVE, lease, number, about.name).rowcount:
+                raise LeaseLostError(
+                    f"another run took the lease of the root of schema {self.schema}, where its night stays live"
+                )
             work.execute(
                 "UPDATE {nights} SET went_live = nextval(%s) WHERE name = %s", f"{self.schema}.turn", about.name
             )
-            work.execute(
-                "INSERT INTO {live} SELECT variant, id FROM {nights} WHERE name = %s "
-                "ON CONFLICT (variant) DO UPDATE SET night = excluded.night",
-                about.name,
-            )
-            for number in work.column(_NOT_KEPT, keep):
-                work.drop(number)
+            for night, name, was_live in work.execute(_NOT_KEPT, keep).fetchall():
+                if was_live or not begun_later(name, turn):
+                    work.drop(night)
             spared = set(work.column("SELECT name FROM {nights}"))
         for name in set(storage.folders(self.models)) - spared if self.models else ():
-            storage.delete_folder(storage.join(self.models, name))
+            if not begun_later(name, turn):
+                storage.delete_folder(storage.join(self.models, name))
 
     def copy_items(self, of: About, night: str) -> Part:
         loader = self.loader(night)
@@ -214,6 +224,12 @@ class PostgresKeeper:
         with psycopg.connect(self.dsn) as connection, connection.cursor("users") as cursor:
             query = sql.SQL("SELECT user_id FROM {}").format(lists_table(self.schema, night))
             yield from (user_id for (user_id,) in cursor.execute(query))
+
+    def _make(self) -> None:
+        """In a transaction of its own, as it keeps readers waiting."""
+        with self._at_work() as work:
+            for statement in _MADE:
+                work.execute(statement)
 
     @contextmanager
     def _at_work(self) -> Iterator[_Work]:

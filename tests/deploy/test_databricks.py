@@ -1,4 +1,4 @@
-"""The asset bundle: its files exist, its arguments parse, its tasks are the pipeline."""
+"""The asset bundle: its keys are Databricks' own, its files exist, its arguments parse, its tasks are the pipeline."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from databricks.sdk.service.jobs import JobSettings
 
 from recsys_spark import cli
 from recsys_spark.config import load_config
 from recsys_spark.notebooks import PARAMETERS
 from recsys_spark.stages import PIPELINE
 from tests.deploy import HERE, stages_of
+from tests.deploy.bundle_schema import Bundle, Included, wrong
 
 BUNDLE = HERE / "deploy" / "databricks"
 GIVEN = {"examples": "s3://bucket/examples", "source": "/Volumes/main/recsys/downloads"}
@@ -68,6 +71,56 @@ def job(name: str, target: str) -> tuple[Path, dict[str, Any]]:
 
 def is_synced(file: Path) -> bool:
     return any((BUNDLE / folder).resolve() in file.parents for folder in ROOT["sync"]["paths"])
+
+
+@pytest.mark.parametrize("target", ROOT["targets"])
+def test_every_key_is_one_that_databricks_has_with_a_value_of_its_type(target):
+    values = {f"var.{key}": value for key, value in variables(target).items()}
+    values |= {f"workspace.{name}": "/Workspace" for name in ("file_path", "artifact_path")}
+    values |= {"bundle.name": "recsys-spark", "bundle.target": target}
+    assert list(wrong(expanded(ROOT, values), Bundle)) == []
+    for file, content in RESOURCES.items():
+        assert list(wrong(expanded(content, values), Included, file.name)) == []
+
+
+@pytest.mark.parametrize(
+    ("at", "change", "said"),
+    [
+        ((), {"max_concurrent_run": 1}, ": max_concurrent_run is no key of JobSettings"),
+        ((), {"timeout_seconds": "an hour"}, ".timeout_seconds: 'an hour' is no <class 'int'>"),
+        (("schedule",), {"timezone": "UTC"}, ".schedule: timezone is no key of CronSchedule"),
+        (("tasks", 0), {"retries": 2}, ".tasks[0]: retries is no key of Task"),
+        (
+            ("tasks", 0, "spark_python_task"),
+            {"args": []},
+            ".tasks[0].spark_python_task: args is no key of SparkPythonTask",
+        ),
+        (
+            ("job_clusters", 0, "new_cluster"),
+            {"workers": 2},
+            ".job_clusters[0].new_cluster: workers is no key of ClusterSpec",
+        ),
+        (
+            ("job_clusters", 0, "new_cluster"),
+            {"data_security_mode": "SINGLE"},
+            "'SINGLE' is no <enum 'DataSecurityMode'>",
+        ),
+        (("email_notifications",), {"on_failure": [{"id": "x"}]}, ".on_failure[0]: {'id': 'x'} is no <class 'str'>"),
+    ],
+)
+def test_a_key_or_a_value_that_databricks_has_not_is_seen(at, change, said):
+    nightly = deepcopy(job("nightly", "prod")[1])
+    assert list(wrong(nightly, JobSettings)) == []
+    place = nightly
+    for step in at:
+        place = place[step]
+    place |= change
+    (found,) = wrong(nightly, JobSettings)
+    assert said in found
+    assert list(wrong({"bundle": {}, "target": {}}, Bundle)) == [
+        ".bundle: name is missing",
+        ": target is no key of Bundle",
+    ]
 
 
 @pytest.mark.parametrize("target", ROOT["targets"])

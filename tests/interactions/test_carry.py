@@ -14,6 +14,7 @@ from recsys_spark.config import load_config
 from recsys_spark.features import stage as features
 from recsys_spark.interactions import stage as index
 from recsys_spark.interactions.carry import EarlierRun, earlier_run, moved_days
+from recsys_spark.operations import maintain
 from recsys_spark.runs import Run, run_stage
 from recsys_spark.schemas import EVENTS
 from tests.frames import events
@@ -84,6 +85,10 @@ def test_a_night_between_trainings_has_the_rows_of_a_full_one(
         came_in(AFTER, 2)
     for day, anew in ((SECOND, counted_anew), *([(THIRD, 0)] if CAPPED in split else [])):  # the third has no events
         found = {}
+        if day == THIRD:  # upkeep leaves the second night's slices alone
+            kept = make_run("maintain", "maintain.keep_slices=1")
+            run_stage(kept, maintain.run)
+            assert kept.counts["slices_dropped"] == len(TABLES)
         for how in (between, "full"):
             said = []
             for stage, of in (("index", index), ("features", features)):
@@ -100,7 +105,9 @@ def test_a_night_between_trainings_has_the_rows_of_a_full_one(
 
 
 @pytest.mark.slow
-def test_a_slice_that_another_run_began_to_write_is_not_carried_over(spark, make_run: Callable[..., Run]):
+def test_a_slice_that_was_dropped_or_that_another_run_began_to_write_is_not_carried_over(
+    spark, make_run: Callable[..., Run]
+):
     first = make_run("ingest", as_of=FIRST.isoformat())
     rows = events(spark, BEFORE).withColumn("run_id", F.lit(first.run_id))
     run_stage(first, lambda of: of.tables.append(EVENTS, rows))
@@ -109,6 +116,11 @@ def test_a_slice_that_another_run_began_to_write_is_not_carried_over(spark, make
     meaning = ("interactions", "split")
     found = earlier_run(second, "interactions", *meaning)
     assert found == EarlierRun(FIRST, first.tables.versions_written["events"])
+    dropped = make_run("maintain")
+    dropped.tables.delete("interactions", F.col("as_of_date") == FIRST)
+    assert earlier_run(make_run("index", as_of=SECOND.isoformat()), "interactions", *meaning) is None
+    run_stage(make_run("index", as_of=FIRST.isoformat()), index.run)
+    assert earlier_run(make_run("index", as_of=SECOND.isoformat()), "interactions", *meaning) == found
     other = make_run("index", "interactions.positive_types=[none]", as_of=FIRST.isoformat())
     index.run(other)  # killed: it leaves no row in `runs`
     assert earlier_run(make_run("index", as_of=SECOND.isoformat()), "interactions", *meaning) is None

@@ -22,4 +22,6 @@ def ran(
 def model(version: str, day: int, run_id: str, fit: str = "production", evaluated_by: str | None = None) -> KnownModel:
     """A row of `models`; its name is what the version starts with."""
     made = START + timedelta(days=day - 1)
-    return KnownModel(version, version.split("-")[0], fit, f"/old/root/{version}", evaluated_by, made, run_id)
+    return KnownModel(
+        version, version.split("-")[0], fit, f"/old/root/{version}", evaluated_by, made, run_id, made.date()
+    )

@@ -9,6 +9,7 @@ from recsys_spark.publish.gates import judged
 
 ORDINARY = {
     "users_ratio": 1.01,
+    "rows_ratio": 1.01,
     "full_lists": 1.0,
     "fallback": 0.02,
     "coverage": 0.4,
@@ -27,10 +28,15 @@ ORDINARY = {
         ("without events", {"event_age_days": 1.0, "overlap": 1.0, "users_ratio": 1.0, "score_drift": 0.0}, []),
         ("the fourth without events", {"event_age_days": 4.0}, ["event_age_days"]),
         ("ten times the events of the same users", {"overlap": 0.3, "score_drift": 0.4}, []),
-        ("ten times the users", {"users_ratio": 10.0, "fallback": 0.8}, ["users_ratio", "fallback"]),
+        (
+            "ten times the users",
+            {"users_ratio": 10.0, "rows_ratio": 10.0, "fallback": 0.8},
+            ["users_ratio", "rows_ratio", "fallback"],
+        ),
         ("half of the catalogue is gone, lists are full", {"overlap": 0.3, "coverage": 0.2}, []),
         ("half of the catalogue is gone, lists are not full", {"overlap": 0.3, "full_lists": 0.7}, ["full_lists"]),
-        ("half of the users are gone", {"users_ratio": 0.5}, ["users_ratio"]),
+        ("half of the users are gone", {"users_ratio": 0.5, "rows_ratio": 0.5}, ["users_ratio", "rows_ratio"]),
+        ("lists are half as long", {"rows_ratio": 0.5, "overlap": 0.5}, ["rows_ratio"]),
         ("the index was made anew", {"overlap": 0.01}, ["overlap"]),
         ("the clock is a month ahead", {"event_age_days": 30.0}, ["event_age_days"]),
     ],

@@ -62,6 +62,7 @@ def test_figures_over_lists_are_as_counted_by_hand(make_night):
     assert found["fallback"] == pytest.approx(2 / 5)
     assert found["coverage"] == pytest.approx(3 / 5)
     assert found["users_ratio"] == pytest.approx(3 / 2)
+    assert found["rows_ratio"] == pytest.approx(5 / 4)
     assert found["overlap"] == pytest.approx((1 / 2 + 2 / 2) / 2)  # of a and b alone
     assert found["event_age_days"] == 1.0
     assert found["over_popularity"] is None and found["lift_ratio"] is None  # nothing was evaluated
@@ -79,5 +80,5 @@ def test_scores_drift_between_lists_of_one_kind_of_model_alone(make_night):
 
 def test_over_no_live_lists_nothing_is_compared(make_night):
     found = figures(make_night(None), WHERE, NEW)
-    assert found["users_ratio"] is found["overlap"] is found["score_drift"] is None
+    assert found["users_ratio"] is found["rows_ratio"] is found["overlap"] is found["score_drift"] is None
     assert found["full_lists"] == pytest.approx(2 / 3)

@@ -75,7 +75,7 @@ def test_a_gate_that_is_set_leaves_the_others_as_they_are():
     gates = own.publish.gates.bounds()
     assert (gates["coverage"].low, gates["fallback"].low, gates["fallback"].high) == (0.1, None, 0.2)
     assert {**gates, "coverage": 0, "fallback": 0} == {**shipped, "coverage": 0, "fallback": 0}
-    assert list(gates) == list(shipped) and len(gates) == 9
+    assert list(gates) == list(shipped) and len(gates) == 10
 
 
 def test_bounds_that_nothing_can_meet_and_unknown_gates_are_refused():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from types import MappingProxyType
 
-from recsys_spark.serving.loading import ItemRow, Keeper, ListRow
+from recsys_spark.serving.loading import ItemRow, Keeper, ListRow, Turn
 from recsys_spark.serving.store import About, Entry, shard_of
 
 SHARDS = 3
@@ -45,8 +45,26 @@ def load(
     model: Callable[[str], None] | None = None,
     keep: int = 2,
     sheets: Mapping[str, str] = MappingProxyType({}),
+    turn: Turn | None = None,
 ) -> About:
     """Load a night in shards and make it live."""
+    about = fill(keeper, name, lists, items, variant, day, histories, model, sheets)
+    keeper.go_live(about, keep, turn)
+    return about
+
+
+def fill(
+    keeper: Keeper,
+    name: str,
+    lists: Mapping[str, Sequence[Entry]] = LISTS,
+    items: Sequence[ItemRow] = ITEMS,
+    variant: str = "default",
+    day: date = date(2024, 1, 3),
+    histories: Mapping[str, str] = {},
+    model: Callable[[str], None] | None = None,
+    sheets: Mapping[str, str] = MappingProxyType({}),
+) -> About:
+    """Load a night in shards, whole and not live."""
     loader = keeper.loader(name)
     if model is not None:
         model(keeper.model_folder(name))
@@ -59,5 +77,4 @@ def load(
     for sheet, text in sheets.items():
         keeper.add_sheet(name, sheet, text)
     keeper.finish(about, SHARDS, [*parts, loader.add_items(items)])
-    keeper.go_live(about, keep)
     return about

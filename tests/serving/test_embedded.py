@@ -7,9 +7,12 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from recsys_spark import storage
+from recsys_spark.errors import LeaseLostError
 from recsys_spark.serving.embedded import EmbeddedStore
 from recsys_spark.serving.embedded_files import EmbeddedKeeper, users_in
-from recsys_spark.serving.loading import ListRow
+from recsys_spark.serving.live_nights import change, live_nights
+from recsys_spark.serving.loading import ListRow, Turn
 from tests.serving.nights import LISTS, load
 
 
@@ -45,10 +48,41 @@ def test_a_night_that_is_not_whole_leaves_the_old_one_live(keeper):
     store = opened(keeper)
     keeper.loader("second").add_lists(0, [ListRow("ann", "{}")])
     assert not store.refresh()
-    (Path(keeper.location) / "live.json").write_text('{"default": ["second"]}')
+    before = live_nights(keeper.location)
+    change(keeper.location, before, before.after(None, {"default": ["second"]}))
     with pytest.raises(FileNotFoundError, match=r"second has no night\.json"):
         store.refresh()
     assert store.live()["default"].about.name == "first"
+
+
+def test_who_looked_before_another_went_live_changes_nothing(keeper):
+    first = load(keeper, "first", turn=Turn("lease", 1_000_001))
+    before = live_nights(keeper.location)
+    second = load(keeper, "second", turn=Turn("lease", 2_000_001))
+    with pytest.raises(LeaseLostError):
+        change(keeper.location, before, before.after(Turn("lease", 1_000_002), {"default": ["paused"]}))
+    assert keeper.kept("default") == [second, first]
+    third = load(keeper, "third", turn=Turn("lease", 3_000_001))
+    assert [file.name for file in (Path(keeper.location) / "live").iterdir()] == ["00000000000003000001.json"]
+    assert opened(keeper).live()["default"].about == third
+
+
+def test_a_reader_whose_file_was_removed_meanwhile_looks_again(keeper, monkeypatch):
+    load(keeper, "first")
+    listed = iter([["00000000000000000009.json"]])  # gone since
+    really = storage.list_files
+    monkeypatch.setattr(storage, "list_files", lambda location: next(listed, None) or really(location))
+    assert live_nights(keeper.location).nights == {"default": ["first"]}
+
+
+def test_a_store_of_an_earlier_version_is_read_and_goes_on(keeper):
+    first = load(keeper, "first")
+    (Path(keeper.location) / "live" / f"{1:020d}.json").unlink()
+    old = Path(keeper.location) / "live.json"
+    old.write_text('{"default": ["first"]}')
+    assert keeper.kept("default") == [first]
+    second = load(keeper, "second")
+    assert keeper.kept("default") == [second, first] and not old.exists()
 
 
 def test_a_store_that_lies_elsewhere_is_copied_and_the_copy_removed():

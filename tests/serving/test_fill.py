@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 from pyspark.sql import functions as F
 
-from recsys_spark.errors import UserError
+from recsys_spark.errors import LeaseLostError, UserError
 from recsys_spark.forget.check import _in_database
 from recsys_spark.forget.held import marks
 from recsys_spark.forget.people import people_of
+from recsys_spark.lease import Lease
 from recsys_spark.publish import rollback
 from recsys_spark.publish.stage import move
 from recsys_spark.runs import run_stage
 from recsys_spark.schemas import ITEM_ATTRIBUTES, ITEM_FEATURES, ITEMS, RECOMMENDATIONS, RECOMMENDATIONS_CURRENT
 from recsys_spark.serving.embedded import EmbeddedStore
-from recsys_spark.serving.fill import filled, filled_again, kept_night
+from recsys_spark.serving.fill import Filled, filled, filled_again, kept_night
 from recsys_spark.serving.opening import store_of
 from recsys_spark.serving.store import Entry, shard_of
 from recsys_spark.suppression import keyed_hash
@@ -140,6 +142,30 @@ def test_a_night_that_is_kept_is_gone_back_to_unless_its_lists_were_written_sinc
     assert kept_night(make_day(NEXT), where(NEXT)).about == after
     with pytest.raises(UserError, match="were made again since they were live"):
         rollback.run(make_day(DAY))
+
+
+def test_a_job_that_is_taken_over_between_table_and_store_leaves_the_others_night_live(make_day, spark, monkeypatch):
+    def under(lease, day):
+        return replace(make_day(day), turn=lease.turn)
+
+    first, second = (Lease(spark, make_day(DAY).root, name, 600) for name in ("one", "two"))
+    with first:
+        pass  # it seemed to be dead, so that the second has the lease
+    go_live = Filled.go_live
+
+    def after_a_pause(night, run):
+        monkeypatch.setattr(Filled, "go_live", go_live)
+        with second:
+            other = under(second, NEXT)
+            move(other, where(NEXT), "the second's model")
+        go_live(night, run)
+
+    monkeypatch.setattr(Filled, "go_live", after_a_pause)
+    run = under(first, DAY)
+    with pytest.raises(LeaseLostError, match="another run took the lease of"):
+        move(run, where(DAY), "the first's model")
+    about = night_of(run).about
+    assert (about.as_of_date, about.model_version) == (NEXT, "the second's model") and live_day(run) == [NEXT]
 
 
 def test_lists_that_were_never_live_are_not_put_back(make_day):

@@ -5,19 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 
 import pytest
 
 from recsys_spark.config import load_config
-from recsys_spark.errors import UserError
+from recsys_spark.errors import LeaseLostError, UserError
 from recsys_spark.serving.client import Client, ServiceError
-from recsys_spark.serving.loading import ListRow
+from recsys_spark.serving.loading import ListRow, Turn, night_name
 from recsys_spark.serving.opening import keeper_of, store_of
 from recsys_spark.serving.postgres_tables import PostgresKeeper
 from recsys_spark.serving.store import StoreUnavailableError
 from tests.serving import postgres
 from tests.serving.conftest import keeper_in, reader_of
-from tests.serving.nights import LISTS, as_kept, load
+from tests.serving.nights import LISTS, as_kept, fill, load
 from tests.serving.service import listening
 
 ON = ["store.kind=postgres", "store.database_schema=of_this_test"]
@@ -100,6 +101,29 @@ def test_a_night_that_was_removed_is_said_to_be_and_unfinished_ones_go_with_the_
         night.lists(["ann"])
     assert store.refresh() and store.live()["default"].lists(["ann"])
     assert len(keeper.nights()) == 1 and first not in keeper.kept("default")
+    store.close()
+
+
+def test_of_jobs_that_go_live_at_once_the_latest_turn_stays(server):
+    keeper = keeper_in(server)
+    turns = [Turn("lease", number) for number in (3, 8, 1, 6, 2, 7, 5, 4)]
+    nights = {turn: fill(keeper, night_name(date(2024, 1, 3), turn)) for turn in turns}
+    barrier = threading.Barrier(len(turns))
+
+    def attempt(turn):
+        barrier.wait()
+        try:
+            keeper.go_live(nights[turn], len(turns), turn)
+        except LeaseLostError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(len(turns)) as pool:
+        went = dict(zip(turns, pool.map(attempt, turns), strict=True))
+    assert went[Turn("lease", 8)] and keeper.kept("default")[0] == nights[Turn("lease", 8)]
+    store = reader_of(keeper)
+    store.refresh()
+    assert store.live()["default"].about == nights[Turn("lease", 8)]
     store.close()
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+from datetime import date
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys_spark.errors import LeaseLostError
+from recsys_spark.serving.loading import Turn, night_name
 from recsys_spark.serving.store import Entry
 from recsys_spark.serving.text import words
-from tests.serving.nights import LISTS, load
+from tests.serving.nights import LISTS, fill, load
 
 
 def test_lists_are_read_as_they_were_loaded(keeper, open_store):
@@ -48,6 +52,36 @@ def test_a_night_goes_live_whole_and_those_before_it_are_removed(keeper, open_st
     assert [about.name for about in keeper.kept("default")] == ["third", "second"]
     assert after.lists(["zoe"]) and store.refresh()  # the one before the live one is still there for those at it
     assert store.live()["default"].lists(["ann", "bob"]).keys() == {"ann", "bob"}
+
+
+def test_a_holder_that_lost_the_lease_does_not_go_live_over_the_one_that_took_it(keeper, open_store):
+    first = load(keeper, "first", turn=Turn("lease", 1_000_001))
+    paused = fill(keeper, "paused", {"zoe": LISTS["bob"]})
+    second = load(keeper, "second", turn=Turn("lease", 2_000_001))
+    for turn in (Turn("lease", 1_000_002), Turn("lease", 2_000_001)):
+        with pytest.raises(LeaseLostError, match="another run took the lease of"):
+            keeper.go_live(paused, 2, turn)
+    assert keeper.kept("default") == [second, first]
+    night = open_store(keeper).live()["default"]
+    assert night.about == second and night.lists(["ann", "zoe"]) == {"ann": LISTS["ann"]}
+
+
+def test_a_root_that_was_made_anew_or_has_no_lease_goes_live(keeper):
+    load(keeper, "old", turn=Turn("lease", 7_000_001))
+    load(keeper, "anew", turn=Turn("another", 1_000_001))
+    load(keeper, "without")
+    last = load(keeper, "next", turn=Turn("another", 2_000_001))
+    with pytest.raises(LeaseLostError):
+        keeper.go_live(fill(keeper, "paused"), 2, Turn("another", 1_000_002))
+    assert keeper.kept("default")[0] == last
+
+
+def test_what_is_filled_under_a_later_turn_is_not_removed(keeper, open_store):
+    filling = fill(keeper, night_name(date(2024, 1, 4), Turn("lease", 2_000_001)), {"zoe": LISTS["bob"]})
+    load(keeper, "paused", turn=Turn("lease", 1_000_002))
+    keeper.go_live(filling, 2, Turn("lease", 2_000_002))
+    assert open_store(keeper).live()["default"].lists(["zoe"]) == {"zoe": LISTS["bob"]}
+    assert [about.name for about in keeper.kept("default")] == [filling.name, "paused"]
 
 
 def test_each_variant_has_nights_of_its_own(keeper, open_store):

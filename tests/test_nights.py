@@ -24,12 +24,13 @@ from recsys_spark.tables import Tables
 from recsys_spark.views import VIEWS, view_query
 from tests.test_docs import HERE, blocks, by_name, queries_in_text
 
-USERS, ITEMS, DAYS, N = 60, 30, 8, 15
+USERS, ITEMS, DAYS, N = 60, 30, 8, 22  # more than are left of half the catalogue
 FIRST, NEXT = date(2024, 1, DAYS), date(2024, 1, DAYS + 1)
 LATE, LATE_DAY = "novelty", 7  # an item that nobody had before that day
 FEW_DAYS_TEACH_LITTLE = ("overlap", "lift_ratio", "over_popularity", "score_drift")
 SETTINGS = (
-    "dataset=nights", "ingest.format=mapping", "split.kind=leave_last_two", "run.shuffle_partitions=2",
+    "dataset=nights", "ingest.format=mapping", "ingest.mapping.time_unit=format",
+    "ingest.mapping.time_format=yyyy-MM-dd HH:mm:ss", "split.kind=leave_last_two", "run.shuffle_partitions=2",
     "run.lease_seconds=0", "training.epochs=1", "training.batch_rows=64", "examples.draws=1",
     "examples.rows_per_file=200", "model.neumf.gmf_width=4", "model.neumf.mlp_width=4", "model.neumf.mlp_layers=[4]",
     "evaluate.ks=[10]", "evaluate.protocols=[full]", "evaluate.splits=[test]", "evaluate.baselines=[popularity]",
@@ -113,16 +114,15 @@ def test_ten_times_the_events_of_ten_times_the_users_leave_the_lists_of_the_day_
 
 
 @pytest.mark.slow
-def test_half_of_the_catalogue_gone_leaves_the_lists_of_the_day_before(spark, root, tmp_path):
+def test_half_of_the_catalogue_gone_leaves_the_live_lists(spark, root, tmp_path):
     before = told(table(spark, root, "recommendations_current"))
-    ended = F.to_timestamp(F.lit("2024-01-09 00:00:00"))
+    ended = F.to_timestamp(F.lit("2024-01-08 00:00:00"))
     gone = spark.range(0, ITEMS, 2).select(F.concat(F.lit("i"), "id").alias("item_id"))
     spans = gone.withColumns({"available_from": F.lit(None).cast("timestamp"), "available_to": ended})
     Tables(spark, str(root)).append(ITEM_AVAILABILITY, spans)
-    source = delivered(tmp_path, range(NEXT.day, NEXT.day + 1))
-    assert run(*arguments(root, source, as_of=NEXT)) == EXIT_GATED
-    assert table(spark, root, "recommendations", NEXT).join(gone, "item_id").isEmpty()
-    assert failed_gates(spark, root, NEXT) >= {"full_lists", "rows_ratio"}
+    assert run(*arguments(root, tmp_path, as_of=FIRST), stages=("recommend", "publish")) == EXIT_GATED
+    assert table(spark, root, "recommendations", FIRST).join(gone, "item_id").isEmpty()
+    assert failed_gates(spark, root, FIRST) >= {"full_lists", "rows_ratio"}
     assert told(table(spark, root, "recommendations_current")) == before and live_in_store(root) == FIRST
 
 
@@ -141,9 +141,7 @@ def killed_after(stage: str) -> Callable[[str], Callable[[object], None]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("between", "stage"), [("keep", "features"), ("keep", "recommend"), ("warm", "examples"), ("warm", "train")]
-)
+@pytest.mark.parametrize(("between", "stage"), [("keep", "features"), ("warm", "train")])
 def test_a_night_between_trainings_that_is_killed_goes_on(spark, root, tmp_path, monkeypatch, between, stage):
     source = delivered(tmp_path, range(NEXT.day, NEXT.day + 1))
     argv = arguments(root, source, f"night.between={between}", "night.warm_epochs=1", as_of=NEXT)
@@ -234,7 +232,7 @@ def test_a_second_run_ends_with_exit_code_4_and_says_who_is_at_work(spark, tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["runbook", "nightly", "tables"])
+@pytest.mark.parametrize("page", ["runbook", "tables"])
 def test_queries_of_the_pages_run_in_spark(spark, night, page):
     tables = Tables(spark, str(night))
     for known in TABLES.values():
@@ -245,5 +243,5 @@ def test_queries_of_the_pages_run_in_spark(spark, night, page):
     queries = [*blocks(file, "sql"), *queries_in_text(file)]
     assert queries
     for query in queries:
-        for one in filter(str.strip, by_name(query).split(";")):
+        for one in filter(str.strip, by_name(query).replace("REPLACE VIEW", "REPLACE TEMP VIEW").split(";")):
             spark.sql(one).limit(5).collect()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from recsys_spark import schemas
 from recsys_spark.config import load_config
 from recsys_spark.interactions.carry import EarlierRun
+from recsys_spark.recommend.barring import Catalogue
 from recsys_spark.recommend.refresh import _changed, hangs_on, tables_read
 from recsys_spark.recommend.stage import run as recommend
 from recsys_spark.runs import run_stage
@@ -67,6 +69,33 @@ def test_a_table_that_changed_is_named(before, now):
     assert why == "table blocked_pairs changed since 2024-01-31"
 
 
+@pytest.mark.parametrize(
+    ("spans", "turns"),
+    [
+        # days of January at midnight: the dates end with 32 and 33, and what ends at a moment is not available at it
+        ([(1, 32), (31, None)], False),
+        ([(None, 33)], True),
+        ([(33, None)], True),
+        ([(34, 40)], False),
+    ],
+)
+def test_a_span_that_begins_or_ends_between_the_dates_is_one(spark, spans, turns):
+    rows = [tuple(at and datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=at - 1) for at in span) for span in spans]
+    frames = {
+        "item_availability": spark.createDataFrame(rows, "available_from timestamp, available_to timestamp"),
+        "interactions": spark.createDataFrame([(0,), (2,), (7,)], "item_idx int"),
+    }
+    tables = SimpleNamespace(exists=frames.__contains__, pin=lambda name: 5, read=lambda name, where=None: frames[name])
+    run = SimpleNamespace(config=load_config(), tables=tables, as_of=AS_OF + timedelta(days=1))
+    # of the model's three items, 1 has its first event on the date
+    known = Catalogue(np.zeros(8, np.uint8), np.zeros(8, np.int64))
+    found = list(_changed(run, EarlierRun(AS_OF, 1, {"item_availability": 5}), known, 3))
+    of_spans = ["spans of table item_availability begin or end after 2024-01-31"] if turns else []
+    assert found == [*of_spans, "items of the model had their first event after 2024-01-31"]
+    known.barred[1] = 1 + 2  # without an event still, and not available
+    assert list(_changed(run, EarlierRun(AS_OF, 1, {"item_availability": 5}), known, 3)) == of_spans
+
+
 @pytest.mark.slow
 def test_lists_of_candidates_that_are_kept_are_those_of_a_full_run(make_run):
     settings = [
@@ -78,7 +107,6 @@ def test_lists_of_candidates_that_are_kept_are_those_of_a_full_run(make_run):
     root = make_run("recommend").root
     write_world(root, None)
     write(root, schemas.ITEM_ATTRIBUTES, [{"item_id": item, "category": "food"} for item in ("i6", "i7")])
-    write(root, schemas.ITEM_AVAILABILITY, [{"item_id": "i8", "available_from": day(34)}])
 
     def play(stage, as_of, made, *more):
         run = make_run(stage, *settings, *more, as_of=str(as_of))
@@ -114,9 +142,8 @@ def test_lists_of_candidates_that_are_kept_are_those_of_a_full_run(make_run):
     first = play("recommend", AS_OF, recommend, "night.refresh=changed")
     assert "users_made_anew" not in first.counts
     publish(first)
-    second, third = AS_OF + timedelta(days=1), date(2024, 2, 3)
-    after = [*EVENTS, (4, 2, 32)]
-    write_day(root, second, after)
+    second = AS_OF + timedelta(days=1)
+    write_day(root, second, [*EVENTS, (4, 2, 32)])
     came_in(2, [("u4", day(32))], second)
     some = play("recommend", second, recommend, "night.refresh=changed")
     kept, made_by = lists(some)
@@ -124,13 +151,10 @@ def test_lists_of_candidates_that_are_kept_are_those_of_a_full_run(make_run):
     assert {user: run_id for (user, _), run_id in made_by.items()} == {
         f"u{user}": first.run_id if user < 4 else some.run_id for user in range(5)
     }
-    everyone = play("recommend", second, recommend)
+    # nobody is about no one, and yet the table is another: all lists are made, and they are the same
+    write(root, schemas.BLOCKED_PAIRS, [{"user_id": "nobody", "item_id": "i2"}])
+    everyone = play("recommend", second, recommend, "night.refresh=changed")
     whole, made_by = lists(everyone)
     assert (whole, set(made_by.values()), len(whole)) == (kept, {everyone.run_id}, 10)
-
-    publish(everyone)
-    write_day(root, third, after)  # the day on which a span of availability begins
-    came_in(3, [], third)
-    anew = play("recommend", third, recommend, "night.refresh=changed")
-    assert "users_made_anew" not in anew.counts and set(lists(anew)[1].values()) == {anew.run_id}
-    assert any("spans of table item_availability begin or end after 2024-02-01" in note for note in anew.notes)
+    assert "users_made_anew" not in everyone.counts
+    assert any("table blocked_pairs changed since 2024-01-31" in note for note in everyone.notes)

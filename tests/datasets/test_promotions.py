@@ -84,17 +84,15 @@ def test_a_purchase_tells_where_its_product_stood_in_that_store_and_week(spark, 
 
 
 def test_a_basket_passes_over_what_its_store_had_sold_before(spark, folder):
-    shown = [row[1:] for row in told(spark, folder, 60) if row[0] == "shown"]
-    assert sorted(shown) == [
-        ("2", "10", "0", "0", "0/0"),  # the store had sold 10 and 20 by then
-        ("2", "20", "0", "0", "0/0"),
-        ("5", "20", "0", "D", "0/D"),  # and 30 too, and 10 is in the basket
-        ("5", "30", "0", "0", "0/0"),
-    ]
     settings = ["format=complete_journey", f"path={folder}", "complete_journey={promotions: true, passed_over: 60}"]
-    events = opened(spark, *settings).events.where("event_type = 'shown' and item_id = '30'")
-    assert rows(events, "user_id", "cast(event_time as string)", "event_value", "context['store_id']", "fault") == [
-        ("901", "2017-01-23 12:00:00", None, "330", None)
+    shown = opened(spark, *settings).events.where("event_type = 'shown'")
+    keys = [f"context['{key}']" for key in ("store_id", "basket_id", "position")]
+    found = rows(shown, "user_id", "item_id", *keys, "cast(event_time as string)", "event_value", "fault")
+    assert sorted(found, key=lambda row: row[1::2]) == [
+        ("901", "10", "330", "2", "0/0", "2017-01-16 12:00:00", None, None),  # it had sold 10 and 20 by then
+        ("901", "20", "330", "2", "0/0", "2017-01-16 12:00:00", None, None),
+        ("901", "20", "330", "5", "0/D", "2017-01-23 12:00:00", None, None),  # and 30 too; 10 is in the basket
+        ("901", "30", "330", "5", "0/0", "2017-01-23 12:00:00", None, None),
     ]
 
 

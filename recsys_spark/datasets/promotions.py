@@ -23,7 +23,7 @@ SHOWN: Final = "shown"  # whether a row was passed over, and the type of its eve
 _KEY: Final = ("product_id", "store_id", "week")
 _BASKET: Final = ("household_id", "store_id", "basket_id", "transaction_timestamp", "week")
 _NOWHERE: Final = "0"  # the data set's own code of a product that is in no display, or in no mailer
-_FIRST, _NEW, _PLACE, _PLACES, _RANGE = "_first", "_new", "_place", "_places", "_range"
+_DRAW, _PLACE, _PLACES, _TOLD = "_draw", "_place", "_places", "_told"
 
 
 def with_locations(promotions: DataFrame) -> Transformer:
@@ -39,19 +39,19 @@ def with_locations(promotions: DataFrame) -> Transformer:
     found = promotions.groupBy(*_KEY).agg(
         F.max("display_location").alias(DISPLAY), F.max("mailer_location").alias(MAILER)
     )
-    told = promotions.select("store_id", "week").distinct().withColumn(_RANGE, F.lit(True))  # as many as stores x weeks
+    told = promotions.select("store_id", "week").distinct().withColumn(_TOLD, F.lit(True))  # as many as stores x weeks
 
     def locate(rows: DataFrame) -> DataFrame:
         keyed = rows.select("*", *[F.col(f"{FIELDS}.{name}") for name in _KEY])
         joined = keyed.join(found, on=list(_KEY), how="left").join(
             F.broadcast(told), on=["store_id", "week"], how="left"
         )
-        display, mailer = (F.when(F.col(_RANGE), F.coalesce(name, F.lit(_NOWHERE))) for name in (DISPLAY, MAILER))
+        display, mailer = (F.when(F.col(_TOLD), F.coalesce(name, F.lit(_NOWHERE))) for name in (DISPLAY, MAILER))
         return joined.select(
             *rows.columns,
             display.alias(DISPLAY),
             mailer.alias(MAILER),
-            F.when(F.col(_RANGE), F.concat_ws("/", display, mailer)).alias(POSITION),
+            F.when(F.col(_TOLD), F.concat_ws("/", display, mailer)).alias(POSITION),
         )
 
     return locate
@@ -60,10 +60,10 @@ def with_locations(promotions: DataFrame) -> Transformer:
 def with_passed_over(most: int) -> Transformer:
     """Rows with `fields` -> the same with `shown` false, and up to `most` rows a basket with `shown` true.
 
-    Of each basket `most` products are drawn, with replacement, each as likely as any other, from what its store had sold in
-    earlier weeks; those drawn twice or in the basket are left out. The draw is a hash of the basket, so a longer file draws
-    the same for the baskets of a shorter one. O(rows log rows + baskets x `most`): a shuffle of the products by store, and
-    two of what is drawn.
+    Of each basket `most` products are drawn, with replacement, each as likely as any other, from all that its store sells;
+    those drawn twice or in the basket are left out. What a store sells is what the file has of it, in whatever week: every
+    purchase is of a product that could be drawn. A draw is a hash of the basket, so the same file draws the same. O(rows log
+    rows + baskets x `most`): a shuffle of the products by store, and two of what is drawn.
     """
 
     def draw(rows: DataFrame) -> DataFrame:
@@ -83,24 +83,16 @@ def with_passed_over(most: int) -> Transformer:
 
 def _drawn(lines: DataFrame, most: int) -> DataFrame:
     """One row a basket and product; `line` is the basket's first."""
-    in_order = Window.partitionBy("store_id").orderBy(_FIRST, "product_id")
-    sold = lines.groupBy("store_id", "product_id").agg(F.min("week").alias(_FIRST))
-    offered = sold.select("store_id", "product_id", (F.row_number().over(in_order) - 1).cast("long").alias(_PLACE))
-    # products in the order of their first week: those that a store had sold before a week are its first so many
-    by_week = sold.groupBy("store_id", _FIRST).agg(F.count("*").alias(_NEW))
-    ranges = by_week.groupBy("store_id").agg(F.collect_list(F.struct(_FIRST, _NEW)).alias(_RANGE))
-    places = F.aggregate(
-        F.filter(_RANGE, lambda each: each[_FIRST] < F.col("week")),
-        F.lit(0).cast("long"),
-        lambda total, each: total + each[_NEW],
-    )
+    of_store = Window.partitionBy("store_id")
+    offered = lines.select("store_id", "product_id").distinct()
+    placed = offered.withColumn(_PLACE, F.row_number().over(of_store.orderBy("product_id")) - 1)
+    ranges = offered.groupBy("store_id").agg(F.count("*").alias(_PLACES))
     baskets = (
         lines.groupBy(c.SOURCE, *_BASKET).agg(F.min(c.LINE).alias(c.LINE)).join(ranges, on="store_id", how="inner")
     )
-    sized = baskets.withColumn(_PLACES, places).where(F.col(_PLACES) > 0).drop(_RANGE)
-    draws = sized.withColumn(_NEW, F.explode(F.sequence(F.lit(1), F.lit(most))))
-    place = F.pmod(F.xxhash64(F.lit(SHOWN), "basket_id", _NEW), F.col(_PLACES))
-    chosen = draws.withColumn(_PLACE, place).join(offered, on=["store_id", _PLACE], how="inner")
+    draws = baskets.withColumn(_DRAW, F.explode(F.sequence(F.lit(1), F.lit(most))))
+    place = F.pmod(F.xxhash64(F.lit(SHOWN), "basket_id", _DRAW), F.col(_PLACES)).cast("int")
+    chosen = draws.withColumn(_PLACE, place).join(placed, on=["store_id", _PLACE], how="inner")
     different = chosen.select(c.SOURCE, c.LINE, *_BASKET, "product_id").distinct()
     return different.join(lines.select("basket_id", "product_id"), on=["basket_id", "product_id"], how="left_anti")
 

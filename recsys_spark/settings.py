@@ -65,6 +65,17 @@ class Mapped(Section):
     user_columns: dict[str, ColumnName]
 
 
+class CompleteJourney(Section):
+    promotions: bool
+    passed_over: NotNegative
+
+    @model_validator(mode="after")
+    def _passes_over_what_stood_somewhere(self) -> CompleteJourney:
+        if self.passed_over and not self.promotions:
+            raise ValueError("`passed_over` draws products for where they stood: it needs `promotions: true`")
+        return self
+
+
 class Ingest(Section):
     format: Literal["movielens", "amazon", "marketbias", "complete_journey", "sequence_file", "mapping"]
     path: str
@@ -79,6 +90,7 @@ class Ingest(Section):
     max_rejected_share: Share
     accept_type_changes: bool
     consume: bool
+    complete_journey: CompleteJourney
     mapping: Mapped
 
     @model_validator(mode="after")

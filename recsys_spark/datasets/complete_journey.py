@@ -14,6 +14,15 @@ from typing import Final
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from recsys_spark.datasets.promotions import (
+    DISPLAY,
+    MAILER,
+    POSITION,
+    PROMOTION,
+    SHOWN,
+    with_locations,
+    with_passed_over,
+)
 from recsys_spark.errors import UserError
 from recsys_spark.events.columnar import columnar_rows
 from recsys_spark.events.drafts import Source, event_drafts, item_drafts, user_drafts
@@ -40,13 +49,22 @@ _PRODUCT_ATTRIBUTES: Final = ("manufacturer_id", "department", "product_type", "
 def read(spark: SparkSession, config: Ingest) -> Source:
     """Transactions, products and demographics from the folder `path`, or else from the installed package.
 
+    With `complete_journey.promotions`, events tell where the product stood (`promotions.with_locations`), and those of type
+    `shown` what a basket passed over (`promotions.with_passed_over`).
+
     On a cluster, `path` names a copy of the package's `data` folder that the executors can read too.
 
     Raises:
         UserError: no such folder and no package, or files with other columns.
     """
     folder = (config.path or installed()).rstrip("/")
-    transactions = _rows(spark, f"{folder}/transactions.parquet", (*_TRANSACTION, *config.event_id))
+    displays = config.complete_journey
+    names = (*_TRANSACTION, *(["week"] if displays.promotions else []), *config.event_id)
+    transactions = _rows(spark, f"{folder}/transactions.parquet", names)
+    if displays.promotions:
+        promotions = _frame(spark, f"{folder}/promotions.parquet", PROMOTION)
+        passed_over, located = with_passed_over(displays.passed_over), with_locations(promotions)
+        transactions = transactions.transform(passed_over).transform(located)
     products = _rows(spark, config.items_path or f"{folder}/products.parquet", _PRODUCT)
     demographics = config.users_path or f"{folder}/demographics.parquet"
     households = _rows(spark, demographics, ("household_id", "age", *_HOUSEHOLD))
@@ -75,24 +93,31 @@ def installed() -> str:
 
 
 def _rows(spark: SparkSession, path: str, names: tuple[str, ...]) -> DataFrame:
+    return columnar_rows(_frame(spark, path, names), names)
+
+
+def _frame(spark: SparkSession, path: str, names: tuple[str, ...]) -> DataFrame:
     with explained(path):
         frame = spark.read.parquet(path)
     require_fields(names, frame.columns, path)
-    return columnar_rows(frame, names)
+    return frame
 
 
 def _events(rows: DataFrame, config: Ingest) -> DataFrame:
+    bought = F.lit(config.event_type)
+    located = (DISPLAY, MAILER, POSITION) if config.complete_journey.promotions else ()
     return event_drafts(
         rows,
         user_id=field(rows, "household_id"),
         item_id=field(rows, "product_id"),
         event_time=field(rows, "transaction_timestamp").cast("timestamp"),
         time_text=field(rows, "transaction_timestamp"),
-        event_type=F.lit(config.event_type),
+        event_type=F.when(F.col(SHOWN), F.lit(SHOWN)).otherwise(bought) if located else bought,
         value=field(rows, "sales_value"),
         context={
             **{name: field(rows, name) for name in ("store_id", "basket_id", "quantity")},
             **{name: F.when(field(rows, name) != 0, field(rows, name)) for name in _DISCOUNTS},
+            **{name: F.col(name) for name in located},
         },
         key=[field(rows, name) for name in config.event_id],
     )

@@ -88,7 +88,7 @@ mlflow: setup ## Show what was run below ROOT (the demo's) in MLflow: trainings,
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(ROOT)/mlflow.db --host 127.0.0.1 --port 5000
 
 bench-serving: setup ## Measure the service beside a bare endpoint, ten minutes of each; on a machine with nothing else to do.
-	$(BIN)/python benchmarks/serving.py --users 1000000 --seconds 120 --repeats 5
+	$(BIN)/python benchmarks/serving.py --users 1000000 --seconds 20 --half-seconds 200 --repeats 3
 
 clean: ## Remove every root under .data, what was built and caches; .venv stays (to remove it too: rm -rf .venv).
 	rm -rf .data build dist *.egg-info mlruns spark-warehouse metastore_db derby.log

@@ -1,6 +1,6 @@
 """The service beside a bare FastAPI endpoint with the same payload: highest rate, and how late answers are at half of it.
 
-    .venv/bin/python benchmarks/serving.py [--users 100000] [--seconds 5] [--repeats 3] [--store embedded]
+    .venv/bin/python benchmarks/serving.py [--users 100000] [--seconds 5] [--half-seconds 200] [--repeats 3] [--store embedded]
 
 Both run as one process of uvicorn each, the service with keys on and a made store, and are asked in turn by this process
 over connections that stay open. The bare endpoint answers one fixed list through the same response model. *Highest rate*:
@@ -58,6 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
+    parser.add_argument("--half-seconds", type=float, help="of each measurement at half the rate, where they differ")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--store", choices=("embedded", "postgres"), default="embedded")
     options = parser.parse_args()
@@ -136,10 +137,10 @@ def compare(folder: Path, settings: list[str], options: argparse.Namespace) -> N
                     one.rates.append(asyncio.run(highest(one.port, key, options.users, options.seconds)))
                     answers = one.rates[-1] * options.seconds
                     one.milliseconds.append(1000.0 * (one.processor() - before) / answers)
-            half = statistics.median(bare.rates) / 2
+            half, seconds = statistics.median(bare.rates) / 2, options.half_seconds or options.seconds
             for _ in range(options.repeats):
                 for one in (bare, service):
-                    one.late.append(asyncio.run(at_rate(one.port, key, options.users, half, options.seconds)))
+                    one.late.append(asyncio.run(at_rate(one.port, key, options.users, half, seconds)))
     print(f"| endpoint | highest rate, a second | processor, ms an answer | p50 at {half:,.0f} a second, ms | p99 |")
     print("| --- | --- | --- | --- | --- |")
     print(f"{bare.line('bare endpoint')}\n{service.line('service')}")

@@ -184,8 +184,8 @@ def test_a_dry_run_says_what_a_night_would_do_and_writes_nothing(spark, night, t
         assert f"{stage}: {'left out, the model is kept' if left_out else 'would run'}\n" in said
     assert re.search(rf"as of {NEXT}, configuration \w+, root {night}\n", said)
     events = Tables(spark, str(night)).version("events")
-    assert f"there is events, version {events}, {USERS * DAYS} rows\n" in said
-    assert re.search(rf"there is recommendations_current, version \d+, {USERS * N} rows\n", said)
+    assert f"there is events, version {events}, {USERS * DAYS:,} rows\n" in said
+    assert re.search(rf"there is recommendations_current, version \d+, {USERS * N:,} rows\n", said)
     assert files() == before
     assert run(*arguments(tmp_path / "nowhere", source, "--dry-run")) == EXIT_DONE
     assert f"there is no table under {tmp_path}/nowhere yet" in capsys.readouterr().out

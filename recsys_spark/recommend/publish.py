@@ -51,7 +51,7 @@ def live_lists(run: Run) -> DataFrame:
 
 def is_fallback() -> Column:
     """Whether a published row is popularity, for want of anything better, whatever its reason."""
-    return F.array_contains(c.SOURCES, POPULAR)
+    return F.coalesce(F.array_contains(c.SOURCES, POPULAR), F.lit(False))
 
 
 def problems(rows: DataFrame, n: int, users: int) -> list[str]:

@@ -77,7 +77,7 @@ def night(spark, make_run):
             rows = [
                 row(
                     RECOMMENDATIONS, as_of_date=as_of, variant="default", user_id=user, rank=place, item_id=item,
-                    score=1.0 / place + 0.1 * version, reason_code="popular" if item == "i7" else "model", model_version=MODEL,
+                    score=1.0 / place + 0.1 * version, reason_code=source(item), sources=[source(item)], model_version=MODEL,
                 )
                 for user, items in lists.items()
                 for place, item in enumerate(items, 1)
@@ -86,6 +86,10 @@ def night(spark, make_run):
             publish(run, as_of, version)
 
     return make
+
+
+def source(item):
+    return "popular" if item == "i7" else "model"
 
 
 def found(run):

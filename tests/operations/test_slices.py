@@ -13,7 +13,15 @@ from recsys_spark.schemas import INTERACTIONS, ITEM_FEATURES, METRICS, RECOMMEND
 
 DAYS = [date(2024, 1, day) for day in range(1, 8)]
 LIVE, TRAINED = DAYS[1], DAYS[2]
-FIGURES = {"exploration", "feature_specs", "recommendations", "rerank_effects", "metrics", "monitoring"}
+FIGURES = {
+    "exploration",
+    "feature_specs",
+    "recommendations",
+    "rerank_effects",
+    "metrics",
+    "monitoring",
+    "recommend_counts",
+}
 
 
 def test_every_sliced_table_is_dropped_from_or_known_to_be_small():

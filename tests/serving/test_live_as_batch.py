@@ -50,7 +50,8 @@ def write_model(run, name: str, repeats: bool) -> None:
     frame = run.spark.createDataFrame(features, schemas.USER_FEATURES.schema)
     run.tables.replace(schemas.USER_FEATURES, frame, PRODUCTION)
     popular = [(AS_OF, "production", item, 1, 1, None, None, None) for item in range(N_ITEMS)]
-    run.tables.append(schemas.ITEM_FEATURES, run.spark.createDataFrame(popular, schemas.ITEM_FEATURES.schema))
+    frame = run.spark.createDataFrame(popular, schemas.ITEM_FEATURES.schema)
+    run.tables.replace(schemas.ITEM_FEATURES, frame, PRODUCTION)
 
 
 def shown(client, body: dict[str, object]) -> list[tuple[str, float]]:

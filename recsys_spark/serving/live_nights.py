@@ -2,6 +2,9 @@
 
 No file is replaced. So whoever has lost the root's lease, and so numbers lower, changes nothing, on any storage that lists
 what is there: no two writers need to be told apart by a compare-and-set, which few of them offer.
+
+The files before the last stay for a few changes. A listing that is made during a change may miss the file that appears, and
+would find nothing if the one before went in the same moment.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ LIVE: Final = "live"
 _BEFORE: Final = "live.json"  # the one file of earlier versions
 _NAME: Final = re.compile(r"(\d{20})\.json")
 _LOOKS: Final = 5
+_KEPT: Final = 8
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def live_nights(location: str) -> LiveNights:
         FileNotFoundError: each file that was listed was gone a moment later.
     """
     folder = storage.join(location, LIVE)
-    for _ in range(_LOOKS):  # a file is removed once there is a later one
+    for _ in range(_LOOKS):  # a file is removed once there are later ones
         number = _highest(folder)
         if not number:
             found = storage.read_file(storage.join(location, _BEFORE))
@@ -71,7 +75,7 @@ def change(location: str, before: LiveNights, after: LiveNights) -> None:
     highest = _highest(folder)
     if after.number <= before.number or highest != after.number:
         raise LeaseLostError(f"another run took the lease of the root of {location}, where its night stays live")
-    _remove(folder, [number for number in _numbers(folder) if number < highest])
+    _remove(folder, sorted(_numbers(folder))[:-_KEPT])
     with suppress(FileNotFoundError):
         storage.delete_files(location, [_BEFORE])
 

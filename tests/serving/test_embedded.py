@@ -63,7 +63,8 @@ def test_who_looked_before_another_went_live_changes_nothing(keeper):
         change(keeper.location, before, before.after(Turn("lease", 1_000_002), {"default": ["paused"]}))
     assert keeper.kept("default") == [second, first]
     third = load(keeper, "third", turn=Turn("lease", 3_000_001))
-    assert [file.name for file in (Path(keeper.location) / "live").iterdir()] == ["00000000000003000001.json"]
+    files = sorted(file.name for file in (Path(keeper.location) / "live").iterdir())
+    assert files == [f"{number:020d}.json" for number in (1_000_001, 1_000_002, 2_000_001, 3_000_001)]
     assert opened(keeper).live()["default"].about == third
 
 
@@ -73,6 +74,26 @@ def test_a_reader_whose_file_was_removed_meanwhile_looks_again(keeper, monkeypat
     really = storage.list_files
     monkeypatch.setattr(storage, "list_files", lambda location: next(listed, None) or really(location))
     assert live_nights(keeper.location).nights == {"default": ["first"]}
+
+
+def test_a_listing_made_while_nights_change_finds_one_of_them(keeper, monkeypatch):
+    load(keeper, "before")
+    really = storage.list_files
+
+    def during_changes(location):
+        """The least that a listing may show: what was there when it began, and still is when it ends."""
+        began = really(location)
+        monkeypatch.setattr(storage, "list_files", really)
+        for number in range(4):
+            load(keeper, f"night-{number}")
+        return [file for file in began if file in really(location)]
+
+    monkeypatch.setattr(storage, "list_files", during_changes)
+    assert live_nights(keeper.location).nights == {"default": ["before"]}
+    for number in range(20):
+        load(keeper, f"later-{number}")
+    assert len(list((Path(keeper.location) / "live").iterdir())) == 8
+    assert live_nights(keeper.location).nights["default"][0] == "later-19"
 
 
 def test_a_store_of_an_earlier_version_is_read_and_goes_on(keeper):

@@ -24,6 +24,7 @@ from recsys_spark.serving.live import NoLiveModelError, UnknownContextError
 from recsys_spark.serving.live_refusals import no_live_model, unknown_context
 from recsys_spark.serving.live_routes import router as live
 from recsys_spark.serving.metrics import Metrics
+from recsys_spark.serving.plain_lists import PlainLists
 from recsys_spark.serving.refusals import invalid
 from recsys_spark.serving.service import Service
 from recsys_spark.serving.store import Store, StoreUnavailableError
@@ -78,6 +79,8 @@ def create_app(store: Store, settings: Serve, variant: str) -> FastAPI:
     app.add_exception_handler(StoreUnavailableError, _unavailable)
     app.add_exception_handler(NoLiveModelError, no_live_model)
     app.add_exception_handler(UnknownContextError, unknown_context)
+    usual = next(route for route in routes.router.routes if getattr(route, "name", "") == routes.LIST)
+    app.add_middleware(PlainLists, service=service, route=usual)
     app.add_middleware(Limits, settings=settings, metrics=service.metrics)
     if keys.wanted:
         app.add_middleware(Authorisation, keys=keys)

@@ -32,7 +32,7 @@ async def recommend(request: Request, body: LiveAsked) -> LiveList:
     """
     night = service_of(request).night(body.variant)
     answer = await in_thread(live.live_list, night, body, body.n, body.exclude)
-    _count(request, [answer])
+    service_of(request).metrics.count_lists([answer])
     return answer
 
 
@@ -41,7 +41,7 @@ async def recommend_to_several(request: Request, body: LiveBatchAsked) -> LiveLi
     """Several such lists, all of one night."""
     night = service_of(request).night(body.variant)
     answer = await in_thread(live.live_lists, night, body.requests, body.n, body.exclude)
-    _count(request, answer.lists)
+    service_of(request).metrics.count_lists(answer.lists)
     return answer
 
 
@@ -67,9 +67,3 @@ async def history(request: Request, user_id: Annotated[Id, Path()], n: HowMany =
     if found is None:
         raise HTTPException(404, "nothing is kept of such a user beside the live lists")
     return found
-
-
-def _count(request: Request, lists: list[LiveList]) -> None:
-    counter = service_of(request).metrics.lists
-    for answer in lists:
-        counter.labels(str(answer.fallback).lower()).inc()

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, time
-from typing import Final
+from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from recsys_spark.serving.store import Night
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Listed(Protocol):
+    """A list that was answered; `fallback`: it is what is popular."""
+
+    @property
+    def fallback(self) -> bool: ...
 
 
 class Metrics:
@@ -35,9 +42,10 @@ class Metrics:
             ["why"],
             registry=registry,
         )
-        self.lists = Counter(
+        lists = Counter(
             "recsys_lists", "lists answered, by whether they were the fallback", ["fallback"], registry=registry
         )
+        self._by_fallback = {fallback: lists.labels(str(fallback).lower()) for fallback in (False, True)}
         self.store_errors = Counter("recsys_store_errors", "times that the store could not be read", registry=registry)
         self.events = Counter("recsys_events", "events that were kept, by type", ["event_type"], registry=registry)
         self.event_writes = Histogram(
@@ -58,6 +66,11 @@ class Metrics:
         self._as_of = Gauge(
             "recsys_live_as_of_seconds", "the day of the live lists, since 1970", ["variant"], registry=registry
         )
+
+    def count_lists(self, lists: Iterable[Listed]) -> None:
+        """Lists are answered."""
+        for one in lists:
+            self._by_fallback[one.fallback].inc()
 
     def text(self, live: Mapping[str, Night]) -> bytes:
         """All figures in Prometheus' text format, those of the live nights as they are now."""

@@ -23,6 +23,7 @@ from recsys_spark.serving.lists import lists_for, product
 from recsys_spark.serving.live import rescored
 from recsys_spark.serving.service import asked, in_thread, service_of
 
+LIST: Final = "recommendations"  # the route that `plain_lists` goes around
 _TEXT: Final = 200  # the longest text to search for
 PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     401: {"model": Problem, "description": "no key of ours, where one is needed"},
@@ -46,7 +47,7 @@ InContext = Annotated[
 ]
 
 
-@router.get("/users/{user_id:path}/recommendations", tags=["lists"], responses=NO_MODEL)
+@router.get("/users/{user_id:path}/recommendations", tags=["lists"], responses=NO_MODEL, name=LIST)
 async def recommendations(
     request: Request,
     user_id: Annotated[Id, Path(description="any text; /, ? and % are to be escaped")],
@@ -62,7 +63,7 @@ async def recommendations(
         answer = await in_thread(rescored, night, user_id, context, n, exclude)
     else:
         (answer,) = await asked(night, lists_for, night, [user_id], n, exclude)
-    _count(request, [answer])
+    service_of(request).metrics.count_lists([answer])
     return answer
 
 
@@ -71,7 +72,7 @@ async def recommendations_of_several(request: Request, body: ListsAsked) -> List
     """Several users' lists, all of the same night."""
     night = service_of(request).night(body.variant)
     lists = await in_thread(lists_for, night, body.user_ids, body.n, body.exclude)
-    _count(request, lists)
+    service_of(request).metrics.count_lists(lists)
     return Lists(lists=lists)
 
 
@@ -95,9 +96,3 @@ async def item(request: Request, item_id: Annotated[Id, Path()], variant: Varian
     if not found:
         raise HTTPException(404, "there is no such item in the catalogue of the live night")
     return product(found[item_id])
-
-
-def _count(request: Request, lists: list[Recommendations]) -> None:
-    counter = service_of(request).metrics.lists
-    for answer in lists:
-        counter.labels(str(answer.fallback).lower()).inc()

@@ -6,8 +6,8 @@ The route stands in the log as it is declared, `/v1/users/{user_id}/recommendati
 from __future__ import annotations
 
 import re
+import secrets
 import time
-import uuid
 from typing import Any, Final
 
 from starlette.responses import JSONResponse
@@ -77,7 +77,7 @@ class Watching:
 def _request_id(scope: Scope) -> str:
     """The one that came along, if it is one, else a new one."""
     given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    return given.decode() if _GIVEN.fullmatch(given) else uuid.uuid4().hex
+    return given.decode() if _GIVEN.fullmatch(given) else secrets.token_hex(16)
 
 
 def _where(error: BaseException) -> str:

@@ -6,7 +6,11 @@ Both run as one process of uvicorn each, the service with keys on and a made sto
 over connections that stay open. The bare endpoint answers one fixed list through the same response model. *Highest rate*:
 each connection asks again as soon as it has its answer. *At half of it*: requests are due at fixed times, and an answer's time
 counts from when it was due. *Processor*: what the process used an answer, which hangs less on what else runs. With
-`--store postgres` the store is in the server that RECSYS_STORE_DSN names. Prints Markdown.
+`--store postgres` the store is in the server that RECSYS_STORE_DSN names.
+
+Then the service alone: asked at half of its own highest rate while another night goes live every ten seconds, each list held to
+be of one night; asked with a key that is none; killed and started again. Whatever is not answered as it must be ends the run.
+Prints Markdown.
 """
 
 from __future__ import annotations
@@ -23,10 +27,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import count
 from pathlib import Path
 
 import psutil
@@ -39,6 +45,7 @@ from recsys_spark.serving.opening import keeper_of
 from recsys_spark.serving.store import About, Entry, shard_of
 
 ITEMS, LENGTH, SEED, CONNECTIONS = 10_000, 10, 42, 16
+NIGHT_SECONDS = 10.0
 BARE = """
 import sys
 import uvicorn
@@ -72,16 +79,17 @@ def main() -> None:
         keeper = keeper_of(load_config(settings=settings), folder)
         assert keeper is not None
         started = time.perf_counter()
-        load(keeper, options.users)
-        print(f"{options.users:,} lists of {LENGTH} loaded in {time.perf_counter() - started:.1f} s by one process\n")
-        compare(Path(folder), settings, options)
+        nights = [load(keeper, number, options.users) for number in range(2)]
+        seconds = time.perf_counter() - started
+        print(f"two nights of {options.users:,} lists of {LENGTH} loaded in {seconds:.1f} s by one process\n")
+        compare(Path(folder), settings, options, keeper, nights)
         keeper.remove()
 
 
-def load(keeper: Keeper, users: int, shards: int = 4) -> None:
-    """A night of made lists, in shards of equal size."""
-    chance = random.Random(SEED)
-    loader = keeper.loader("benchmark")
+def load(keeper: Keeper, night: int, users: int, shards: int = 4) -> About:
+    """A night of made lists, in shards of equal size; the scores say which night it is."""
+    chance = random.Random(SEED + night)
+    loader = keeper.loader(f"benchmark-{night}")
     ids = [f"i{number}" for number in range(ITEMS)]
     by_shard: dict[int, list[str]] = {shard: [] for shard in range(shards)}
     for number in range(users):
@@ -90,7 +98,8 @@ def load(keeper: Keeper, users: int, shards: int = 4) -> None:
     def rows(of: list[str]) -> Iterator[ListRow]:
         for user in sorted(of):
             entries = [
-                Entry(item, 1.0 / (1 + place), "model", None) for place, item in enumerate(chance.sample(ids, LENGTH))
+                Entry(item, night + 0.5 / (1 + place), "model", None)
+                for place, item in enumerate(chance.sample(ids, LENGTH))
             ]
             yield ListRow(user, json.dumps({name: [getattr(one, name) for one in entries] for name in Entry._fields}))
 
@@ -98,9 +107,10 @@ def load(keeper: Keeper, users: int, shards: int = 4) -> None:
     items = [
         ItemRow(n, one, f"Title of item {n}", None, None, None, None, ITEMS - n, True) for n, one in enumerate(ids)
     ]
-    about = About("benchmark", "default", date(2026, 1, 1), "made", 0, users)
+    about = About(f"benchmark-{night}", "default", date(2026, 1, 1), str(night), night, users)
     keeper.finish(about, shards, [*parts, loader.add_items(items)])
-    keeper.go_live(about, 1)
+    keeper.go_live(about, 2)
+    return about
 
 
 @dataclass
@@ -122,8 +132,10 @@ class Endpoint:
         return f"| {name} | {spread(self.rates)} | {spread(self.milliseconds, '.3f')} | {' | '.join(late)} |"
 
 
-def compare(folder: Path, settings: list[str], options: argparse.Namespace) -> None:
-    """Both endpoints in turn, so that whatever else the machine does meets both alike."""
+def compare(
+    folder: Path, settings: list[str], options: argparse.Namespace, keeper: Keeper, nights: Sequence[About]
+) -> None:
+    """Both endpoints in turn, so that whatever else the machine does meets both alike; then the service alone."""
     key = add_key(str(folder / "keys"), "benchmark")
     limits = [f"serve.keys_file={folder / 'keys'}", "serve.requests_per_second=1000000", "serve.burst=1000000"]
     command = [sys.executable, "-m", "recsys_spark.serving.main", "--root", str(folder), "--log", "json"]
@@ -141,6 +153,9 @@ def compare(folder: Path, settings: list[str], options: argparse.Namespace) -> N
             for _ in range(options.repeats):
                 for one in (bare, service):
                     one.late.append(asyncio.run(at_rate(one.port, key, options.users, half, seconds)))
+        own_half = statistics.median(service.rates) / 2
+        alone = asyncio.run(while_nights_change(keeper, nights, service.port, key, options.users, own_half, seconds))
+        refused = asyncio.run(highest(service.port, "guess", options.users, options.seconds, b"401"))
     print(f"| endpoint | highest rate, a second | processor, ms an answer | p50 at {half:,.0f} a second, ms | p99 |")
     print("| --- | --- | --- | --- | --- |")
     print(f"{bare.line('bare endpoint')}\n{service.line('service')}")
@@ -149,17 +164,60 @@ def compare(folder: Path, settings: list[str], options: argparse.Namespace) -> N
     print(
         f"\nthe service of the bare endpoint: {by_rate:.2f} by highest rate, {by_processor:.2f} by processor time an answer"
     )
+    print(f"\n- {alone}\n- a key that is none is refused {refused:,.0f} times a second")
+    times = [
+        after_a_kill(lambda port: [*command, *flags([*settings, *limits]), "--port", str(port)], key) for _ in range(3)
+    ]
+    print(f"- killed and started again it gives its first list after {spread(times, '.1f')} s")
 
 
-async def highest(port: int, key: str, users: int, seconds: float) -> float:
-    """Answers a second, each connection asking again as soon as it has its answer."""
+async def while_nights_change(
+    keeper: Keeper, nights: Sequence[About], port: int, key: str, users: int, rate: float, seconds: float
+) -> str:
+    """Ask at a rate while the nights take turns to be live; each answer has to be of one of them, whole."""
+    answers: Counter[str] = Counter()
+
+    def look(body: bytes) -> None:
+        answer = json.loads(body)
+        scores = [place["score"] for place in answer["items"]]
+        night = answer["model_version"]
+        assert scores == [int(night) + 0.5 / (1 + place) for place in range(LENGTH)], answer
+        answers[night] += 1
+
+    async def change() -> None:
+        for number in count():
+            await asyncio.sleep(NIGHT_SECONDS)
+            await asyncio.to_thread(keeper.go_live, nights[number % len(nights)], len(nights))
+
+    changing = asyncio.create_task(change())
+    late = await at_rate(port, key, users, rate, seconds, look)
+    changing.cancel()
+    return (
+        f"at {rate:,.0f} a second for {seconds:g} s, another night every {NIGHT_SECONDS:g} s: p50 {quantile(late, 0.5):.1f} ms, "
+        f"p99 {quantile(late, 0.99):.1f} ms; answers by night {dict(answers)}, none mixed"
+    )
+
+
+def after_a_kill(command: Callable[[int], list[str]], key: str) -> float:
+    """Seconds until a service that was killed and started again has answered."""
+    with serving(command) as first:
+        asyncio.run(one_answer(first.port, key))
+        first.process.kill()
+        started = time.perf_counter()
+        with serving(command) as again:
+            asyncio.run(one_answer(again.port, key))
+            return time.perf_counter() - started
+
+
+async def highest(port: int, key: str, users: int, seconds: float, status: bytes = b"200") -> float:
+    """Answers a second, of the one status that is right; each connection asks again as soon as it has its answer."""
     until, answered, chance = time.perf_counter() + seconds, 0, random.Random(SEED)
 
     async def ask() -> None:
         nonlocal answered
         connection = await Connection.to(port, key)
         while time.perf_counter() < until:
-            await connection.list_of(f"u{chance.randrange(users)}")
+            await connection.list_of(f"u{chance.randrange(users)}", status)
             answered += 1
         connection.close()
 
@@ -167,8 +225,10 @@ async def highest(port: int, key: str, users: int, seconds: float) -> float:
     return answered / seconds
 
 
-async def at_rate(port: int, key: str, users: int, rate: float, seconds: float) -> list[float]:
-    """Milliseconds from when a request was due until it was answered."""
+async def at_rate(
+    port: int, key: str, users: int, rate: float, seconds: float, look: Callable[[bytes], None] = lambda body: None
+) -> list[float]:
+    """Milliseconds from when a request was due until it was answered; `look` sees each answer."""
     chance, late, number, start = random.Random(SEED), [], 0, time.perf_counter()
 
     async def ask() -> None:
@@ -177,8 +237,9 @@ async def at_rate(port: int, key: str, users: int, rate: float, seconds: float) 
         while (due := start + number / rate) < start + seconds:
             number += 1
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            await connection.list_of(f"u{chance.randrange(users)}")
+            body = await connection.list_of(f"u{chance.randrange(users)}")
             late.append(1000.0 * (time.perf_counter() - due))
+            look(body)
         connection.close()
 
     await asyncio.gather(*(ask() for _ in range(4 * CONNECTIONS)))
@@ -202,14 +263,14 @@ class Connection:
     async def to(cls, port: int, key: str) -> Connection:
         return cls(*await asyncio.open_connection("127.0.0.1", port), key)
 
-    async def list_of(self, user: str) -> bytes:
+    async def list_of(self, user: str, status: bytes = b"200") -> bytes:
         asked = f"GET /v1/users/{user}/recommendations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self._key}\r\n\r\n"
         self._writer.write(asked.encode())
-        return await self._answer()
+        return await self._answer(status)
 
-    async def _answer(self) -> bytes:
+    async def _answer(self, status: bytes) -> bytes:
         head = await self._reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 200"), head
+        assert head.startswith(b"HTTP/1.1 " + status), head
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         return await self._reader.readexactly(length)
 

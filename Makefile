@@ -87,7 +87,7 @@ lock: ## Resolve setup.py's version ranges afresh and write requirements.lock.
 mlflow: setup ## Show what was run below ROOT (the demo's) in MLflow: trainings, studies, benchmarks; at port 5000 of this machine.
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(ROOT)/mlflow.db --host 127.0.0.1 --port 5000
 
-bench-serving: setup ## Measure the service beside a bare endpoint, ten minutes of each; on a machine with nothing else to do.
+bench-serving: setup ## Measure the service beside a bare endpoint for ten minutes each, then through new nights and kills; on a quiet machine.
 	$(BIN)/python benchmarks/serving.py --users 1000000 --seconds 20 --half-seconds 200 --repeats 3
 
 clean: ## Remove every root under .data, what was built and caches; .venv stays (to remove it too: rm -rf .venv).

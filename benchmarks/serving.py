@@ -29,7 +29,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import count
@@ -45,7 +45,7 @@ from recsys_spark.serving.opening import keeper_of
 from recsys_spark.serving.store import About, Entry, shard_of
 
 ITEMS, LENGTH, SEED, CONNECTIONS = 10_000, 10, 42, 16
-NIGHT_SECONDS = 10.0
+NIGHTS, NIGHT_SECONDS = 2, 10.0
 BARE = """
 import sys
 import uvicorn
@@ -79,7 +79,7 @@ def main() -> None:
         keeper = keeper_of(load_config(settings=settings), folder)
         assert keeper is not None
         started = time.perf_counter()
-        nights = [load(keeper, number, options.users) for number in range(2)]
+        nights = [load(keeper, number, options.users) for number in range(NIGHTS)]
         seconds = time.perf_counter() - started
         print(f"two nights of {options.users:,} lists of {LENGTH} loaded in {seconds:.1f} s by one process\n")
         compare(Path(folder), settings, options, keeper, nights)
@@ -109,7 +109,7 @@ def load(keeper: Keeper, night: int, users: int, shards: int = 4) -> About:
     ]
     about = About(f"benchmark-{night}", "default", date(2026, 1, 1), str(night), night, users)
     keeper.finish(about, shards, [*parts, loader.add_items(items)])
-    keeper.go_live(about, 2)
+    keeper.go_live(about, NIGHTS)
     return about
 
 
@@ -139,7 +139,11 @@ def compare(
     key = add_key(str(folder / "keys"), "benchmark")
     limits = [f"serve.keys_file={folder / 'keys'}", "serve.requests_per_second=1000000", "serve.burst=1000000"]
     command = [sys.executable, "-m", "recsys_spark.serving.main", "--root", str(folder), "--log", "json"]
-    with serving(lambda port: [*command, *flags([*settings, *limits]), "--port", str(port)]) as service:
+
+    def service_at(port: int) -> list[str]:
+        return [*command, *flags([*settings, *limits]), "--port", str(port)]
+
+    with serving(service_at) as service:
         fixed = folder / "answer.json"
         fixed.write_bytes(asyncio.run(one_answer(service.port, key)))
         with serving(lambda port: [sys.executable, "-c", BARE, str(fixed), str(port)]) as bare:
@@ -156,6 +160,7 @@ def compare(
         own_half = statistics.median(service.rates) / 2
         alone = asyncio.run(while_nights_change(keeper, nights, service.port, key, options.users, own_half, seconds))
         refused = asyncio.run(highest(service.port, "guess", options.users, options.seconds, b"401"))
+        own = service.process.memory_full_info().uss
     print(f"| endpoint | highest rate, a second | processor, ms an answer | p50 at {half:,.0f} a second, ms | p99 |")
     print("| --- | --- | --- | --- | --- |")
     print(f"{bare.line('bare endpoint')}\n{service.line('service')}")
@@ -165,9 +170,8 @@ def compare(
         f"\nthe service of the bare endpoint: {by_rate:.2f} by highest rate, {by_processor:.2f} by processor time an answer"
     )
     print(f"\n- {alone}\n- a key that is none is refused {refused:,.0f} times a second")
-    times = [
-        after_a_kill(lambda port: [*command, *flags([*settings, *limits]), "--port", str(port)], key) for _ in range(3)
-    ]
+    print(f"- {own / 2**20:,.0f} MiB of memory are the service's own, beside pages of files that the system may drop")
+    times = [after_a_kill(service_at, key) for _ in range(options.repeats)]
     print(f"- killed and started again it gives its first list after {spread(times, '.1f')} s")
 
 
@@ -192,6 +196,8 @@ async def while_nights_change(
     changing = asyncio.create_task(change())
     late = await at_rate(port, key, users, rate, seconds, look)
     changing.cancel()
+    with suppress(asyncio.CancelledError):
+        await changing  # what went wrong there ends the run, too
     return (
         f"at {rate:,.0f} a second for {seconds:g} s, another night every {NIGHT_SECONDS:g} s: p50 {quantile(late, 0.5):.1f} ms, "
         f"p99 {quantile(late, 0.99):.1f} ms; answers by night {dict(answers)}, none mixed"

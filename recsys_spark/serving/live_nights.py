@@ -52,7 +52,7 @@ def live_nights(location: str) -> LiveNights:
     """
     folder = storage.join(location, LIVE)
     for _ in range(_LOOKS):  # a file is removed once there are later ones
-        number = _highest(folder)
+        number = max(_numbers(folder), default=0)
         if not number:
             found = storage.read_file(storage.join(location, _BEFORE))
             return LiveNights(nights=json.loads(found) if found else {})
@@ -72,16 +72,12 @@ def change(location: str, before: LiveNights, after: LiveNights) -> None:
     if after.number > before.number:
         content = json.dumps(asdict(after), indent=2).encode()
         storage.save_file(storage.join(folder, _file(after.number)), content)
-    highest = _highest(folder)
-    if after.number <= before.number or highest != after.number:
+    numbers = _numbers(folder)
+    if after.number <= before.number or max(numbers, default=0) != after.number:
         raise LeaseLostError(f"another run took the lease of the root of {location}, where its night stays live")
-    _remove(folder, sorted(_numbers(folder))[:-_KEPT])
+    _remove(folder, sorted(numbers)[:-_KEPT])
     with suppress(FileNotFoundError):
         storage.delete_files(location, [_BEFORE])
-
-
-def _highest(folder: str) -> int:
-    return max(_numbers(folder), default=0)
 
 
 def _numbers(folder: str) -> list[int]:

@@ -1,6 +1,6 @@
 """What is asked most, one user's list with no more than `n` said of it, is answered before the router has a look.
 
-FastAPI's reading of parameters, its look-up of the route and its second look at the answer take twice as long as all of ours.
+FastAPI's reading of parameters, its look-up of the route and its second look at the answer take longer than all of ours.
 Whatever asks for more, is no valid user or `n`, or is not answered from a file on this machine, takes the usual way, by which it
 is also refused in the usual words.
 """

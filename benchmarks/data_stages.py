@@ -45,6 +45,10 @@ class Timing:
         """Seconds of all stages together."""
         return sum(self.stages.values())
 
+    def __str__(self) -> str:
+        stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.stages.items())
+        return f"rewrite {self.rewrite:.1f} s, {stages}"
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = parse(argv)
@@ -57,9 +61,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     roots = {size: made_root(spark, arguments.root, configs[size]) for size in sizes}
     stages = arguments.stages
     measure(spark, configs[sizes[0]], roots[sizes[0]], stages)  # warms the code up
-    timings = {
-        size: [measure(spark, configs[size], roots[size], stages) for _ in range(arguments.repeats)] for size in sizes
-    }
+    timings: dict[int, list[Timing]] = {size: [] for size in sizes}
+    for size in sizes:
+        for _ in range(arguments.repeats):
+            timings[size].append(measure(spark, configs[size], roots[size], stages))
+            print(f"- {size:,} events: {timings[size][-1]}", flush=True)
     print(report(timings, stages))
     spark.stop()
 
@@ -135,7 +141,7 @@ def emptied(folder: Path) -> Iterator[None]:
 
 
 def report(timings: dict[int, list[Timing]], names: Sequence[str]) -> str:
-    """The Markdown table, and what it says of the two targets."""
+    """The Markdown table, what the stages take of a rewrite, and how time a row grows."""
     lines = [
         "",
         f"| events | read + rewrite, s | {' | '.join(f'{name}, s' for name in names)} | stages / rewrite "
@@ -153,16 +159,12 @@ def report(timings: dict[int, list[Timing]], names: Sequence[str]) -> str:
             f"| {1e6 * rewrite / size:.2f} | {1e6 * stages[size] / size:.2f} |"
         )
     small, large = min(timings), max(timings)
-    lines += [
-        "",
-        f"At {large:,} events the stages take {ratio[large]:.1f} times the rewrite (target: at most 6).",
-    ]
+    lines += ["", f"At {large:,} events the stages take {ratio[large]:.1f} times the rewrite."]
     if small < large:
-        growth = stages[large] / large / (stages[small] / small)
-        lines.append(f"A row at {large:,} takes {growth:.2f} of its time at {small:,} (target: at most 1).")
-    for size, runs in timings.items():
-        each_run = ", ".join(f"{run.rewrite:.1f} + {run.all_stages:.1f}" for run in runs)
-        lines.append(f"All runs at {size:,}, rewrite + stages: {each_run} s.")
+        rows = {size: stages[size] / size for size in timings}
+        growth = ", ".join(f"{row / rows[small]:.2f} at {size:,}" for size, row in rows.items())
+        widest = max(rows.values()) / min(rows.values())
+        lines.append(f"Time a row, of that at {small:,}: {growth}; the longest is {widest:.2f} of the shortest.")
     return "\n".join(lines)
 
 

@@ -31,6 +31,10 @@ _CAUSES: Final = (
         r"Illegal Parquet type: INT64 \(TIMESTAMP\(NANOS",
         "the file counts time in nanoseconds; set ingest.mapping.time_unit=ns",
     ),
+    (
+        r"Parquet column cannot be converted",
+        "a column has another type here than in the other files, or than the file itself says; write it anew with theirs",
+    ),
     (r"\[UNABLE_TO_INFER_SCHEMA\]", "no Parquet files here; check the path and ingest.mapping.file_format"),
     (
         r"is not a Parquet file|CANNOT_READ_FILE_FOOTER|Could not read footer|could not decode"
@@ -40,8 +44,15 @@ _CAUSES: Final = (
     (r"Permission denied|AccessControlException|AccessDenied", "this user may not read it"),
     (r"FileNotFoundException|the files changed", "it changed while it was read; run the job again"),
 )
-_FILE: Final = re.compile(r"(?:reading file|footer for file:?|Path does not exist:) (?:FileStatus\{path=)?([^\s;,]+)")
-_TASK_LOGGERS: Final = ("org.apache.spark.executor.Executor", "org.apache.spark.scheduler.TaskSetManager")
+_FILE: Final = re.compile(
+    r"(?:reading file|converted in file|footer for file:?|Path does not exist:) (?:FileStatus\{path=)?([^\s;,]+)"
+)
+_TASK_LOGGERS: Final = (
+    "org.apache.spark.executor.Executor",
+    "org.apache.spark.scheduler.TaskSetManager",
+    "org.apache.spark.storage.BlockManager",
+    "org.apache.spark.storage.DiskBlockObjectWriter",
+)
 _BARE_FILE: Final = re.compile(r"(\S+) is not a Parquet file")
 
 

@@ -64,14 +64,17 @@ def not_stored(stored: DataFrame) -> Transformer:
     return lambda events: events.join(stored.select(c.EVENT_ID), on=c.EVENT_ID, how="left_anti")
 
 
-def judge_by_key(stored: DataFrame) -> Transformer:
+def judge_by_key(stored: DataFrame, few: bool = False) -> Transformer:
     """Judged events with their own ids -> the same with `is_new`, and conflicting ones rejected as `duplicate`.
 
     An id that is stored, or came before in the batch, is no news where its content is the same, and a duplicate where
     it differs. A key may come back at any time, so ids are compared with all that is stored: O(batch + stored).
+
+    Args:
+        few: the batch's ids are sent to where the stored events are, so that none of these is shuffled, and only those that
+            have such an id are hashed. A task holds all the ids.
     """
     in_order = Window.partitionBy(c.EVENT_ID).orderBy(c.SOURCE, c.EVENT_ORDER)
-    known = stored.select(c.EVENT_ID, content_hash().alias(_STORED))
     is_good = F.col(c.REASON).isNull()
     first_content = F.coalesce(_STORED, _FIRST)
     conflict = is_good & (F.col(_HASH) != first_content)
@@ -80,6 +83,8 @@ def judge_by_key(stored: DataFrame) -> Transformer:
     def judge(judged: DataFrame) -> DataFrame:
         good = judged.where(is_good).withColumn(_HASH, content_hash())
         ranked = good.withColumn(_COPY, F.row_number().over(in_order)).withColumn(_FIRST, F.first(_HASH).over(in_order))
+        of_batch = stored.join(F.broadcast(good.select(c.EVENT_ID)), on=c.EVENT_ID, how="left_semi") if few else stored
+        known = of_batch.select(c.EVENT_ID, content_hash().alias(_STORED))
         compared = ranked.join(known, on=c.EVENT_ID, how="left")
         marked = (
             compared.withColumn(IS_NEW, (F.col(_COPY) == 1) & F.col(_STORED).isNull())

@@ -34,6 +34,8 @@ from recsys_spark.transform import same_row
 
 Keep = Callable[[DataFrame], DataFrame]
 
+_FEW_IDS = 1_000_000  # of a batch, which each executor may hold
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -87,7 +89,8 @@ def _judge_events(run: Run, source: Source, keep: Keep, kept_out: Suppression | 
     judge = judge_events(run.config.ingest, datetime.now(UTC), source.keyed)
     rows = _marked(source.events.transform(judge), kept_out)
     if source.keyed:
-        rows = keep(rows).transform(judge_by_key(_stored(run, EVENTS)))
+        rows = keep(rows)
+        rows = rows.transform(judge_by_key(_stored(run, EVENTS), few=rows.count() <= _FEW_IDS))
     kept = keep(rows.transform(raw_of_rejected))
     return Judged(EVENTS, kept, tally(kept))
 

@@ -9,9 +9,9 @@ from pyspark.sql import DataFrame
 from recsys_spark import columns as c
 from recsys_spark.features.counts import item_features, segments, user_features
 from recsys_spark.features.sequences import sequences
-from recsys_spark.interactions.carry import EarlierRun, acted, carried, earlier_run, moved_days
+from recsys_spark.interactions.carry import EarlierRun, acted, by_own_events, came_since, carried, earlier_run
 from recsys_spark.interactions.known import known_events
-from recsys_spark.interactions.split import PARTS_OF_FIT, in_parts, indexed, positive
+from recsys_spark.interactions.split import PARTS_OF_FIT, in_parts, indexed, moved, positive
 from recsys_spark.interactions.stage import labelled_events
 from recsys_spark.runs import Run
 from recsys_spark.schemas import ITEM_FEATURES, SEQUENCES, USER_ATTRIBUTES, USER_FEATURES
@@ -27,7 +27,7 @@ def earlier_features(run: Run) -> EarlierRun | None:
 
     None also on a warm night with declared features: what is learnt of them changes everyone's rows.
     """
-    if run.training == "full" or moved_days(run.config) is None:
+    if run.training == "full" or not by_own_events(run.config):
         return None
     if run.training == "warm" and run.config.features.declared:
         return None
@@ -50,7 +50,8 @@ def carry_features(run: Run, earlier: EarlierRun) -> None:
     labelled with its part: O(n log h), as in a full night, with the users' aggregates saved.
     """
     kept = run.training == "keep"
-    changed = acted(run, earlier, 0 if kept else moved_days(run.config) or 0).persist()
+    since = came_since(run, earlier)
+    changed = acted(run, since if kept else since | moved(run.config.split, earlier.as_of, run.as_of)).persist()
     events = known_events(run)
     labelled = labelled_events(run, only=changed if kept else None, events=events).where(c.POSITIVE).persist()
     known = labelled if kept else labelled.join(changed, on=c.USER_IDX, how="left_semi")

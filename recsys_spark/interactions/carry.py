@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
@@ -24,7 +24,6 @@ from recsys_spark.settings import Config, Split
 from recsys_spark.tables import SliceKey
 from recsys_spark.version import code_version
 
-_BY_ORDER = ("leave_last_one", "leave_last_two")
 _NIGHTS = 60  # so many of the latest runs of a stage are looked at
 _WRITTEN = "written"
 
@@ -85,39 +84,36 @@ def _events_read(run: Run, row: Row) -> int | None:
     return None if index is None else index["versions_read"].get(EVENTS.name)
 
 
-def acted(run: Run, earlier: EarlierRun, days_before: int = 0) -> DataFrame:
-    """`user_idx` of those with an event after the earlier date, or with one of before it that came in since.
-
-    One pass over the events' times and runs, nothing shuffled but the ids found: O(events), mostly skipped by statistics.
-
-    Args:
-        days_before: count so many days before the earlier date as after it.
-    """
+def came_since(run: Run, earlier: EarlierRun) -> Column:
+    """The condition that an event is of after the earlier date, or of before it and came in since."""
     old = run.tables.read("runs").where(
         F.col("stage").isin("ingest", "generate") & (F.col("versions_written")[EVENTS.name] <= earlier.events)
     )
     known = [
         row[c.RUN_ID] for row in collect_rows(old.select(c.RUN_ID), "earlier ingests", run.config.run.driver_bytes)
     ]
-    is_new = (F.col(c.EVENT_TIME) >= end_of(earlier.as_of - timedelta(days=days_before))) | ~F.col(c.RUN_ID).isin(known)
-    ids = run.tables.read("events").where(until(run.as_of) & is_new).select(c.USER_ID).distinct()
+    return (F.col(c.EVENT_TIME) >= end_of(earlier.as_of)) | ~F.col(c.RUN_ID).isin(known)
+
+
+def acted(run: Run, which: Column) -> DataFrame:
+    """`user_idx` of those with such an event by the run's date.
+
+    One pass over the events' times and runs, nothing shuffled but the ids found: O(events), mostly skipped by statistics.
+    """
+    ids = run.tables.read("events").where(until(run.as_of) & which).select(c.USER_ID).distinct()
     return ids.join(run.tables.read("users").select(c.USER_ID, c.USER_IDX), on=c.USER_ID, how="inner").select(
         c.USER_IDX
     )
 
 
-def moved_days(config: Config) -> int | None:
-    """How far before the earlier date a split moves events from one part to another as time goes by; None: everywhere.
+def by_own_events(config: Config) -> bool:
+    """Whether the parts of a user's events hang on these and the date alone.
 
-    Users whose events all lie before have the same parts as then. That does not hold of cores, cold users and items and
-    given tests, which hang on everyone's events.
+    That does not hold of cores, cold users and items and given tests, which hang on everyone's events.
     """
     split: Split = config.split
-    if split.has_cold or config.interactions.min_user_items > 1 or config.interactions.min_item_users > 1:
-        return None
-    if split.kind == "time":
-        return split.validation_days + split.test_days
-    return 0 if split.kind in (*_BY_ORDER, "random") else None
+    by_core = config.interactions.min_user_items > 1 or config.interactions.min_item_users > 1
+    return split.kind != "given" and not split.has_cold and not by_core
 
 
 def carried(run: Run, name: str, earlier: EarlierRun, changed: DataFrame, where: SliceKey | None = None) -> DataFrame:

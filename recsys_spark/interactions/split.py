@@ -176,9 +176,27 @@ def _drawn(*hashed: Column) -> Column:
     return F.pmod(F.xxhash64(*hashed), F.lit(_HASH_STEPS)) / _HASH_STEPS
 
 
-def _part_by_time(config: Split, as_of: date) -> Column:
+def moved(config: Split, before: date, now: date) -> Column:
+    """The condition that an event, known by the day `before`, is in another part by the day `now`; its user's other events
+    apart, by which splits in a user's order go.
+
+    Of a split by time those of the days that a window has left or reached; of the other kinds none. Not for given tests.
+    """
+    found = F.lit(False)
+    if config.kind == "time":
+        for first, last in zip(_windows(config, before), _windows(config, now), strict=True):
+            found |= (F.col(c.EVENT_TIME) >= F.lit(_midnight(first))) & (F.col(c.EVENT_TIME) < F.lit(_midnight(last)))
+    return found
+
+
+def _windows(config: Split, as_of: date) -> tuple[date, date]:
+    """The first days of validation and of test."""
     test_from = as_of + timedelta(days=1 - config.test_days)
-    validation_from = test_from - timedelta(days=config.validation_days)
+    return test_from - timedelta(days=config.validation_days), test_from
+
+
+def _part_by_time(config: Split, as_of: date) -> Column:
+    validation_from, test_from = _windows(config, as_of)
     return (
         F.when(F.col(c.EVENT_TIME) >= F.lit(_midnight(test_from)), TEST)
         .when(F.col(c.EVENT_TIME) >= F.lit(_midnight(validation_from)), VALIDATION)

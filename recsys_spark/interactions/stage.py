@@ -9,13 +9,13 @@ from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.errors import UserError
-from recsys_spark.interactions.carry import acted, carried, earlier_run, moved_days
+from recsys_spark.interactions.carry import EarlierRun, acted, by_own_events, came_since, carried, earlier_run
 from recsys_spark.interactions.core import k_core
 from recsys_spark.interactions.given import given_test
 from recsys_spark.interactions.index import new_ids, next_index, number
 from recsys_spark.interactions.known import known_events
 from recsys_spark.interactions.pairs import interactions
-from recsys_spark.interactions.split import indexed, labelled, positive, until
+from recsys_spark.interactions.split import indexed, labelled, moved, positive, until
 from recsys_spark.runs import Run
 from recsys_spark.schemas import INTERACTIONS, ITEMS, USERS, Table
 from recsys_spark.tables import SliceKey
@@ -26,24 +26,30 @@ _MEANING = ("dataset", "interactions", "split")
 def run(run: Run) -> None:
     """Number what is new, then count the pairs. O(n log n) over the events up to the date, shuffled once by user.
 
-    In a night between full trainings, only of users for whom something changed; the others are carried over.
+    In a night between full trainings, only what came since is numbered, and only the pairs are counted of users for whom
+    something changed; the others' are carried over.
     """
     events = known_events(run)
     if events.isEmpty():
         raise UserError(f"there are no events up to {run.as_of}: choose a later --as-of, or ingest earlier events")
+    earlier = _earlier(run)
+    since = F.lit(True) if earlier is None else came_since(run, earlier)
     for table, id_column, idx_column in ((USERS, c.USER_ID, c.USER_IDX), (ITEMS, c.ITEM_ID, c.ITEM_IDX)):
-        _extend_index(run, events, table, id_column, idx_column)
+        _extend_index(run, events.where(since), table, id_column, idx_column)
     where: SliceKey = {c.AS_OF_DATE: run.as_of}
-    days = moved_days(run.config)
-    earlier = earlier_run(run, INTERACTIONS.name, *_MEANING) if run.training != "full" and days is not None else None
-    if earlier is None or days is None:
+    if earlier is None:
         pairs = labelled_events(run, events=events).transform(interactions(run.as_of))
-    else:
-        changed = acted(run, earlier, days)
+        run.counts["interactions"] = run.tables.replace(INTERACTIONS, pairs, where)
+        return
+    changed = acted(run, since | moved(run.config.split, earlier.as_of, run.as_of)).persist()
+    try:
         anew = labelled_events(run, only=changed, events=events).transform(interactions(run.as_of))
         pairs = carried(run, INTERACTIONS.name, earlier, changed).unionByName(anew)
-        run.notes.append(f"users whom nothing changed for since {earlier.as_of} were carried over")
-    run.counts["interactions"] = run.tables.replace(INTERACTIONS, pairs, where)
+        run.counts["interactions"] = run.tables.replace(INTERACTIONS, pairs, where)
+        run.counts["users_counted_anew"] = changed.count()
+    finally:
+        changed.unpersist()
+    run.notes.append(f"users whom nothing changed for since {earlier.as_of} were carried over")
 
 
 def labelled_events(
@@ -76,6 +82,15 @@ def labelled_events(
         .transform(k_core(run.config.interactions, run.say))
         .transform(labelled(split, run.as_of, seed, given, list(further)))
     )
+
+
+def _earlier(run: Run) -> EarlierRun | None:
+    """The night whose pairs can be carried over, which has numbered all that had come by then; None on a full night."""
+    if run.training == "full" or not by_own_events(run.config):
+        return None
+    if not all(run.tables.exists(table.name) for table in (USERS, ITEMS)):
+        return None
+    return earlier_run(run, INTERACTIONS.name, *_MEANING)
 
 
 def _extend_index(run: Run, events: DataFrame, table: Table, id_column: str, idx_column: str) -> None:

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark import columns as c
 from recsys_spark.bounded import collect_columns
-from recsys_spark.interactions.carry import EarlierRun, acted, earlier_run, moved_days
+from recsys_spark.interactions.carry import EarlierRun, acted, by_own_events, came_since, earlier_run
 from recsys_spark.interactions.split import end_of
 from recsys_spark.nights import models_of
 from recsys_spark.recommend.barring import FOR_EVERYONE, Catalogue
@@ -75,7 +75,7 @@ def hangs_on(config: Config) -> Iterator[str]:
     recommend = config.recommend
     rerank = recommend.rerank
     steps = steps_of(rerank)
-    if moved_days(config) is None:
+    if not by_own_events(config):
         yield "the split or a least number of events goes by everyone's events"
     if recommend.active_days:
         yield "recommend.active_days goes by the date"
@@ -148,7 +148,7 @@ def _kept(run: Run, where: SliceKey, earlier: EarlierRun, model_version: str) ->
     own = (F.col("of_others") == 0) & (F.col("rows") == run.config.recommend.n)
     lists = last.groupBy(c.USER_ID).agg(of_others.alias("of_others"), F.count("*").alias("rows")).where(own)
     known = lists.select(c.USER_ID).join(users, on=c.USER_ID, how="inner")
-    still = known.join(acted(run, earlier), on=c.USER_IDX, how="left_anti").persist()
+    still = known.join(acted(run, came_since(run, earlier)), on=c.USER_IDX, how="left_anti").persist()
     rows = last.join(still.select(c.USER_ID), on=c.USER_ID, how="left_semi").withColumn(c.AS_OF_DATE, F.lit(run.as_of))
     run.notes.append(f"lists of users who did not act since {earlier.as_of} are those of that night")
     return Kept(rows, still.select(c.USER_IDX))

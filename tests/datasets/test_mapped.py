@@ -10,6 +10,7 @@ import pytest
 from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
 from recsys_spark.events.reading import reading
+from recsys_spark.spark_errors import explained
 from tests.datasets.helpers import opened, rows, write
 
 EVENT = ("user_id", "item_id", "cast(event_time as string)", "event_type", "event_value", "event_id", "context")
@@ -95,6 +96,15 @@ def test_parquet_nanoseconds_are_asked_for_by_their_unit(spark, tmp_path):
     with reading(spark, config):
         events = opened(spark, *[s.removeprefix("ingest.") for s in settings], "mapping.time_unit=ns").events
         assert rows(events, "cast(event_time as string)") == [("2024-05-06 07:08:00.123456",)]
+
+
+def test_a_parquet_file_with_another_type_than_the_others_is_named(spark, tmp_path):
+    for name, who in (("a", ["5"]), ("b", [6])):
+        pq.write_table(pa.table({"who": who, "sku": ["x"], "at": ["2024-05-06"]}), tmp_path / f"{name}.parquet")
+    columns = "mapping.columns={user_id: who, item_id: sku, event_time: at}"
+    match = r"[ab]\.parquet: a column has another type here than in the other files"
+    with pytest.raises(UserError, match=match), explained("input"):
+        opened(spark, f"path={tmp_path}", columns, "mapping.file_format=parquet").events.collect()
 
 
 def test_a_delta_table_is_one_source_whose_rows_have_no_lines(spark, tmp_path):

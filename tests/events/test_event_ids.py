@@ -68,7 +68,8 @@ def test_ids_do_not_depend_on_partitions(spark, partitions):
     )
 
 
-def test_keys_decide_where_the_source_has_them(spark):
+@pytest.mark.parametrize("few", [False, True])
+def test_keys_decide_where_the_source_has_them(spark, few):
     stored = frame(spark, event("u", event_id="1"), event("u", event_id="2", when=datetime(2020, 1, 1)))
     batch = frame(
         spark,
@@ -82,7 +83,7 @@ def test_keys_decide_where_the_source_has_them(spark):
     judged = batch.selectExpr("*", "cast(null as string) reason", "cast(null as string) detail").union(
         frame(spark, event(None, event_id="5", order=7)).selectExpr("*", "'missing_user_id'", "'user_id is blank'")
     )
-    found = judged.transform(judge_by_key(stored)).orderBy("event_order")
+    found = judged.transform(judge_by_key(stored, few)).orderBy("event_order")
     assert [tuple(row) for row in found.select("event_id", "is_new", "reason").collect()] == [
         ("1", False, None),
         ("2", False, "duplicate"),

@@ -18,6 +18,10 @@ def test_a_file_that_spark_names_takes_the_place_of_the_input():
         raise PySparkException(
             "Encountered error while reading file file:///data/x.parquet. Details: could not decode the dictionary"
         )
+    with pytest.raises(UserError, match=r"^/data/b\.parquet: a column has another type here"), explained("input"):
+        raise PySparkException(
+            "Parquet column cannot be converted in file file:///data/b.parquet. Column: [who], Expected: string, Found: INT64."
+        )
     with pytest.raises(UserError, match=r"^input: this user may not read it"), explained("input"):
         raise PySparkException("java.io.IOException: Permission denied")
 

@@ -13,7 +13,7 @@ from recsys_spark import runs
 from recsys_spark.config import load_config
 from recsys_spark.features import stage as features
 from recsys_spark.interactions import stage as index
-from recsys_spark.interactions.carry import EarlierRun, earlier_run, moved_days
+from recsys_spark.interactions.carry import EarlierRun, by_own_events, earlier_run
 from recsys_spark.operations import maintain
 from recsys_spark.runs import Run, run_stage
 from recsys_spark.schemas import EVENTS
@@ -127,15 +127,15 @@ def test_a_slice_that_was_dropped_or_that_another_run_began_to_write_is_not_carr
 
 
 @pytest.mark.parametrize(
-    ("settings", "days"),
+    ("settings", "by_own"),
     [
-        (["split.kind=time", "split.validation_days=7", "split.test_days=14"], 21),
-        (["split.kind=leave_last_one"], 0),
-        (["split.kind=random"], 0),
-        (["split.kind=given"], None),
-        (["split.kind=time", "interactions.min_item_users=5"], None),
-        (["split.kind=time", "split.cold_item_share=0.1"], None),
+        (["split.kind=time"], True),
+        (["split.kind=leave_last_one"], True),
+        (["split.kind=random"], True),
+        (["split.kind=given"], False),
+        (["split.kind=time", "interactions.min_item_users=5"], False),
+        (["split.kind=time", "split.cold_item_share=0.1"], False),
     ],
 )
-def test_how_far_back_a_split_moves(settings, days):
-    assert moved_days(load_config(settings=settings)) == days
+def test_which_splits_go_by_a_users_own_events(settings, by_own):
+    assert by_own_events(load_config(settings=settings)) is by_own

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from recsys_spark.config import load_config
 from recsys_spark.errors import UserError
 from recsys_spark.hashing import hash_of, uniform
 from recsys_spark.interactions import split as split_module
-from recsys_spark.interactions.split import labelled, positive
+from recsys_spark.interactions.split import labelled, moved, positive
 from recsys_spark.transform import in_sample
 from tests.frames import events
 
@@ -40,6 +40,23 @@ def label(spark, rows, *overrides, given_test=None, positive_from=None):
     out = frame.transform(labelled(split(*overrides), AS_OF, SEED, given_test)).collect()
     by_key = {(r["user_idx"], r["position"]): (r["item_idx"], r["part"]) for r in out}
     return [by_key[key] for key in sorted(by_key)]
+
+
+@pytest.mark.parametrize("days", [1, 3, 9])
+def test_events_that_move_are_those_whose_part_is_another(spark, days):
+    # an event every six hours, from the last of one day to the first of the next; windows of two and three days
+    config, now = split("kind=time", "validation_days=2", "test_days=3"), AS_OF + timedelta(days=days)
+    frame = events(spark, [("0", str(n), 6 * n - 1) for n in range(1, 31 * 4 + 1)]).selectExpr(
+        "*", "cast(user_id as int) user_idx", "cast(item_id as int) item_idx", "true positive"
+    )
+    before, after = (
+        {row["item_idx"]: row["part"] for row in frame.transform(labelled(config, day, SEED)).collect()}
+        for day in (AS_OF, now)
+    )
+    found = {row["item_idx"] for row in frame.where(moved(config, AS_OF, now)).collect()}
+    assert found == {item for item, part in before.items() if after[item] != part}
+    assert len(found) == 4 * min(2 * days, 5)
+    assert not frame.where(moved(split("kind=leave_last_two"), AS_OF, now)).collect()
 
 
 def test_leave_last_two_holds_out_the_last_and_the_one_before(spark):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,8 @@ class BlockScorer:
         threads: of this process, which share a block's users among them.
         block_users: users that one thread has in hand.
         tile_items: items that one thread has in hand; the hidden layers of so many should fit a core's cache.
-        max_bytes: bound on what all threads hold at once, beside the weights and the answer.
+        max_bytes: bound on what all threads hold at once, beside the weights and the answer, and on the items' share in the
+            first layer, which is kept where it is smaller.
 
     Raises:
         ValueError: `max_bytes` is too small for one block and tile.
@@ -52,10 +54,12 @@ class BlockScorer:
         self._weights = {name: np.asarray(array) for name, array in weights.items()}
         self._has_gmf, self._has_mlp = "item_gmf" in self._weights, "item_mlp" in self._weights
         self._hidden = _hidden_layers(self._weights)
+        first = (self._weights["item_kernel"],) if self._has_mlp else ()
+        self._units = [kernel.shape[1] for kernel in (*first, *(kernel for kernel, _ in self._hidden))]
         self._output_mlp: Any = np.ascontiguousarray(self._weights["output_mlp"][:, 0]) if self._has_mlp else None
         self._threads, self._block_users, self._tile_items = threads, block_users, tile_items
         self.n_items = len(self._weights["item_gmf" if self._has_gmf else "item_mlp"])
-        self._chunk_items = self._widest_chunk(max_bytes)
+        self._chunk_items, self._max_bytes = self._widest_chunk(max_bytes), max_bytes
         self._libraries = ThreadpoolController()
 
     def top_n(self, user_idx: npt.ArrayLike, n: int, exclude: Ragged | None = None) -> tuple[Ints, Floats]:
@@ -108,23 +112,39 @@ class BlockScorer:
         Raises:
             ValueError: a user or an item outside the tables.
         """
-        w, vectors = self._weights, self.user_vectors(user_idx)
+        w, vectors, parts = self._weights, self.user_vectors(user_idx), self._parts
         if item_idx.size and not 0 <= item_idx.min() <= item_idx.max() < self.n_items:
             raise ValueError(
                 f"item indices run from {item_idx.min()} to {item_idx.max()}, the model's from 0 to {self.n_items - 1}"
             )
         scores = np.full(item_idx.shape, w["output_bias"], dtype=np.float32)
+        # one user after the other in the same memory: fresh pages cost as much as the arithmetic
+        own = np.empty((item_idx.shape[1], vectors.gmf.shape[1]), np.float32) if self._has_gmf else None
+        hidden = [np.empty((item_idx.shape[1], units), np.float32) for units in self._units]
         with self._libraries.limit(limits=1, user_api="blas"):
             for row, items in enumerate(item_idx):
                 if self._has_gmf:
-                    scores[row] += w["item_gmf"][items] @ (vectors.gmf[row] * w["output_gmf"])
+                    np.take(w["item_gmf"], items, axis=0, out=own, mode="clip")
+                    scores[row] += own @ (vectors.gmf[row] * w["output_gmf"])
                 if self._has_mlp:
                     shifts = self._shifts(vectors.mlp[row])
-                    hidden = [np.empty((len(items), len(shift)), dtype=np.float32) for shift in shifts]
-                    part = w["item_mlp"][items] @ w["item_kernel"]
-                    scores[row] += self._mlp(part, [-shift for shift in shifts], hidden)
+                    if parts is None:
+                        np.matmul(w["item_mlp"][items], w["item_kernel"], out=hidden[0])
+                    else:
+                        np.take(parts, items, axis=0, out=hidden[0], mode="clip")
+                    scores[row] += self._mlp(hidden[0], [-shift for shift in shifts], hidden)
                     scores[row] += shifts[-1] @ self._output_mlp
         return scores
+
+    @cached_property
+    def _parts(self) -> Floats | None:
+        """The items' share in the first layer, (n_items, units), for users' own items, which come in no order that a tile could
+        serve; None where it is more than `max_bytes`. Made when first asked for: O(n_items)."""
+        if not self._has_mlp or 4 * self.n_items * self._units[0] > self._max_bytes:
+            return None
+        with self._libraries.limit(limits=1, user_api="blas"):
+            parts: Floats = self._weights["item_mlp"] @ self._weights["item_kernel"]
+            return parts
 
     def user_vectors(self, user_idx: npt.ArrayLike) -> Halves:
         """The users' embeddings: (U,) -> (U, gmf_width) and (U, mlp_width).

@@ -132,9 +132,13 @@ def ranked(
 def joined(proposed: Mapping[int, Proposed], users: int) -> Joined:
     """What sources, by their bits, propose for a block -> each item once, with the bits of all that proposed it.
 
-    O(U W log(U W)) over all they propose.
+    O(U W log(U W)) over all they propose, O(U W) where that is one source, none of which proposes an item twice.
     """
     parts = list(proposed.values())
+    if len(parts) == 1:
+        (bit,), there = proposed, parts[0].items != NO_ITEM
+        items, because = parts[0].first(there, int(there.sum(axis=1).max(initial=0)))
+        return Joined(items, np.where(items != NO_ITEM, bit, NO_ITEM).astype(np.int32), because)
     items = np.concatenate([np.empty((users, 0), np.int32), *(part.items for part in parts)], axis=1)
     because = np.concatenate([np.empty((users, 0), np.int32), *(part.because for part in parts)], axis=1)
     bit_of = np.repeat(list(proposed), [part.items.shape[1] for part in parts]).astype(np.int32)

@@ -17,8 +17,8 @@ USERS, ITEMS = 9, 45
 SMALL = {"gmf_width": 3, "mlp_width": 4, "mlp_layers": (6, 5)}
 
 
-def model_of(mode: str = "neumf", **changes: Any) -> Any:
-    model = build_model(mode, {**SMALL, **changes}, USERS, ITEMS)
+def model_of(mode: str = "neumf", n_items: int = ITEMS, **changes: Any) -> Any:
+    model = build_model(mode, {**SMALL, **changes}, USERS, n_items)
     rng = np.random.default_rng(2)
     for variable in model.trainable_variables:
         variable.assign(rng.normal(0.0, 0.7, variable.shape))
@@ -63,13 +63,18 @@ def test_scores_are_the_models(mode: str, layers: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("mode", ["neumf", "gmf", "mlp"])
-def test_scores_of_a_users_own_items_are_the_models(mode: str) -> None:
-    model, users = model_of(mode), np.array([3, 0, 3])
-    items = np.random.default_rng(4).integers(0, ITEMS, (3, 7)).astype(np.int32)
+@pytest.mark.parametrize(
+    "max_bytes", [4000, 1 << 20]
+)  # the items' share in the first layer, 4,800 bytes, is kept or not
+def test_scores_of_a_users_own_items_are_the_models(mode: str, max_bytes: int) -> None:
+    model, users = model_of(mode, n_items=200), np.array([3, 0, 3])
+    items = np.random.default_rng(4).integers(0, 200, (3, 7)).astype(np.int32)
     expected = model({"user": users, "items": items})
-    np.testing.assert_allclose(BlockScorer(model).scores(users, items), expected, rtol=1e-4, atol=1e-5)
-    with pytest.raises(ValueError, match="item indices run from 0 to 45, the model's from 0 to 44"):
-        BlockScorer(model).scores([0], np.array([[0, ITEMS]]))
+    scorer = BlockScorer(model, block_users=1, tile_items=8, max_bytes=max_bytes)
+    for _ in range(2):
+        np.testing.assert_allclose(scorer.scores(users, items), expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="item indices run from 0 to 200, the model's from 0 to 199"):
+        scorer.scores([0], np.array([[0, 200]]))
 
 
 def test_a_users_scores_do_not_depend_on_the_block() -> None:

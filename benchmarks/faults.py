@@ -92,8 +92,11 @@ def killed(folder: Path, whole: Path, stages: Sequence[str]) -> Iterator[Line]:
     root = fresh(folder / "killed")
     for stage in stages:
         night = start(root)
-        night.until(": epoch 1 of" if stage == "train" else f"[{stage}] started")
-        time.sleep(A_MOMENT)
+        if stage == "train":  # small as it is, its next epochs are over in a moment
+            night.until(": epoch 1 of")
+        else:
+            night.until(f"[{stage}] started")
+            time.sleep(A_MOMENT)
         code = night.kill()
         yield f"killed in {stage}", [code], *_went_on(night.text, stage, stages)
         if stage == stages[-1]:
@@ -103,6 +106,8 @@ def killed(folder: Path, whole: Path, stages: Sequence[str]) -> Iterator[Line]:
         code = night.kill()
         good, seen = _went_on(night.text, stage, stages)
         resumed = stage != "train" or "going on after epoch" in night.text
+        if not (good and resumed):
+            print(night.text[-5000:], file=sys.stderr)
         more = (
             ""
             if stage != "train"

@@ -17,7 +17,7 @@ from recsys_spark.feature_settings import AnyFeature
 from recsys_spark.features.learning import length_of
 from recsys_spark.features.spec import FeatureSpec, feature_specs
 from recsys_spark.files import LiveFile
-from recsys_spark.interactions.index import index_sizes
+from recsys_spark.interactions.index import index_ids, index_sizes
 from recsys_spark.interactions.split import VALIDATION
 from recsys_spark.model_settings import (
     IMPRESSIONS,
@@ -36,8 +36,6 @@ from recsys_spark.training.job import Job, ModelSpec
 
 _READ = (
     *(
-        "users",
-        "items",
         "interactions",
         "train_examples",
         "train_sequences",
@@ -78,6 +76,8 @@ def job_of(run: Run, fit: Fit, version: str, phase: str, halves: tuple[str, ...]
     of_held_out: SliceKey = {c.AS_OF_DATE: run.as_of, c.FIT: "evaluate", c.PART: VALIDATION}
     contexts = _live(run, "event_contexts", of_held_out) if validation and "context_side" in settings else ()
     versions = {name: run.tables.pin(name) for name in _READ if name in run.tables.versions_read}
+    # an index only grows, and a run that takes the lease of a killed one leaves an empty version of it
+    index = (sorted(index_ids(run.tables).items()), n_users, n_items)
     return Job(
         title=f"{fit} fit" + (f", {phase}" if config.model.neumf.pretrain else ""),
         model=ModelSpec(phase, settings, n_users, n_items),
@@ -91,7 +91,7 @@ def job_of(run: Run, fit: Fit, version: str, phase: str, halves: tuple[str, ...]
         epochs=epochs or config.training.epochs,
         seed=config.run.seed,
         checkpoint=storage.join(run.artifacts, "checkpoints", version, phase),
-        identity=f"{version}/{phase}/{config.run.seed}/{sorted(versions.items())}",
+        identity=f"{version}/{phase}/{config.run.seed}/{sorted(versions.items())}/{index}",
         halves=halves,
         alpha=config.model.neumf.pretrain_alpha,
         histories=histories,

@@ -16,7 +16,7 @@ from recsys_spark.errors import UserError
 from recsys_spark.examples import stage as examples
 from recsys_spark.interactions import stage as index
 from recsys_spark.runs import Run
-from recsys_spark.schemas import EVENTS
+from recsys_spark.schemas import EVENTS, ITEMS, USERS
 from recsys_spark.training.assemble import job_of
 from recsys_spark.training.distributed import OneRank
 from recsys_spark.training.loop import fit
@@ -115,3 +115,17 @@ def test_they_train_a_model_and_its_tower(make):
     assert "ndcg@10" in outcome.history[0].validation
     names = {name.rpartition("/")[2] for name in storage.load_arrays(outcome.weights)}
     assert {"users", "items", "position_tower"} <= names
+
+
+def test_a_training_goes_on_after_another_run_has_taken_the_lease_but_not_with_other_examples(make):
+    settings = ["model.name=matrix_factorization", "model.matrix_factorization.loss_name=clicks"]
+
+    def identity():
+        return job_of(make("train", *settings), "evaluate", "v", "matrix_factorization", (), None).identity
+
+    before = identity()
+    for table in (USERS, ITEMS):
+        make("train").tables.fence(table, 7)  # as whoever takes a dead holder's lease leaves it
+    assert identity() == before
+    examples.run(make("examples"))
+    assert identity() != before
